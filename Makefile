@@ -21,24 +21,24 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 help: ## What there is to make
 	grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-play: $(VENV)/play page ## Open a world in the browser  (WORLD=name PORT=8700 HOST=127.0.0.1)
+play: $(VENV)/.play page ## Open a world in the browser  (WORLD=name PORT=8700 HOST=127.0.0.1)
 	$(BIN)/perdure play $(WORLD) --port $(PORT) --host $(HOST)
 
-test: $(VENV)/test page chromium ## Run the whole suite  (ARGS="tests/world -x")
+test: $(VENV)/.test page chromium ## Run the whole suite  (ARGS="tests/world -x")
 	echo "· tests"
 	$(BIN)/python -m pytest $(ARGS)
 
-lint: $(VENV)/test ## Style, formatting and types
+lint: $(VENV)/.test ## Style, formatting and types
 	echo "· lint       ruff check, ruff format, pyright"
 	$(BIN)/ruff check --quiet .
 	$(BIN)/ruff format --check --quiet . || { $(BIN)/ruff format --check . || true; echo "run: make format"; exit 1; }
 	$(BIN)/pyright --warnings
 
-format: $(VENV)/test ## Let ruff mend what it can
+format: $(VENV)/.test ## Let ruff mend what it can
 	$(BIN)/ruff check --fix --quiet . || true
 	$(BIN)/ruff format .
 
-bench: $(VENV)/test page chromium ## Measure the live loop in a real browser
+bench: $(VENV)/.test page chromium ## Measure the live loop in a real browser
 	$(BIN)/perdure bench live --seconds 60
 
 page: $(VENV)/bin/hatchling ## Build the page, if its sources changed
@@ -55,15 +55,15 @@ $(BIN)/hatchling:
 	$(PIP) install 'hatchling>=1.26'
 	touch $@
 
-$(VENV)/play: pyproject.toml $(BIN)/hatchling | page
+$(VENV)/.play: pyproject.toml $(BIN)/hatchling | page
 	echo "· packages   numpy, mujoco, openvino and friends (under 500 MB; a minute or two the first time)"
 	$(PIP) install --editable .
 	touch $@
 
-$(VENV)/test: pyproject.toml $(BIN)/hatchling | page
+$(VENV)/.test: pyproject.toml $(BIN)/hatchling | page
 	echo "· packages   the above, torch, and the tools that check (a few minutes the first time)"
 	$(PIP) install --editable '.[train,eval,dev]'
-	touch $@ $(VENV)/play
+	touch $@ $(VENV)/.play
 
 # Best effort: without it the tests that need a browser skip, and say so.
 chromium:
