@@ -32,7 +32,7 @@ lint: $(VENV)/.test ## Style, formatting and types
 	echo "· lint       ruff check, ruff format, pyright"
 	$(BIN)/ruff check --quiet .
 	$(BIN)/ruff format --check --quiet . || { $(BIN)/ruff format --check . || true; echo "run: make format"; exit 1; }
-	$(BIN)/pyright --warnings
+	$(BIN)/pyright --pythonpath $(BIN)/python
 
 format: $(VENV)/.test ## Let ruff mend what it can
 	$(BIN)/ruff check --fix --quiet . || true

@@ -9,11 +9,11 @@ import os
 from collections import defaultdict
 from pathlib import Path
 
-# Before numpy, torch or numba are imported: two threads is what the machines we promise have.
+import pytest
+
+# Before any test imports numpy, torch or numba: two threads is what the machines we promise have.
 for variable in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(variable, "2")
-
-import pytest
 
 BUDGETS = {  # seconds of setup, call and teardown; "." is tests/ itself; 390 in all
     ".": 60,
