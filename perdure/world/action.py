@@ -4,6 +4,7 @@ Keys become motion by the fixed rates below, so the same action always leads the
 Mouse travel is already in radians: the client multiplies by its own sensitivity.
 """
 
+import math
 from dataclasses import dataclass
 from enum import IntFlag
 
@@ -13,9 +14,9 @@ from numpy.typing import NDArray
 FRAMES_PER_SECOND = 24
 FRAMES_PER_CHUNK = 4
 WALK = 2.4  # metres a second
-TURN = np.radians(90.0)  # radians a second, by keys
-PITCH_LIMIT = np.radians(50.0)
-TURN_LIMIT = np.radians(60.0)  # most that one chunk of mouse travel may turn or tilt
+TURN = math.radians(90.0)  # radians a second, by keys
+PITCH_LIMIT = math.radians(50.0)
+TURN_LIMIT = math.radians(60.0)  # most that one chunk of mouse travel may turn or tilt
 
 
 class Keys(IntFlag):
