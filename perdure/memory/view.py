@@ -1,0 +1,411 @@
+"""The state view: what was kept, drawn into the coming cameras at full sharpness.
+
+Recalled keyframes and creatures' patches come as flat cells (`cells.py`). A flat cell goes from its
+picture to a camera by one 3x3 matrix, and back by its inverse, so each pixel asks the cells that may
+cover it where in their picture it lies: inside the cell or not, how deep, which colour. Nothing is
+splatted, so nothing leaves holes, and nothing spans an edge. Two passes a frame:
+
+1. depth: the nearest surface of each pixel. A surface seen from behind hides what is behind it, but
+   has nothing to show.
+2. colour: every cell that agrees with that depth gives its colour, weighted steeply by how well its
+   picture saw it: resolution now against then, change of viewing angle, distance from depth edges.
+
+Movers are drawn the same way into buffers of their own, then put before or behind the rest, so that
+feet do not mix with the floor. `tests/memory/test_view.py` has the plain twin.
+
+Shapes: T frames, H height, W width, N cells, K pictures, V cells in view.
+q is 1 / depth throughout: linear across a plane, 0 for the sky, and below 0 for nothing at all.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from perdure.camera import FAR, Array, Intrinsics, check_pose, invert
+from perdure.memory.cells import EDGE, EMPTY, cut, join
+from perdure.world.geometry import Keyframe
+from perdure.world.identity import Patch
+
+AGREE = 0.025  # surfaces nearer than this, relative, are taken for one
+SLACK = 0.03  # pixels of a picture that a cell reaches over its border, against cracks
+STRAY = 0.004  # and so much of the parallax more, for planes that fit within `cells.FLAT`
+EDGE_ON = 0.01  # a plane nearer to this camera than this part of its distance then shows nothing
+BEHIND = -0.1  # and one so far on its other side is a surface seen from behind
+HALF = 0.4999  # of the texels around, so many must lie on the surface; a straight edge has 1/2
+SHARP = (0.15, 0.8)  # pixels of the picture for one of ours: worth nothing, worth all
+ANGLE = (-0.2, 0.95)  # cosine between lines of sight: worth nothing, worth all
+LEAST = 0.06  # of a gain, so that a poor picture still shows where there is no other
+STEEP = 3  # weight is quality to this power: the best picture takes nearly all
+FEET = 1.01  # a mover is drawn this much nearer, so that what it stands on does not cut it
+SECOND = np.cos(np.radians(100.0))  # a creature's second patch is of use up to this angle
+
+
+@dataclass(frozen=True, eq=False)
+class Placed:
+    """An entity's patches, and where its body is in each frame."""
+
+    patches: tuple[Patch, ...]
+    poses: Array  # (T, 4, 4) body to world
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    rgb: NDArray[np.uint8]  # (T, H, W, 3)
+    confidence: NDArray[np.uint8]  # (T, H, W) 0 where nothing is known
+    depth: NDArray[np.float32]  # (T, H, W) metres along z, 0 where nothing is known
+    mover: NDArray[np.bool_]  # (T, H, W) drawn from a patch
+
+
+class Aimed(NamedTuple):
+    """Cells in view of one camera. Pixel (x, y) lies at (U, V) / W in the cell's tile and has 1 / depth Q,
+    where each of U, V, W, Q is r0 x + r1 y + r2."""
+
+    rows_V12: NDArray[np.float64]  # U, V, W, Q
+    rect_V4: NDArray[np.float64]  # left, top, right, bottom in the tile, with the reach
+    box_V4: NDArray[np.int32]  # first and last + 1 column, first and last + 1 row that it may cover
+    gain_V: NDArray[np.float64]  # how well its picture saw it, to 1; below 0 when seen from behind
+    cell_V: NDArray[np.int32]
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _aim(cells, lens_K5, turn_K33, shift_K3, eye_K3, use_K, width, height, aimed):
+    """Carry every cell into the camera: fill `aimed` with those in view, and give their number."""
+    count = 0
+    for n in range(cells.rect_N3.shape[0]):
+        tile = cells.tile_N[n]
+        k = cells.source_M[tile]
+        if not use_K[k]:
+            continue
+        # Tile coordinates to homogeneous pixels of the camera: the columns of a 3x3 matrix.
+        u_zero, v_zero = cells.origin_M2[tile, 0] - 0.5, cells.origin_M2[tile, 1] - 0.5
+        pb, pc, pa = cells.plane_N3[n, 0], cells.plane_N3[n, 1], cells.plane_N3[n, 2]
+        s0, s1, s2 = shift_K3[k, 0], shift_K3[k, 1], shift_K3[k, 2]
+        g00, g01, g10, g11 = turn_K33[k, 0, 0], turn_K33[k, 0, 1], turn_K33[k, 1, 0], turn_K33[k, 1, 1]
+        g20, g21 = turn_K33[k, 2, 0], turn_K33[k, 2, 1]
+        a0, a1, a2 = g00 + s0 * pb, g01 + s0 * pc, g00 * u_zero + g01 * v_zero + turn_K33[k, 0, 2] + s0 * pa
+        b0, b1, b2 = g10 + s1 * pb, g11 + s1 * pc, g10 * u_zero + g11 * v_zero + turn_K33[k, 1, 2] + s1 * pa
+        c0, c1, c2 = g20 + s2 * pb, g21 + s2 * pc, g20 * u_zero + g21 * v_zero + turn_K33[k, 2, 2] + s2 * pa
+
+        side = cells.rect_N3[n, 2]
+        mid_u, mid_v = cells.rect_N3[n, 0] + 0.5 * side, cells.rect_N3[n, 1] + 0.5 * side
+        q = pb * mid_u + pc * mid_v + pa
+        # The two lines of sight, in the picture's axes, and how far in its pixels parallax moves the cell.
+        rx = (mid_u + u_zero) * lens_K5[k, 0] + lens_K5[k, 2]
+        ry = (mid_v + v_zero) * lens_K5[k, 1] + lens_K5[k, 3]
+        ex, ey, ez = q * eye_K3[k, 0], q * eye_K3[k, 1], q * eye_K3[k, 2]
+        parallax = np.sqrt(ex * ex + ey * ey + ez * ez) / lens_K5[k, 0]
+        reach = 0.5 if cells.rim_N[n] else min(SLACK + STRAY * parallax, 0.5)
+        left, top, size = cells.rect_N3[n, 0] - reach, cells.rect_N3[n, 1] - reach, side + 2.0 * reach
+
+        # Four corners as homogeneous pixels: out of view when all are beyond one side of the frustum.
+        x0, y0, z0 = a0 * left + a1 * top + a2, b0 * left + b1 * top + b2, c0 * left + c1 * top + c2
+        x1, y1, z1 = x0 + a0 * size, y0 + b0 * size, z0 + c0 * size
+        x2, y2, z2 = x0 + a1 * size, y0 + b1 * size, z0 + c1 * size
+        x3, y3, z3 = x1 + a1 * size, y1 + b1 * size, z1 + c1 * size
+        if max(x0, x1, x2, x3) < 0.0 or max(y0, y1, y2, y3) < 0.0 or max(z0, z1, z2, z3) <= 0.0:
+            continue
+        if min(x0 - width * z0, x1 - width * z1, x2 - width * z2, x3 - width * z3) > 0.0:
+            continue
+        if min(y0 - height * z0, y1 - height * z1, y2 - height * z2, y3 - height * z3) > 0.0:
+            continue
+
+        # The inverse by cofactors; the determinant tells which side of the plane is seen.
+        i00, i01, i02 = b1 * c2 - b2 * c1, a2 * c1 - a1 * c2, a1 * b2 - a2 * b1
+        i10, i11, i12 = b2 * c0 - b0 * c2, a0 * c2 - a2 * c0, a2 * b0 - a0 * b2
+        i20, i21, i22 = b0 * c1 - b1 * c0, a1 * c0 - a0 * c1, a0 * b1 - a1 * b0
+        det = a0 * i00 + a1 * i10 + a2 * i20
+        facing = det / lens_K5[k, 4]  # distance to the plane now, in its distance then
+        if BEHIND < facing < EDGE_ON:
+            continue
+
+        first_x, last_x, first_y, last_y = 0.0, width - 1.0, 0.0, height - 1.0
+        if min(z0, z1, z2, z3) > 1e-9:
+            x0, x1, x2, x3 = x0 / z0, x1 / z1, x2 / z2, x3 / z3
+            y0, y1, y2, y3 = y0 / z0, y1 / z1, y2 / z2, y3 / z3
+            first_x = max(np.ceil(min(x0, x1, x2, x3) - 0.5), first_x)
+            last_x = min(np.floor(max(x0, x1, x2, x3) - 0.5), last_x)
+            first_y = max(np.ceil(min(y0, y1, y2, y3) - 0.5), first_y)
+            last_y = min(np.floor(max(y0, y1, y2, y3) - 0.5), last_y)
+        if first_x > last_x or first_y > last_y:
+            continue
+
+        inverse = 1.0 / det
+        i00, i01, i02 = i00 * inverse, i01 * inverse, i02 * inverse
+        i10, i11, i12 = i10 * inverse, i11 * inverse, i12 * inverse
+        i20, i21, i22 = i20 * inverse, i21 * inverse, i22 * inverse
+        gain = -1.0
+        if facing > 0.0:
+            # Pixels of the picture for one of ours, where that is worst: the smaller singular value.
+            z = c0 * mid_u + c1 * mid_v + c2
+            j00, j01 = (i00 - mid_u * i20) * z, (i01 - mid_u * i21) * z
+            j10, j11 = (i10 - mid_v * i20) * z, (i11 - mid_v * i21) * z
+            squares, area = j00 * j00 + j01 * j01 + j10 * j10 + j11 * j11, j00 * j11 - j01 * j10
+            sharp = np.sqrt(0.5 * max(squares - np.sqrt(max(squares * squares - 4.0 * area * area, 0.0)), 0.0))
+            tx, ty, tz = rx - ex, ry - ey, 1.0 - ez
+            cosine = (rx * tx + ry * ty + tz) / np.sqrt((rx * rx + ry * ry + 1.0) * (tx * tx + ty * ty + tz * tz))
+            gain = _ramp(sharp, *SHARP) * _ramp(cosine, *ANGLE)
+
+        rows = aimed.rows_V12[count]
+        rows[0], rows[1], rows[2] = i00, i01, i02 + 0.5 * (i00 + i01)
+        rows[3], rows[4], rows[5] = i10, i11, i12 + 0.5 * (i10 + i11)
+        rows[6], rows[7], rows[8] = i20, i21, i22 + 0.5 * (i20 + i21)
+        rows[9] = pb * i00 + pc * i10 + pa * i20
+        rows[10] = pb * i01 + pc * i11 + pa * i21
+        rows[11] = pb * i02 + pc * i12 + pa * i22 + 0.5 * (rows[9] + rows[10])
+        aimed.rect_V4[count, 0], aimed.rect_V4[count, 1] = left, top
+        aimed.rect_V4[count, 2], aimed.rect_V4[count, 3] = left + size, top + size
+        aimed.box_V4[count, 0], aimed.box_V4[count, 1] = int(first_x), int(last_x) + 1
+        aimed.box_V4[count, 2], aimed.box_V4[count, 3] = int(first_y), int(last_y) + 1
+        aimed.gain_V[count] = gain
+        aimed.cell_V[count] = n
+        count += 1
+    return count
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _ramp(value, low, high):
+    """From LEAST at `low` to 1 at `high`."""
+    return min(max((value - low) / (high - low), LEAST), 1.0)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _texel_at(coordinate):
+    """The first of the two texels that a tile coordinate lies between."""
+    return min(max(int(coordinate), 0), EDGE - 2)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _share(q_EE, plane, u, v, i, j):
+    """Bilinear weight of the texels around (u, v) that lie on the cell's plane: 1/2 at a straight edge.
+
+    Keeping what is above one half rounds the staircase of pixels off an edge.
+    """
+    fu, fv = u - i, v - j
+    total = 0.0
+    for dj in range(2):
+        for di in range(2):
+            at = plane[0] * (i + di) + plane[1] * (j + dj) + plane[2]
+            if abs(q_EE[j + dj, i + di] - at) <= AGREE * at:
+                total += (fu if di else 1.0 - fu) * (fv if dj else 1.0 - fv)
+    return total
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _find_depth(cells, aimed, count, front_HW):
+    """The first pass: the greatest q of each pixel into `front_HW`, which comes in as EMPTY."""
+    for n in range(count):
+        r, cell = aimed.rows_V12[n], aimed.cell_V[n]
+        left, top, right, bottom = aimed.rect_V4[n, 0], aimed.rect_V4[n, 1], aimed.rect_V4[n, 2], aimed.rect_V4[n, 3]
+        # A hidden side gives way to a seen one at the same depth.
+        part = 1.0 if aimed.gain_V[n] > 0.0 else 1.0 - 2.0 * AGREE
+        for y in range(aimed.box_V4[n, 2], aimed.box_V4[n, 3]):
+            ru, rv, rw, rq = r[1] * y + r[2], r[4] * y + r[5], r[7] * y + r[8], r[10] * y + r[11]
+            for x in range(aimed.box_V4[n, 0], aimed.box_V4[n, 1]):
+                q = (r[9] * x + rq) * part
+                w = r[6] * x + rw
+                if q <= front_HW[y, x] or w <= 0.0 or q < 0.0:
+                    continue
+                u, v = r[0] * x + ru, r[3] * x + rv
+                if u < left * w or u > right * w or v < top * w or v > bottom * w:
+                    continue
+                if cells.rim_N[cell]:
+                    u, v = u / w, v / w
+                    q_EE = cells.q_MEE[cells.tile_N[cell]]
+                    if _share(q_EE, cells.plane_N3[cell], u, v, _texel_at(u), _texel_at(v)) < HALF:
+                        continue
+                front_HW[y, x] = q
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _gather(cells, aimed, count, front_HW, sum_HW6):
+    """The second pass: every cell that agrees with the depth adds weight, weight * (q, r, g, b, quality)."""
+    for n in range(count):
+        gain = aimed.gain_V[n]
+        if gain <= 0.0:
+            continue
+        r, cell = aimed.rows_V12[n], aimed.cell_V[n]
+        left, top, right, bottom = aimed.rect_V4[n, 0], aimed.rect_V4[n, 1], aimed.rect_V4[n, 2], aimed.rect_V4[n, 3]
+        rim, plane = cells.rim_N[cell], cells.plane_N3[cell]
+        q_EE, texel_EE = cells.q_MEE[cells.tile_N[cell]], cells.texel_MEE[cells.tile_N[cell]]
+        for y in range(aimed.box_V4[n, 2], aimed.box_V4[n, 3]):
+            ru, rv, rw, rq = r[1] * y + r[2], r[4] * y + r[5], r[7] * y + r[8], r[10] * y + r[11]
+            for x in range(aimed.box_V4[n, 0], aimed.box_V4[n, 1]):
+                q = r[9] * x + rq
+                front = front_HW[y, x]
+                w = r[6] * x + rw
+                if q < front * (1.0 - AGREE) or w <= 0.0 or q < 0.0:
+                    continue
+                u, v = r[0] * x + ru, r[3] * x + rv
+                if u < left * w or u > right * w or v < top * w or v > bottom * w:
+                    continue
+                u, v = u / w, v / w
+                i, j = _texel_at(u), _texel_at(v)
+                if rim and _share(q_EE, plane, u, v, i, j) < HALF:
+                    continue
+                fu, fv = u - i, v - j
+                total, red, green, blue, trust = 0.0, 0.0, 0.0, 0.0, 0.0
+                for dj in range(2):
+                    for di in range(2):
+                        if rim:
+                            at = plane[0] * (i + di) + plane[1] * (j + dj) + plane[2]
+                            if abs(q_EE[j + dj, i + di] - at) > AGREE * at:
+                                continue
+                        part = (fu if di else 1.0 - fu) * (fv if dj else 1.0 - fv)
+                        texel = texel_EE[j + dj, i + di]
+                        total += part
+                        red += part * (texel & np.uint32(255))
+                        green += part * ((texel >> np.uint32(8)) & np.uint32(255))
+                        blue += part * ((texel >> np.uint32(16)) & np.uint32(255))
+                        trust += part * (texel >> np.uint32(24))
+                quality = gain * trust / (255.0 * total)
+                weight = quality**STEEP
+                if front > 0.0:
+                    weight *= max(1.0 - (front - q) / (AGREE * front), 0.0)
+                sums = sum_HW6[y, x]
+                sums[0] += weight
+                sums[1] += weight * q
+                weight_of = weight / total
+                sums[2] += weight_of * red
+                sums[3] += weight_of * green
+                sums[4] += weight_of * blue
+                sums[5] += weight * quality
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _resolve(sum_HW6, front_HW, moving_HW6, moving_front_HW, rgb_HW3, known_HW, depth_HW, mover_HW):
+    """Still things and movers into one picture: the nearer shows."""
+    height, width = front_HW.shape
+    for y in range(height):
+        for x in range(width):
+            front, moving = front_HW[y, x], moving_front_HW[y, x]
+            move = moving >= 0.0 and moving * FEET >= front
+            sums = moving_HW6[y, x] if move else sum_HW6[y, x]
+            weight = sums[0]
+            mover_HW[y, x] = move and weight > 0.0
+            if weight <= 0.0:
+                rgb_HW3[y, x, 0], rgb_HW3[y, x, 1], rgb_HW3[y, x, 2] = 0, 0, 0
+                known_HW[y, x], depth_HW[y, x] = 0.0, 0.0
+                continue
+            share = 1.0 / weight
+            for c in range(3):
+                rgb_HW3[y, x, c] = np.uint8(min(sums[2 + c] * share + 0.5, 255.0))
+            known_HW[y, x] = min(sums[5] * share, 1.0)
+            depth_HW[y, x] = 1.0 / max(sums[1] * share, 1.0 / FAR)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _soften(known_HW, line_HW, out_HW):
+    """Confidence as a byte, falling off over two pixels towards what is not known, so that no edge is hard."""
+    height, width = known_HW.shape
+    for y in range(height):
+        for x in range(width):
+            total = 0.0
+            for d in range(-2, 3):
+                total += (3.0 - abs(d)) * known_HW[y, min(max(x + d, 0), width - 1)]
+            line_HW[y, x] = total / 9.0
+    for y in range(height):
+        for x in range(width):
+            own = known_HW[y, x]
+            out_HW[y, x] = 0
+            if own <= 0.0:
+                continue
+            total = 0.0
+            for d in range(-2, 3):
+                total += (3.0 - abs(d)) * line_HW[min(max(y + d, 0), height - 1), x]
+            smooth = total / 9.0
+            soft = min(own, max(2.0 * smooth - own, 0.0), smooth)
+            out_HW[y, x] = np.uint8(max(255.0 * soft, 1.0))
+
+
+def _geometry(sources, poses, camera, intrinsics):
+    """Per picture: its lens, the turn and shift that carry it into the camera's pixels, the eye in its axes."""
+    lens_K5 = np.empty((len(sources), 5))
+    turn_K33 = np.empty((len(sources), 3, 3))
+    shift_K3, eye_K3 = np.empty((len(sources), 3)), np.empty((len(sources), 3))
+    to_pixels, from_world = intrinsics.matrix(), invert(camera)
+    for k, (source, pose) in enumerate(zip(sources, poses)):
+        lens = source.intrinsics
+        inverse = np.array([[1 / lens.fx, 0, -lens.cx / lens.fx], [0, 1 / lens.fy, -lens.cy / lens.fy], [0, 0, 1]])
+        relative = from_world @ pose
+        turn_K33[k] = to_pixels @ relative[:3, :3] @ inverse
+        shift_K3[k] = to_pixels @ relative[:3, 3]
+        eye_K3[k] = -relative[:3, :3].T @ relative[:3, 3]
+        area = intrinsics.fx * intrinsics.fy / (lens.fx * lens.fy)  # determinant of `turn`
+        lens_K5[k] = inverse[0, 0], inverse[1, 1], inverse[0, 2], inverse[1, 2], area
+    return lens_K5, turn_K33, shift_K3, eye_K3
+
+
+def _choose(mover: Placed, frame: int, camera: Array) -> list[int]:
+    """The one or two patches that saw the body from nearest to where the camera is now."""
+    eye = invert(mover.poses[frame])[:3] @ camera[:, 3]
+    cosines = [
+        float(eye @ patch.pose[:3, 3] / (np.linalg.norm(eye) * np.linalg.norm(patch.pose[:3, 3]) + 1e-12))
+        for patch in mover.patches
+    ]
+    best = sorted(range(len(cosines)), key=lambda k: (-cosines[k], k))[:2]
+    return [k for n, k in enumerate(best) if n == 0 or cosines[k] > SECOND]
+
+
+class _Layer:
+    """Pictures drawn together, and the arrays that this takes."""
+
+    def __init__(self, sources: Sequence[Keyframe | Patch], intrinsics: Intrinsics) -> None:
+        self.sources, self.intrinsics = sources, intrinsics
+        self.cells = join([cut(source) for source in sources])
+        most = len(self.cells.rect_N3)
+        self.aimed = Aimed(
+            np.empty((most, 12)), np.empty((most, 4)), np.empty((most, 4), np.int32), np.empty(most),
+            np.empty(most, np.int32),
+        )  # fmt: skip
+        shape = (intrinsics.height, intrinsics.width)
+        self.front_HW, self.sum_HW6 = np.empty(shape, np.float32), np.empty((*shape, 6), np.float32)
+
+    def draw(self, poses: Sequence[Array], use_K: NDArray[np.bool_], camera: Array) -> None:
+        self.front_HW.fill(EMPTY)
+        self.sum_HW6.fill(0)
+        if not self.sources:
+            return
+        lens_K5, turn_K33, shift_K3, eye_K3 = _geometry(self.sources, poses, camera, self.intrinsics)
+        size = float(self.intrinsics.width), float(self.intrinsics.height)
+        count = _aim(self.cells, lens_K5, turn_K33, shift_K3, eye_K3, use_K, *size, self.aimed)
+        _find_depth(self.cells, self.aimed, count, self.front_HW)
+        _gather(self.cells, self.aimed, count, self.front_HW, self.sum_HW6)
+
+
+def render(
+    keyframes: Sequence[Keyframe], movers: Sequence[Placed], cameras: Array, intrinsics: Intrinsics
+) -> View:
+    """What is known, as `cameras` (T, 4, 4) will see it."""
+    if cameras.ndim != 3 or cameras.shape[1:] != (4, 4):
+        raise ValueError(f"expected cameras of shape (T, 4, 4), got {cameras.shape}")
+    for camera in cameras:
+        check_pose(camera)
+    for mover in movers:
+        if mover.poses.shape != cameras.shape:
+            raise ValueError(f"expected a body pose for each camera, {cameras.shape}, got {mover.poses.shape}")
+    frames, shape = len(cameras), (intrinsics.height, intrinsics.width)
+    still = _Layer(keyframes, intrinsics)
+    moving = _Layer([patch for mover in movers for patch in mover.patches], intrinsics)
+    view = View(
+        np.empty((frames, *shape, 3), np.uint8),
+        np.empty((frames, *shape), np.uint8),
+        np.empty((frames, *shape), np.float32),
+        np.empty((frames, *shape), np.bool_),
+    )
+    known_HW, line_HW = np.empty(shape, np.float32), np.empty(shape, np.float32)
+    for t, camera in enumerate(cameras):
+        still.draw([keyframe.pose for keyframe in keyframes], np.ones(len(keyframes), np.bool_), camera)
+        poses, use = [], []
+        for mover in movers:
+            chosen = _choose(mover, t, camera)
+            poses += [mover.poses[t] @ patch.pose for patch in mover.patches]
+            use += [k in chosen for k in range(len(mover.patches))]
+        moving.draw(poses, np.array(use, np.bool_), camera)
+        _resolve(still.sum_HW6, still.front_HW, moving.sum_HW6, moving.front_HW, view.rgb[t], known_HW,
+                 view.depth[t], view.mover[t])  # fmt: skip
+        _soften(known_HW, line_HW, view.confidence[t])
+    return view
