@@ -2,10 +2,12 @@
 
 Shapes: H height, W width. RGB is uint8; depth is uint16 millimetres along the camera's z
 (so the bytes that are stored are the bytes that are used); `mask` is True where the keyframe
-has something to say.
+has something to say. All arrays of a keyframe are read-only, whether just made or mapped from disk.
 """
 
-from dataclasses import dataclass
+import hashlib
+import struct
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -14,6 +16,7 @@ from numpy.typing import NDArray
 from perdure.camera import Intrinsics
 
 MILLIMETRES = 1000.0
+_HEADER = struct.Struct("<q2q4d")  # step, width, height, fx, fy, cx, cy
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,6 +28,68 @@ class Keyframe:
     depth: NDArray[np.uint16]  # (H, W) millimetres
     mask: NDArray[np.bool_]  # (H, W)
 
+    def __post_init__(self) -> None:
+        size = self.intrinsics.height, self.intrinsics.width
+        expected = {"pose": ((4, 4), "float64"), "rgb": ((*size, 3), "uint8")}
+        expected |= {"depth": (size, "uint16"), "mask": (size, "bool")}
+        for name, (shape, kind) in expected.items():
+            array: NDArray[np.generic] = getattr(self, name)
+            if array.shape != shape or array.dtype != kind:
+                raise ValueError(f"expected {name} {shape} {kind} in a keyframe, got {array.shape} {array.dtype}")
+            frozen = np.ascontiguousarray(array).view()
+            frozen.setflags(write=False)
+            object.__setattr__(self, name, frozen)
+
     @cached_property
     def metres(self) -> NDArray[np.float32]:
         return self.depth.astype(np.float32) / np.float32(MILLIMETRES)
+
+    @cached_property
+    def digest(self) -> bytes:
+        """SHA-256 of the bytes as stored; computed once, or known from the store."""
+        digest = hashlib.sha256()
+        for part in self._parts():
+            digest.update(part)
+        return digest.digest()
+
+    def to_bytes(self) -> bytes:
+        return b"".join(self._parts())
+
+    @classmethod
+    def from_bytes(cls, payload: bytes | memoryview, digest: bytes) -> "Keyframe":
+        """A keyframe that looks into `payload` without copying it, so opening a world reads no picture."""
+        step, width, height, *focal = _HEADER.unpack_from(payload)
+        offset, arrays = _HEADER.size, list[NDArray[np.generic]]()
+        for shape, kind in (
+            ((4, 4), np.float64),
+            ((height, width), np.uint16),
+            ((height, width, 3), np.uint8),
+            ((height, width), np.bool_),
+        ):
+            count = int(np.prod(shape))
+            arrays.append(np.frombuffer(payload, kind, count, offset).reshape(shape))
+            offset += arrays[-1].nbytes
+        pose, depth, rgb, mask = arrays
+        keyframe = cls(step, pose, Intrinsics(width, height, *focal), rgb, depth, mask)  # type: ignore[arg-type]
+        keyframe.__dict__["digest"] = digest  # where cached_property looks first
+        return keyframe
+
+    def _parts(self) -> tuple[bytes | memoryview, ...]:
+        i = self.intrinsics
+        header = _HEADER.pack(self.step, i.width, i.height, i.fx, i.fy, i.cx, i.cy)
+        return header, self.pose.tobytes(), self.depth.data, self.rgb.data, self.mask.data
+
+
+@dataclass(frozen=True, eq=False)
+class Geometry:
+    """Keyframes in the order in which they were seen. Worlds share the keyframes that they have in common."""
+
+    keyframes: tuple[Keyframe, ...] = ()
+
+    def append(self, *keyframes: Keyframe) -> "Geometry":
+        return replace(self, keyframes=self.keyframes + keyframes) if keyframes else self
+
+    @property
+    def pages(self) -> tuple[bytes, ...]:
+        """The leaves that the world's hash is made of."""
+        return tuple(keyframe.digest for keyframe in self.keyframes)

@@ -133,7 +133,8 @@ class Physics:
         buffer = np.zeros(mujoco.mj_sizeModel(model), np.uint8)
         mujoco.mj_saveModel(model, None, buffer)
         mechanism = Mechanism(xml, buffer.tobytes(), tuple(movers), seed, intrinsics)
-        compiled = mechanism.compiled
+        mechanism = Mechanism.from_bytes(mechanism.to_bytes())  # an int given for a float is one no more
+        movers, compiled = mechanism.movers, mechanism.compiled
         data = mujoco.MjData(compiled.model)
         for axis in (0, 1):
             data.qpos[compiled.slides[axis]] = spawn[axis] - compiled.model.body_pos[compiled.player, axis]

@@ -1,0 +1,116 @@
+"""Segments: append-only files of records, for what is too large for a row and never changes.
+
+A record is a header (magic, length of the payload, SHA-256 of it), then the payload, then padding to
+64 bytes, so that arrays can be mapped from the file as they lie. A row in the store names a record
+by its place only after the record is on the disk; what no row names, after a crash, is cut off.
+"""
+
+import hashlib
+import mmap
+import os
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+HEADER = struct.Struct("<8sQ32s16x")
+MAGIC = b"PERDURE1"
+ROLL = 1 << 28  # a segment that has grown past this many bytes is left, and another begun
+
+
+@dataclass(frozen=True)
+class Place:
+    segment: int
+    offset: int  # of the header
+    length: int  # of the payload
+
+    @property
+    def start(self) -> int:
+        return self.offset + HEADER.size
+
+    @property
+    def end(self) -> int:
+        """Where the next record may begin."""
+        return self.start + self.length + -self.length % HEADER.size
+
+
+class Segments:
+    """The segment files of one folder. One writer; readers need no lock, for what is named never changes."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._maps: dict[int, mmap.mmap] = {}
+        self._segment, self._end, self._file = 0, 0, -1
+
+    def open_to_write(self, segment: int, end: int) -> None:
+        """Go on after the last record that a row names, and drop whatever lies beyond."""
+        for path in self.folder.glob("*.segment"):
+            if int(path.stem) > segment:
+                path.unlink()
+        self._begin(segment, end)
+
+    def append(self, records: Sequence[tuple[bytes, bytes]]) -> list[Place]:
+        """Write (digest, payload) pairs; they are on the disk when this returns."""
+        if self._end >= ROLL:
+            self._begin(self._segment + 1, 0)
+        places: list[Place] = []
+        chunk = bytearray()
+        for digest, payload in records:
+            place = Place(self._segment, self._end + len(chunk), len(payload))
+            chunk += HEADER.pack(MAGIC, len(payload), digest)
+            chunk += payload
+            chunk += bytes(place.end - place.start - place.length)
+            places.append(place)
+        view, at = memoryview(chunk), self._end
+        while view:  # a write that failed half way leaves `_end` where it was, and is written over
+            written = os.pwrite(self._file, view, at)
+            view, at = view[written:], at + written
+        os.fdatasync(self._file)
+        self._end = at
+        return places
+
+    def read(self, place: Place) -> memoryview:
+        """The payload, mapped and not copied."""
+        mapped = self._maps.get(place.segment)
+        if mapped is None or len(mapped) < place.start + place.length:
+            with self._path(place.segment).open("rb") as file:
+                size = os.fstat(file.fileno()).st_size
+                if size < place.start + place.length:
+                    raise ValueError(f"{file.name} is damaged: it ends within the record at {place.offset}")
+                mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            self._maps[place.segment] = mapped  # arrays still hold the shorter map that was here
+        return memoryview(mapped)[place.start : place.start + place.length]
+
+    def check(self, place: Place, digest: bytes) -> None:
+        """Raise `ValueError` unless the record is whole and is the one named."""
+        payload = self.read(place)
+        header = memoryview(self._maps[place.segment])[place.offset : place.start]
+        if HEADER.unpack(header) != (MAGIC, place.length, digest) or hashlib.sha256(payload).digest() != digest:
+            raise ValueError(f"{self._path(place.segment)} is damaged at byte {place.offset}")
+
+    def close(self) -> None:
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+        self._maps.clear()  # not closed: arrays may still look into them
+
+    def _begin(self, segment: int, end: int) -> None:
+        if self._file >= 0:
+            os.close(self._file)
+        self._file = os.open(self._path(segment), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        os.ftruncate(self._file, end)
+        os.fsync(self._file)
+        sync_folder(self.folder)
+        self._segment, self._end = segment, end
+
+    def _path(self, segment: int) -> Path:
+        return self.folder / f"{segment:06d}.segment"
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable, as `fsync` of a file does its bytes."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
