@@ -1,0 +1,1 @@
+"""Who watches: the wire, the picture and the page."""

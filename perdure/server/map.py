@@ -1,0 +1,113 @@
+"""The small map: what the keyframes know of the place, seen from above.
+
+Every keyframe is unprojected once, for it never changes. A cell takes the mean colour of the points
+in it, bright where they stand up like a wall, dim where they lie like a floor.
+
+Shapes: H, W cells; N points.
+"""
+
+import base64
+import io
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from perdure.camera import unproject
+from perdure.server import protocol
+from perdure.world.geometry import Keyframe
+
+CELL = 0.1  # metres
+SIDE = 512  # cells, at first; doubled when the world outgrows it
+REACH = 16.0  # metres: beyond, a pixel covers too much ground to be drawn as a point
+ABOVE = 0.5  # metres over the eye: what is higher is a ceiling and would hide the place
+UPRIGHT = 0.3  # metres over the floor from which a point belongs to something that stands
+STRIDE = 2  # every second pixel each way is enough
+
+
+class SmallMap:
+    """Grows as keyframes come. `picture` is cheap when nothing did."""
+
+    def __init__(self) -> None:
+        self._seen: dict[int, Keyframe] = {}  # by id; holding them keeps the ids from being used again
+        self._origin = np.zeros(2, np.int64)  # the cell of row 0, column 0
+        self._count = np.zeros((0, 0), np.int32)
+        self._colour = np.zeros((0, 0, 3), np.float64)
+        self._low = np.zeros((0, 0))
+        self._high = np.zeros((0, 0))
+        self._picture: protocol.Map | None = None
+
+    def picture(self, keyframes: Sequence[Keyframe]) -> protocol.Map | None:
+        """The map with these keyframes in it; None while there are none."""
+        fresh = [k for k in keyframes if id(k) not in self._seen]
+        for keyframe in fresh:
+            self._seen[id(keyframe)] = keyframe
+            self._add(keyframe)
+        if fresh:
+            self._picture = self._draw(len(keyframes))
+        return self._picture
+
+    def _add(self, keyframe: Keyframe) -> None:
+        rows, columns = slice(None, None, STRIDE), slice(None, None, STRIDE)
+        depth = keyframe.metres[rows, columns]
+        points = unproject(keyframe.metres.astype(np.float64), keyframe.intrinsics, keyframe.pose)[rows, columns]
+        known = keyframe.mask[rows, columns] & (depth < REACH) & (points[..., 2] < keyframe.pose[2, 3] + ABOVE)
+        points_N3, colours_N3 = points[known], keyframe.rgb[rows, columns][known].astype(np.float64)
+        if not len(points_N3):
+            return
+        cells_N2 = np.floor(points_N3[:, :2] / CELL).astype(np.int64)
+        self._reach(cells_N2.min(0), cells_N2.max(0))
+        x, y = (cells_N2 - self._origin).T
+        np.add.at(self._count, (y, x), 1)
+        np.add.at(self._colour, (y, x), colours_N3)
+        np.minimum.at(self._low, (y, x), points_N3[:, 2])
+        np.maximum.at(self._high, (y, x), points_N3[:, 2])
+
+    def _reach(self, low_2: NDArray[np.int64], high_2: NDArray[np.int64]) -> None:
+        """Enlarge the grid until these cells lie in it."""
+        side = len(self._count)
+        if side and (low_2 >= self._origin).all() and (high_2 < self._origin + side).all():
+            return
+        if side:
+            low_2, high_2 = np.minimum(low_2, self._origin), np.maximum(high_2, self._origin + side - 1)
+        wider = SIDE
+        while wider < (high_2 - low_2).max() + 1:
+            wider *= 2
+        origin = (low_2 + high_2 + 1) // 2 - wider // 2
+        at = self._origin - origin
+        place = slice(at[1], at[1] + side), slice(at[0], at[0] + side)
+
+        def moved(old: NDArray, empty: float) -> NDArray:
+            new = np.full((wider, wider, *old.shape[2:]), empty, old.dtype)
+            if side:
+                new[place] = old
+            return new
+
+        self._count, self._colour = moved(self._count, 0), moved(self._colour, 0.0)
+        self._low, self._high = moved(self._low, np.inf), moved(self._high, -np.inf)
+        self._origin = origin
+
+    def _draw(self, keyframes: int) -> protocol.Map | None:
+        rows, columns = np.nonzero(self._count)
+        if not len(rows):
+            return None
+        top, bottom, left, right = rows.min(), rows.max() + 1, columns.min(), columns.max() + 1
+        box = slice(top, bottom), slice(left, right)
+        count_HW = self._count[box]
+        colour_HW3 = self._colour[box] / np.maximum(count_HW, 1)[..., None]
+        floor = np.median(self._low[self._count > 0])
+        upright_HW = self._high[box] > floor + UPRIGHT
+        shade_HW = np.where(upright_HW, 1.15, 0.45)
+        rgba = np.zeros((*count_HW.shape, 4), np.uint8)
+        rgba[..., :3] = np.clip(colour_HW3 * shade_HW[..., None], 0, 255)
+        rgba[..., 3] = np.where(count_HW > 0, np.where(upright_HW, 255, 200), 0)
+        out = io.BytesIO()
+        Image.fromarray(rgba[::-1]).save(out, "PNG", compress_level=3)  # row 0 of a picture is its top, +y here
+        return protocol.Map(
+            png=base64.b64encode(out.getvalue()).decode(),
+            left=float((self._origin[0] + left) * CELL),
+            top=float((self._origin[1] + bottom) * CELL),
+            metres=CELL,
+            keyframes=keyframes,
+        )

@@ -1,0 +1,241 @@
+"""The session: what an inbox keeps, how evenly frames come, who is told of an end."""
+
+import threading
+import time
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from perdure.runtime.session import Frame, Inbox, Session, SessionEnded, Subscription
+from perdure.world.action import FRAMES_PER_CHUNK, TURN_LIMIT, Action, Keys
+from tests.server.fake_engine import FakeEngine, fake_world
+
+
+def collect(subscription: Subscription, count: int, timeout: float = 5.0) -> list[Frame]:
+    return [subscription.get(timeout) for _ in range(count)]
+
+
+@pytest.fixture
+def play():
+    """Starts sessions, and closes them whatever the test does."""
+    open_sessions: list[Session] = []
+
+    def start(engine: FakeEngine, **settings) -> tuple[Session, Subscription]:
+        session = Session(engine, fake_world(), **settings)
+        open_sessions.append(session)
+        subscription = session.subscribe(size=1000)
+        session.start()
+        return session, subscription
+
+    yield start
+    for session in open_sessions:
+        session.close(5.0)
+
+
+# The inbox
+
+
+def test_the_newest_keys_win_and_stay_held():
+    inbox = Inbox()
+    inbox.put(Keys.FORWARD, time=1)
+    inbox.put(Keys.BACK, time=2)
+    assert inbox.take()[0] == Action(Keys.BACK)
+    assert inbox.take()[0] == Action(Keys.BACK)
+    inbox.put(0, time=3)
+    assert inbox.take()[0] == Action()
+
+
+def test_a_tap_between_two_steps_counts_for_one():
+    inbox = Inbox()
+    inbox.put(Keys.FORWARD, time=1)
+    inbox.take()
+    inbox.put(Keys.FORWARD | Keys.TURN_LEFT, time=2)
+    inbox.put(Keys.FORWARD, time=3)
+    assert inbox.take()[0].keys == Keys.FORWARD | Keys.TURN_LEFT
+    assert inbox.take()[0].keys == Keys.FORWARD
+
+
+def test_keys_that_were_overtaken_are_dropped_but_their_mouse_travel_is_not():
+    inbox = Inbox()
+    inbox.put(Keys.FORWARD, time=5)
+    inbox.put(Keys.BACK, turn=0.1, time=4)
+    action, echoes = inbox.take()
+    assert (action.keys, action.turn, echoes) == (Keys.FORWARD, 0.1, {"": 5})
+
+
+@given(st.lists(st.floats(-2, 2), max_size=20))
+def test_no_mouse_travel_is_lost(turns: list[float]):
+    inbox = Inbox()
+    for turn in turns:
+        inbox.put(turn=turn)
+    taken = [inbox.take()[0].turn for _ in range(60)]
+    assert np.isclose(sum(taken), sum(turns))
+    assert all(abs(turn) <= TURN_LIMIT for turn in taken)
+
+
+def test_two_senders_share_the_player_and_one_can_let_go():
+    inbox = Inbox()
+    inbox.put(Keys.FORWARD, turn=0.1, time=10, sender="a")
+    inbox.put(Keys.TURN_LEFT, turn=0.2, time=3, sender="b")
+    action, echoes = inbox.take()
+    assert action.keys == Keys.FORWARD | Keys.TURN_LEFT
+    assert action.turn == pytest.approx(0.3)
+    assert echoes == {"a": 10, "b": 3}
+    inbox.leave("a")
+    assert inbox.take()[0].keys == Keys.TURN_LEFT
+
+
+def test_rest_forgets_motion_and_keeps_what_is_held():
+    inbox = Inbox()
+    inbox.put(Keys.FORWARD | Keys.LEFT, turn=1.0, time=1)
+    inbox.put(Keys.FORWARD, time=2)
+    inbox.rest()
+    assert inbox.take()[0] == Action(Keys.FORWARD)
+
+
+@pytest.mark.parametrize("bad", [{"keys": 256}, {"keys": -1}, {"turn": float("nan")}, {"tilt": float("inf")}])
+def test_nonsense_input_is_refused(bad: dict):
+    with pytest.raises(ValueError, match="expected"):
+        Inbox().put(**bad)
+
+
+# Subscriptions
+
+
+def test_a_full_queue_drops_its_oldest_frame(play):
+    session, everything = play(FakeEngine(0.01))
+    slow = session.subscribe(size=2)
+    seen = collect(everything, 12)
+    session.pause()
+    waiting = [slow.take(), slow.take()]
+    assert slow.take() is None
+    assert slow.dropped >= 8
+    assert waiting[0].seq >= seen[-1].seq - 1
+    assert waiting[1].seq == waiting[0].seq + 1
+
+
+def test_who_comes_late_to_a_paused_world_still_sees_it(play):
+    session, everything = play(FakeEngine())
+    collect(everything, 8)
+    session.pause()
+    time.sleep(0.5)
+    last = session.subscribe().take()
+    assert last is not None
+    assert last.step == session.world.step
+
+
+# Playing
+
+
+def test_frames_come_in_order_and_begin_with_the_replay(play):
+    _, subscription = play(FakeEngine())
+    frames = collect(subscription, 12)
+    assert [f.seq for f in frames] == list(range(12))
+    assert [(f.step, f.index) for f in frames] == [(s, i) for s in range(3) for i in range(FRAMES_PER_CHUNK)]
+    assert [f.replayed for f in frames] == [True] * 4 + [False] * 8
+    assert "sample" in frames[-1].stages
+
+
+@pytest.mark.parametrize(("seconds", "rate"), [(0.02, 24.0), (0.24, 4 / 0.24)])
+def test_frames_come_evenly(play, seconds: float, rate: float):
+    """At 24 a second when steps are fast, else spread over the time that a step takes."""
+    _, subscription = play(FakeEngine(seconds))
+    collect(subscription, 12)
+    times = [(subscription.get(5.0), time.perf_counter())[1] for _ in range(24)]
+    intervals = np.diff(times)
+    assert len(times) / (times[-1] - times[0]) == pytest.approx(rate, rel=0.1)
+    assert np.median(np.abs(intervals - 1 / rate)) < 0.006
+
+
+def test_a_step_runs_while_the_last_chunk_is_shown_and_no_further(play):
+    engine = FakeEngine(0.12)
+    _, subscription = play(engine)
+    ahead = [len(engine.actions) - subscription.get(5.0).step for _ in range(40)]
+    assert max(ahead) <= 1
+    assert ahead.count(1) > 10
+
+
+def test_input_reaches_the_next_step_and_its_time_comes_back(play):
+    session, subscription = play(FakeEngine(0.05))
+    collect(subscription, 8)
+    session.inbox.put(Keys.FORWARD, time=123.0, sender="me")
+    frames = collect(subscription, 16)
+    first = next(f for f in frames if f.echoes.get("me") == 123.0)
+    before = next(f for f in reversed(frames) if f.seq == first.seq - 1)
+    assert first.index == 0
+    assert first.step <= frames[0].step + 3
+    assert not np.allclose(first.camera[:3, 3], before.camera[:3, 3])
+
+
+def test_pause_rests_and_resume_goes_on(play):
+    session, subscription = play(FakeEngine(0.01))
+    collect(subscription, 6)
+    session.pause()
+    time.sleep(0.6)
+    at_rest = session.world.step
+    time.sleep(0.2)
+    assert session.world.step == at_rest
+    assert session.figures().paused
+    session.resume()
+    while subscription.get(5.0).step <= at_rest:
+        pass
+
+
+def test_an_agent_acts_in_place_of_the_inbox(play):
+    engine = FakeEngine()
+    _, subscription = play(engine, agent=lambda world, frames: Action(Keys.FORWARD if world.step % 2 else Keys.BACK))
+    collect(subscription, 16)
+    assert [a.keys for a in engine.actions[:3]] == [Keys.BACK, Keys.FORWARD, Keys.BACK]
+
+
+def test_jobs_run_between_steps_even_while_paused(play):
+    session, _ = play(FakeEngine(0.02))
+    assert session.between_steps(lambda world: world.name).result(5.0) == "room"
+    session.pause()
+    assert session.between_steps(lambda world: threading.current_thread().name).result(5.0) == "perdure-step"
+    with pytest.raises(ZeroDivisionError):
+        session.between_steps(lambda world: 1 / 0).result(5.0)
+
+
+def test_a_failing_step_is_told_to_all_who_watch(play):
+    session, subscription = play(FakeEngine(fail_at=3))
+    with pytest.raises(SessionEnded, match="the model drew NaN") as caught:
+        collect(subscription, 100)
+    assert isinstance(caught.value.__cause__, ArithmeticError)
+    with pytest.raises(SessionEnded):
+        session.between_steps(lambda world: None)
+    late = session.subscribe()
+    assert late.take() is not None
+    with pytest.raises(SessionEnded):
+        late.take()
+
+
+def test_closing_ends_threads_and_subscriptions():
+    session = Session(FakeEngine(0.05), fake_world())
+    subscription = session.subscribe()
+    session.start()
+    subscription.get(5.0)
+    session.close(5.0)
+    assert not [t for t in threading.enumerate() if t.name.startswith("perdure-")]
+    with pytest.raises(SessionEnded, match="closed"):
+        collect(subscription, 20)
+
+
+def test_sessions_that_share_an_engine_take_turns(play):
+    inside: list[int] = []
+
+    class Watched(FakeEngine):
+        def step(self, world, action, cache):
+            inside.append(1)
+            try:
+                assert len(inside) == 1
+                return super().step(world, action, cache)
+            finally:
+                inside.pop()
+
+    engine, turn = Watched(0.02), threading.Lock()
+    watching = [play(engine, turn=turn)[1] for _ in range(3)]
+    for subscription in watching:
+        assert collect(subscription, 12)[-1].step == 2
