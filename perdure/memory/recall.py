@@ -8,6 +8,7 @@ Shapes: M memory slots, T frames a chunk, K keyframes, S sample points of a keyf
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Protocol
 from weakref import WeakKeyDictionary
 
@@ -22,6 +23,7 @@ from perdure.world.action import Action
 from perdure.world.geometry import Keyframe
 from perdure.world.state import World
 
+GREY = np.uint8(128)  # what the model is shown where nothing is known
 SAMPLES = 48
 CELLS = 12, 7  # columns and rows in which coverage is counted when keyframes are chosen
 ENOUGH = 2.0  # cells covered so often by chosen keyframes need no more
@@ -62,7 +64,9 @@ def look(world: World, preset: Preset) -> View:
     motion = world.motion
     keyframes = choose_keyframes(world.geometry.keyframes, motion.cameras, motion.intrinsics, preset)
     placed = [Placed(e.patches, motion.bodies[e.id]) for e in world.entities if e.patches and e.id in motion.bodies]
-    return render(keyframes, placed, motion.cameras, motion.intrinsics)
+    view = render(keyframes, placed, motion.cameras, motion.intrinsics)
+    rgb = np.where(view.confidence[..., None] > 0, view.rgb, GREY)
+    return replace(view, rgb=rgb)
 
 
 def coverage(confidence_THW: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -1,0 +1,1 @@
+"""Who acts: callables from (world, frames) to an action."""

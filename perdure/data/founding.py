@@ -1,0 +1,41 @@
+"""Founding: from a scene to a world, with what is known of it at the start.
+
+A world is founded on a look around from where its player stands, and on one look at each creature
+from all sides. All else is drawn by the model when someone goes there.
+"""
+
+from dataclasses import replace
+
+import mujoco
+import numpy as np
+from numpy.typing import NDArray
+
+from perdure.camera import Intrinsics, look, yaw_pitch
+from perdure.data.scenes import build
+from perdure.data.scenes.scene import Scene
+from perdure.data.sources.playground import Painter
+from perdure.memory.track import look_around
+from perdure.presets.nano import Preset
+from perdure.world.geometry import MILLIMETRES, Geometry, Keyframe
+from perdure.world.identity import Entity, Patch
+from perdure.world.state import World
+
+LOOKS = 6  # directions that the first look around takes in
+
+
+def found(scene: Scene, preset: Preset, name: str = "", seed: int = 0, looks: int = LOOKS) -> tuple[World, Painter]:
+    """A world of this scene, and the painter that can show the truth of it."""
+    intrinsics = Intrinsics.from_fov(preset.width, preset.height, preset.horizontal_degrees)
+    bare = World.create(
+        name or scene.name, scene.kind, scene.seed, scene.xml, scene.movers, scene.spawn, intrinsics=intrinsics, seed=seed
+    )
+    model, data = bare.physics.posed()
+    painter = Painter(scene, model)
+    entities = (Entity(0, "player", "you", "player"), *creatures(scene, painter, data, intrinsics))
+    geometry = Geometry(tuple(seeds(bare, painter, data, looks)))
+    return replace(bare, entities=entities, geometry=geometry), painter
+
+
+def found_kind(kind: str, scene_seed: int, preset: Preset, name: str = "") -> World:
+    """A new world by the kind and seed of its scene."""
+    return found(build(kind, scene_seed), preset, name or kind, seed=scene_seed)[0]

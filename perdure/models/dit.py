@@ -1,0 +1,164 @@
+"""The latent transformer: it draws a chunk's latent from noise, in the light of its memories.
+
+Two passes share all weights. `remember` encodes one finished latent by itself into keys and
+values, layer by layer; it depends on that latent and its action alone. `denoise` then attends
+from the coming latent to any set of memories, each placed by its age and its camera at that
+moment. So history is block-diagonal, a memory is encoded once, and a cache can always be rebuilt.
+
+Names of modules follow diffusers' Wan transformer, of which this is a small relative.
+
+Shapes: B batch, C latent channels, h w latent size, N tokens (h/2 * w/2), M memories, L layers,
+H heads, D head size, A action features, P proxy channels.
+"""
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from perdure.models.attention import attend, placed, rotary_angles, seen_through
+from perdure.models.config import DitConfig
+from perdure.models.context import PROXY_CHANNELS
+
+TIME_SCALE = 30.0
+"""Radians from a clean latent to pure noise, at the fastest wave; small enough for half-precision rates."""
+
+
+class Hindsight(NamedTuple):
+    """The memories that one chunk may see, as tensors."""
+
+    keys: Tensor  # (B, L, M, N, H, D) as stored: neither rotated nor seen from anywhere
+    values: Tensor  # (B, L, M, N, H, D)
+    present: Tensor  # (B, M) bool
+    ages: Tensor  # (B, M) in chunks
+    cameras: Tensor  # (B, M, 4, 4) memory clip space to the coming camera
+
+
+class Scene(NamedTuple):
+    """What the state says of the coming chunk."""
+
+    view: Tensor  # (B, C, h, w) the state's view, encoded
+    coverage: Tensor  # (B, 1, h, w)
+    proxy: Tensor  # (B, P, h, w)
+    to_clip: Tensor  # (B, 4, 4) coming camera to its clip space
+    from_clip: Tensor  # (B, 4, 4) its inverse
+    action: Tensor  # (B, A)
+
+
+class Attention(nn.Module):
+    def __init__(self, config: DitConfig) -> None:
+        super().__init__()
+        dim = config.dim
+        self.heads = config.heads
+        self.to_q, self.to_k, self.to_v, self.to_out = (nn.Linear(dim, dim) for _ in range(4))
+        self.norm_q, self.norm_k = nn.RMSNorm(dim, eps=1e-6), nn.RMSNorm(dim, eps=1e-6)
+
+    def project(self, x_BNE: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        q, k, v = self.norm_q(self.to_q(x_BNE)), self.norm_k(self.to_k(x_BNE)), self.to_v(x_BNE)
+        return tuple(t.unflatten(-1, (self.heads, -1)) for t in (q, k, v))  # type: ignore[return-value]
+
+
+class Block(nn.Module):
+    def __init__(self, config: DitConfig) -> None:
+        super().__init__()
+        dim = config.dim
+        self.norm1 = nn.LayerNorm(dim, eps=1e-6, elementwise_affine=False)
+        self.norm2 = nn.LayerNorm(dim, eps=1e-6, elementwise_affine=False)
+        self.attn1 = Attention(config)
+        self.ffn = nn.Sequential(nn.Linear(dim, dim * config.ffn_ratio), nn.GELU("tanh"), nn.Linear(dim * config.ffn_ratio, dim))
+        self.scale_shift_table = nn.Parameter(torch.randn(1, 6, dim) / dim**0.5)
+
+    def modulation(self, time_B6E: Tensor) -> tuple[Tensor, ...]:
+        return (self.scale_shift_table + time_B6E).unsqueeze(2).unbind(1)
+
+    def mix(self, x_BNE: Tensor, attended_BNHD: Tensor, gate: Tensor, shift: Tensor, scale: Tensor, gate_ffn: Tensor) -> Tensor:
+        x = x_BNE + gate * self.attn1.to_out(attended_BNHD.flatten(2))
+        return x + gate_ffn * self.ffn(self.norm2(x) * (1 + scale) + shift)
+
+
+class NanoTransformer(nn.Module):
+    def __init__(self, config: DitConfig) -> None:
+        super().__init__()
+        self.config = config
+        dim, patch = config.dim, config.patch
+        inputs = config.latent_channels * 2 + 1 + PROXY_CHANNELS
+        self.patch_embedding = nn.Conv2d(inputs, dim, patch, stride=patch)
+        self.time_embedder = nn.Sequential(nn.Linear(dim, dim), nn.SiLU(), nn.Linear(dim, dim))
+        self.action_embedder = nn.Sequential(nn.Linear(config.actions, dim), nn.SiLU(), nn.Linear(dim, dim))
+        self.time_proj = nn.Linear(dim, dim * 6)
+        self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
+        self.norm_out = nn.LayerNorm(dim, eps=1e-6, elementwise_affine=False)
+        self.proj_out = nn.Linear(dim, patch * patch * config.latent_channels)
+        self.scale_shift_table = nn.Parameter(torch.randn(1, 2, dim) / dim**0.5)
+        # The action adapter and the output start at zero.
+        for layer in (self.action_embedder[-1], self.proj_out):
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
+
+    def embed_time(self, sigma_B: Tensor, action_BA: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, E) and its (B, 6, E) projection."""
+        half = self.config.dim // 2
+        rate = torch.exp(-torch.arange(half, dtype=torch.float32, device=sigma_B.device) * (4.6 / half))
+        angle = sigma_B.float()[:, None] * TIME_SCALE * rate
+        wave = torch.cat([angle.cos(), angle.sin()], -1).to(self.time_proj.weight.dtype)
+        time = self.time_embedder(wave) + self.action_embedder(action_BA.to(wave.dtype))
+        return time, self.time_proj(F.silu(time)).unflatten(1, (6, -1))
+
+    def patchify(self, latent: Tensor, scene_channels: Tensor) -> Tensor:
+        x = torch.cat([latent, scene_channels], 1).to(self.patch_embedding.weight.dtype)
+        return self.patch_embedding(x).flatten(2).transpose(1, 2)
+
+    def grid_angles(self, h: int, w: int, device: torch.device) -> Tensor:
+        """(N, D/4) rotary angles of a latent's tokens at time 0."""
+        rows, columns = torch.meshgrid(torch.arange(h, device=device), torch.arange(w, device=device), indexing="ij")
+        rows, columns = rows.flatten(), columns.flatten()
+        return rotary_angles(torch.zeros_like(rows), rows, columns, self.config.head_dim // 2)
+
+    def time_angles(self, ages_BM: Tensor) -> Tensor:
+        """(B, M, D/4) what an age adds to a token's rotary angles: a memory lies before the present."""
+        zero = torch.zeros_like(ages_BM)
+        return rotary_angles(-ages_BM, zero, zero, self.config.head_dim // 2)
+
+    def remember(self, latent_BChw: Tensor, sigma_B: Tensor, action_BA: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys and values (B, L, N, H, D) of finished latents, each by itself; their noise level is 0."""
+        b, _, h, w = latent_BChw.shape
+        nothing = latent_BChw.new_zeros(b, self.patch_embedding.in_channels - self.config.latent_channels, h, w)
+        x = self.patchify(latent_BChw, nothing)
+        _, time = self.embed_time(sigma_B, action_BA)
+        angles = self.grid_angles(h // self.config.patch, w // self.config.patch, x.device)
+        keys, values = [], []
+        for block in self.blocks:
+            shift, scale, gate, shift_ffn, scale_ffn, gate_ffn = block.modulation(time)
+            q, k, v = block.attn1.project(block.norm1(x) * (1 + scale) + shift)
+            keys.append(k)
+            values.append(v)
+            # Seen from itself a memory's camera is the identity, and its age is none.
+            eye = torch.eye(4, device=x.device, dtype=x.dtype).expand(b, 4, 4)
+            x = block.mix(x, attend(placed(q, angles, eye), placed(k, angles, eye), v), gate, shift_ffn, scale_ffn, gate_ffn)
+        return torch.stack(keys, 1), torch.stack(values, 1)
+
+    def denoise(self, noisy_BChw: Tensor, sigma_B: Tensor, scene: Scene, past: Hindsight) -> Tensor:
+        """The velocity (noise - latent) of the coming chunk, (B, C, h, w)."""
+        b, _, h, w = noisy_BChw.shape
+        x = self.patchify(noisy_BChw, torch.cat([scene.view, scene.coverage, scene.proxy], 1))
+        time_E, time = self.embed_time(sigma_B, scene.action)
+        here = self.grid_angles(h // self.config.patch, w // self.config.patch, x.device)
+        there = here + self.time_angles(past.ages).unsqueeze(2)  # B M N D/4
+        m, n = past.ages.shape[1], here.shape[0]
+        cameras = past.cameras.flatten(0, 1)
+        mask = torch.cat([past.present.repeat_interleave(n, 1), past.present.new_ones(b, n)], 1)
+        for layer, block in enumerate(self.blocks):
+            shift, scale, gate, shift_ffn, scale_ffn, gate_ffn = block.modulation(time)
+            q, k, v = block.attn1.project(block.norm1(x) * (1 + scale) + shift)
+            old_k = placed(past.keys[:, layer].flatten(0, 1), there.flatten(0, 1), cameras).view(b, m * n, *k.shape[2:])
+            old_v = seen_through(past.values[:, layer].flatten(0, 1), cameras).view(b, m * n, *v.shape[2:])
+            k = torch.cat([old_k, placed(k, here, scene.from_clip)], 1)
+            v = torch.cat([old_v, seen_through(v, scene.from_clip)], 1)
+            seen = attend(placed(q, here, scene.to_clip.transpose(-1, -2)), k, v, mask)
+            x = block.mix(x, seen_through(seen, scene.to_clip), gate, shift_ffn, scale_ffn, gate_ffn)
+        shift, scale = (self.scale_shift_table + time_E.unsqueeze(1)).unsqueeze(2).unbind(1)
+        out = self.proj_out(self.norm_out(x) * (1 + scale) + shift).float()
+        p, c = self.config.patch, self.config.latent_channels
+        out = out.view(b, h // p, w // p, p, p, c).permute(0, 5, 1, 3, 2, 4)
+        return out.reshape(b, c, h, w)

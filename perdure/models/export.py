@@ -1,0 +1,200 @@
+"""Export: the torch models as OpenVINO graphs with static shapes, for playing without torch.
+
+Four graphs: `encode` (frames to a latent), `remember` (a latent to keys and values), `denoise`
+(one velocity), `decode` (a latent and its view to frames and what the observer found). Bytes go in
+and come out as bytes, so that no conversion is left to the caller.
+
+Shapes: T frames a chunk, H W frame size, h w latent size, C latent channels, A action features,
+L layers, M memory slots, N tokens, D head size (heads are written out), P proxy channels.
+"""
+
+import gzip
+import tempfile
+import warnings
+from pathlib import Path
+from xml.etree import ElementTree
+
+import openvino as ov
+import torch
+from torch import Tensor, nn
+
+from perdure.models.config import CodecConfig, DitConfig
+from perdure.models.context import PROXY_CHANNELS
+from perdure.models.decoder import Decoder, Encoder
+from perdure.models.dit import Hindsight, NanoTransformer, Scene
+
+
+class Encode(nn.Module):
+    """(T, H, W, 3) uint8 to (C, h, w)."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        super().__init__()
+        self.encoder = encoder
+
+    def forward(self, frames: Tensor) -> Tensor:
+        return self.encoder(frames.permute(0, 3, 1, 2).unsqueeze(0).float() / 255)[0]
+
+
+class Remember(nn.Module):
+    """A latent (C, h, w), noise level 0 (1,) and its action (A,) to keys and values (L, N, heads, D).
+
+    The level is an input because OpenVINO 2026.4 folds a constant one into the action's bias and
+    then ignores the action.
+    """
+
+    def __init__(self, dit: NanoTransformer) -> None:
+        super().__init__()
+        self.dit = dit
+
+    def forward(self, latent: Tensor, sigma: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
+        keys, values = self.dit.remember(latent.unsqueeze(0), sigma, action.unsqueeze(0))
+        return keys[0], values[0]
+
+
+class Denoise(nn.Module):
+    def __init__(self, dit: NanoTransformer) -> None:
+        super().__init__()
+        self.dit = dit
+
+    def forward(
+        self,
+        noisy: Tensor,  # (C, h, w)
+        sigma: Tensor,  # (1,)
+        view: Tensor,  # (C, h, w)
+        coverage: Tensor,  # (1, h, w)
+        proxy: Tensor,  # (P, h, w)
+        to_clip: Tensor,  # (4, 4)
+        from_clip: Tensor,  # (4, 4)
+        action: Tensor,  # (A,)
+        keys: Tensor,  # (M, L, N, heads, D)
+        values: Tensor,  # (M, L, N, heads, D)
+        present: Tensor,  # (M,) bool
+        ages: Tensor,  # (M,)
+        cameras: Tensor,  # (M, 4, 4)
+    ) -> Tensor:
+        scene = Scene(*(x.unsqueeze(0) for x in (view, coverage, proxy, to_clip, from_clip, action)))
+        past = Hindsight(
+            keys.transpose(0, 1).unsqueeze(0),
+            values.transpose(0, 1).unsqueeze(0),
+            *(x.unsqueeze(0) for x in (present, ages, cameras)),
+        )
+        return self.dit.denoise(noisy.unsqueeze(0), sigma, scene, past)[0]
+
+
+class Decode(nn.Module):
+    def __init__(self, decoder: Decoder) -> None:
+        super().__init__()
+        self.decoder = decoder
+
+    def forward(
+        self,
+        latent: Tensor,  # (C, h, w)
+        view: Tensor,  # (T, H, W, 3) uint8
+        confidence: Tensor,  # (T, H, W) uint8
+        view_depth: Tensor,  # (T, H, W) metres
+        proxy: Tensor,  # (P, h, w)
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Frames (T, H, W, 3) uint8; depth, its relative uncertainty and the moving share, (H, W)."""
+        out = self.decoder(
+            latent.unsqueeze(0),
+            view.permute(0, 3, 1, 2).unsqueeze(0).float() / 255,
+            confidence.unsqueeze(0).float() / 255,
+            view_depth.unsqueeze(0),
+            proxy.unsqueeze(0),
+        )
+        frames = (out.frames[0].clamp(0, 1) * 255).round().permute(0, 2, 3, 1).to(torch.uint8)
+        seen = out.observation
+        return frames, seen.log_depth[0].exp(), seen.log_spread[0].exp(), seen.moving[0].sigmoid()
+
+
+def examples(codec: CodecConfig, dit: DitConfig, height: int, width: int) -> dict[str, dict[str, Tensor]]:
+    """Inputs of the exported shapes, by graph and by name."""
+    c, h, w, t, m = codec.latent_channels, height // 8, width // 8, codec.frames, dit.memories
+    n = (h // dit.patch) * (w // dit.patch)
+    latent, proxy = torch.randn(c, h, w), torch.randn(PROXY_CHANNELS, h, w)
+    action = torch.zeros(dit.actions)
+    frames = torch.randint(0, 256, (t, height, width, 3), dtype=torch.uint8)
+    kv = (m, dit.layers, n, dit.heads, dit.head_dim)
+    return {
+        "encode": {"frames": frames},
+        "remember": {"latent": latent, "sigma": torch.zeros(1), "action": action},
+        "denoise": {
+            "noisy": latent,
+            "sigma": torch.ones(1),
+            "view": latent,
+            "coverage": torch.rand(1, h, w),
+            "proxy": proxy,
+            "to_clip": torch.eye(4),
+            "from_clip": torch.eye(4),
+            "action": action,
+            "keys": torch.randn(kv),
+            "values": torch.randn(kv),
+            "present": torch.ones(m, dtype=torch.bool),
+            "ages": torch.arange(m, 0, -1).float(),
+            "cameras": torch.eye(4).repeat(m, 1, 1),
+        },
+        "decode": {
+            "latent": latent,
+            "view": frames,
+            "confidence": frames[..., 0].contiguous(),
+            "view_depth": torch.rand(t, height, width) * 9 + 0.5,
+            "proxy": proxy,
+        },
+    }
+
+
+OUTPUTS = {
+    "encode": ("latent",),
+    "remember": ("keys", "values"),
+    "denoise": ("velocity",),
+    "decode": ("frames", "depth", "unsure", "moving"),
+}
+
+
+def graphs(encoder: Encoder, decoder: Decoder, dit: NanoTransformer) -> dict[str, nn.Module]:
+    return {"encode": Encode(encoder), "remember": Remember(dit), "denoise": Denoise(dit), "decode": Decode(decoder)}
+
+
+def convert(module: nn.Module, example: dict[str, Tensor], outputs: tuple[str, ...]) -> ov.Model:
+    with torch.no_grad(), warnings.catch_warnings():
+        # OpenVINO traces by torch.jit, which torch has begun to deprecate.
+        warnings.simplefilter("ignore")
+        shapes = [tuple(value.shape) for value in example.values()]
+        model = ov.convert_model(module.eval(), example_input=tuple(example.values()), input=shapes)
+    for port, name in zip(model.inputs, example, strict=True):
+        port.get_tensor().set_names({name})
+    for port, name in zip(model.outputs, outputs, strict=True):
+        port.get_tensor().set_names({name})
+    model.validate_nodes_and_infer_types()
+    return model
+
+
+def export(modules: dict[str, nn.Module], inputs: dict[str, dict[str, Tensor]], folder: Path) -> None:
+    """Write one gzipped NAME.xml.gz for each graph and one `weights.bin` in half precision for all.
+
+    `remember` and `denoise` share their weights, so constants are kept once: each graph's constants
+    are pointed at the first equal bytes.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    pool = bytearray()
+    offsets: dict[bytes, int] = {}
+    for name, module in modules.items():
+        model = convert(module, inputs[name], OUTPUTS[name])
+        with tempfile.TemporaryDirectory() as scratch:
+            path = Path(scratch) / "graph.xml"
+            ov.save_model(model, path, compress_to_fp16=True)
+            tree = ElementTree.parse(path)
+            constants = path.with_suffix(".bin").read_bytes()
+        for data in tree.iter("data"):
+            if "offset" not in data.attrib:
+                continue
+            start = int(data.attrib["offset"])
+            payload = constants[start : start + int(data.attrib["size"])]
+            if payload not in offsets:
+                pool.extend(bytes(-len(pool) % 64))  # aligned, as OpenVINO writes them
+                offsets[payload] = len(pool)
+                pool.extend(payload)
+            data.attrib["offset"] = str(offsets[payload])
+        text = ElementTree.tostring(tree.getroot(), encoding="utf-8")
+        (folder / f"{name}.xml.gz").write_bytes(gzip.compress(text, mtime=0))
+    (folder / "weights.bin").write_bytes(pool)

@@ -1,0 +1,1 @@
+"""Sizes. A preset is a function that returns a config."""

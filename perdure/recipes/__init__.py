@@ -1,0 +1,1 @@
+"""Runs: functions that bring a loop, a method and data together."""

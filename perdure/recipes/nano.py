@@ -1,0 +1,124 @@
+"""How `nano` is made: clips, lessons, codec, latents, transformer, graphs. Each stage resumes.
+
+    python -m perdure.recipes.nano all --runs ~/perdure-runs
+
+Stages may run apart (`lessons`, `codec`, `latents`, `flow`, `export`), so that one can go on in the
+background while another is looked at. Held-out scenes have seeds below 1000 and are never drawn here.
+"""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import typer
+
+from perdure.agents.player import Explorer
+from perdure.data.clip import record
+from perdure.data.founding import found
+from perdure.data.scenes import KINDS, build
+from perdure.models.decoder import Decoder, Encoder
+from perdure.models.dit import NanoTransformer
+from perdure.models.export import examples, export, graphs
+from perdure.presets.nano import Preset, nano
+from perdure.runtime.backends import WEIGHTS
+from perdure.training.codec import Codec, codec_loss
+from perdure.training.flow import flow_loss
+from perdure.training.lessons import Lessons, make
+from perdure.training.trainer import TrainConfig, Trainer, load_average
+
+HELD_OUT = 1000
+"""Scene seeds below this are for evaluation only."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    preset: Preset
+    clips: int = 240
+    chunks: int = 40  # a clip
+    looks: tuple[int, ...] = (6, 6, 3, 1)  # directions a world was founded on, drawn at random
+    codec: TrainConfig = TrainConfig(minutes=60, learning_rate=6e-4)
+    codec_batch: int = 6
+    flow: TrainConfig = TrainConfig(minutes=60, learning_rate=6e-4, average=0.999)
+    flow_batch: int = 3
+    flow_run: int = 6
+
+
+def make_lessons(recipe: Recipe, runs: Path, share: int = 0, shares: int = 1) -> None:
+    """Clip by clip; several processes may each take a share."""
+    for number in range(share, recipe.clips, shares):
+        folder = runs / "lessons" / f"{number:05d}"
+        if folder.exists():
+            continue
+        kind, seed = KINDS[number % len(KINDS)], HELD_OUT + number
+        world, painter = found(build(kind, seed), recipe.preset, seed=seed, looks=recipe.looks[(number // 3) % len(recipe.looks)])
+        make(record(world, painter, Explorer(seed), recipe.chunks), recipe.preset, seed, folder)
+        print(f"lesson {number + 1} of {recipe.clips}: {kind} {seed}", flush=True)
+
+
+def train_codec(recipe: Recipe, runs: Path) -> None:
+    codec = Codec(recipe.preset.codec).to(memory_format=torch.channels_last)
+    batches = Lessons(runs / "lessons", recipe.preset).codec_batches(recipe.codec_batch)
+    Trainer(recipe.codec, codec, runs / "codec").fit(batches, codec_loss)
+
+
+def encode_latents(recipe: Recipe, runs: Path) -> None:
+    codec = Codec(recipe.preset.codec).to(memory_format=torch.channels_last)
+    load_average(codec, runs / "codec")
+    Lessons(runs / "lessons", recipe.preset).encode_all(codec.encoder.eval())
+
+
+def train_flow(recipe: Recipe, runs: Path) -> None:
+    dit = NanoTransformer(recipe.preset.dit)
+    batches = Lessons(runs / "lessons", recipe.preset).flow_batches(recipe.flow_batch, recipe.flow_run)
+    sigmas = recipe.preset.sigmas
+    Trainer(recipe.flow, dit, runs / "flow").fit(batches, lambda module, batch: flow_loss(module, batch, sigmas))
+
+
+def export_graphs(recipe: Recipe, runs: Path, folder: Path = WEIGHTS) -> None:
+    preset = recipe.preset
+    codec, dit = Codec(preset.codec), NanoTransformer(preset.dit)
+    load_average(codec, runs / "codec")
+    load_average(dit, runs / "flow")
+    write(codec.encoder, codec.decoder, dit, preset, folder)
+
+
+def write(encoder: Encoder, decoder: Decoder, dit: NanoTransformer, preset: Preset, folder: Path) -> None:
+    export(graphs(encoder, decoder, dit), examples(preset.codec, preset.dit, preset.height, preset.width), folder)
+
+
+STAGES = {"lessons": make_lessons, "codec": train_codec, "latents": encode_latents, "flow": train_flow, "export": export_graphs}
+
+
+def main(
+    stage: str,
+    runs: Annotated[Path, typer.Option(help="folder for lessons and checkpoints; tens of gigabytes")],
+    clips: int = 240,
+    codec_minutes: float = 60,
+    flow_minutes: float = 60,
+    threads: int = 2,
+    share: Annotated[int, typer.Option(help="which share of the lessons this process makes")] = 0,
+    shares: int = 1,
+) -> None:
+    """Run one stage, or `all` in order."""
+    torch.set_num_threads(threads)
+    torch.manual_seed(0)
+    base = Recipe(nano())
+    recipe = Recipe(
+        nano(),
+        clips=clips,
+        codec=TrainConfig(codec_minutes, learning_rate=base.codec.learning_rate),
+        flow=TrainConfig(flow_minutes, learning_rate=base.flow.learning_rate, average=base.flow.average),
+    )
+    if stage == "lessons":
+        make_lessons(recipe, runs, share, shares)
+        return
+    if stage != "all" and stage not in STAGES:
+        sys.exit(f"expected a stage out of all, {', '.join(STAGES)}, got {stage!r}")
+    for name in STAGES if stage == "all" else (stage,):
+        STAGES[name](recipe, runs)
+
+
+if __name__ == "__main__":
+    typer.run(main)

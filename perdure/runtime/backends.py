@@ -1,0 +1,85 @@
+"""The models, running: exported graphs in OpenVINO, or the torch modules that they came from.
+
+Both answer to the same verbs on numpy arrays. Playing needs only OpenVINO; torch is the twin that
+training and tests compare with.
+
+Shapes: T frames a chunk, H W frame size, h w latent size, C latent channels, A action features,
+M memory slots, L layers, N tokens, D head size.
+"""
+
+import gzip
+import hashlib
+import platform
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import openvino as ov
+from numpy.typing import NDArray
+
+F32 = NDArray[np.float32]
+GRAPHS = ("encode", "remember", "denoise", "decode")
+WEIGHTS = Path(__file__).parent.parent / "weights" / "nano"
+
+
+class Backend(Protocol):
+    """One set of weights. It holds no world: the same backend serves many."""
+
+    def __call__(self, graph: str, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]: ...
+
+    def fingerprint(self) -> dict[str, str]: ...
+
+
+class OpenVINO:
+    """The exported graphs, compiled for this processor. `threads` and `precision` are part of the fingerprint."""
+
+    def __init__(self, folder: Path = WEIGHTS, precision: str | None = None, threads: int = 1) -> None:
+        missing = [n for n in (*(f"{g}.xml.gz" for g in GRAPHS), "weights.bin") if not (folder / n).exists()]
+        if missing:
+            raise ValueError(
+                f"expected exported graphs in {folder}, found no {', '.join(missing)}: "
+                "train and export them with `python -m perdure.recipes.nano`"
+            )
+        core = ov.Core()
+        able = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        # A processor without bf16 emulates it, fifty times slower.
+        self.precision = precision or ("bf16" if "BF16" in able else "f32")
+        if self.precision not in ("bf16", "f32"):
+            raise ValueError(f"expected a precision of bf16 or f32, got {precision!r}")
+        if self.precision == "bf16" and "BF16" not in able:
+            raise ValueError("expected a processor with bf16 for that precision, this one has none: use f32")
+        self.threads = threads
+        weights = (folder / "weights.bin").read_bytes()
+        self.digest = hashlib.sha256(weights).hexdigest()[:16]
+        settings = {
+            "INFERENCE_PRECISION_HINT": self.precision,
+            "INFERENCE_NUM_THREADS": threads,
+            "PERFORMANCE_HINT": "LATENCY",
+            "NUM_STREAMS": 1,
+        }
+        self.graphs = {}
+        for name in GRAPHS:
+            model = core.read_model(model=gzip.decompress((folder / f"{name}.xml.gz").read_bytes()), weights=weights)
+            self.graphs[name] = core.compile_model(model, "CPU", settings)
+        # One request a graph: its input and output buffers are allocated once.
+        self.requests = {name: graph.create_infer_request() for name, graph in self.graphs.items()}
+        # A port may carry a number beside its name: the tracer's own.
+        self.outputs = {
+            name: [next(n for n in port.get_names() if not n.isdigit()) for port in graph.outputs]
+            for name, graph in self.graphs.items()
+        }
+
+    def __call__(self, graph: str, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        result = self.requests[graph].infer(dict(inputs), share_inputs=True)
+        return {name: np.array(result[name]) for name in self.outputs[graph]}
+
+    def fingerprint(self) -> dict[str, str]:
+        return {
+            "weights": self.digest,
+            "precision": self.precision,
+            "threads": str(self.threads),
+            "openvino": ov.__version__,
+            "numpy": np.__version__,
+            "processor": f"{platform.machine()} {ov.Core().get_property('CPU', 'FULL_DEVICE_NAME')}",
+        }

@@ -1,0 +1,127 @@
+"""The step: how a world goes on by one chunk. Read this first.
+
+The engine holds the models and nothing else: a world is a value that it is given, and a cache can
+be thrown away. So one engine serves many worlds, and a world that was killed at any instant and is
+opened again goes on with the same bytes.
+
+Shapes: T frames a chunk, H W frame size, C h w latent.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from time import perf_counter
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perdure.memory.commit import commit
+from perdure.memory.notice import notice
+from perdure.memory.recall import recall
+from perdure.models.cache import Cache
+from perdure.models.context import Context, Remembered
+from perdure.presets.nano import Preset
+from perdure.runtime.backends import Backend
+from perdure.sampling import noise, sample
+from perdure.world.action import Action
+from perdure.world.state import FINDING_LAG, World
+from perdure.world.store import Store
+
+F32 = NDArray[np.float32]
+Frames = NDArray[np.uint8]  # (T, H, W, 3)
+
+
+class Engine:
+    def __init__(self, preset: Preset, backend: Backend) -> None:
+        self.preset, self.backend = preset, backend
+        self.timings: dict[str, float] = {}  # ms of each stage of the last step
+
+    def step(self, world: World, action: Action, cache: Cache, store: Store | None = None) -> tuple[World, Frames]:
+        with self._timed("advance"):
+            world = world.advance(action)  # P moves; what was found two chunks ago enters G
+        with self._timed("recall"):
+            context = recall(world, action, self, self.preset)  # all that the model may see
+        with self._timed("sample"):
+            latent = self.sample(context, cache)  # a few steps, with the cache as it is
+        with self._timed("commit"):
+            world = commit(world, action, latent, store)  # durable before anyone sees a frame
+        with self._timed("remember"):
+            self.remember(world, cache)  # keys and values of what was just made
+        with self._timed("decode"):
+            world, frames = self.decode(world, context)
+        return world, frames
+
+    def open(self, world: World, store: Store | None = None) -> tuple[World, Cache, Frames | None]:
+        """Bring a committed world back to where it was: what was pending is found again, from what was kept.
+
+        Gives its last frames too, or None where nothing was drawn yet.
+        """
+        frames = None
+        for step in range(max(1, world.step - FINDING_LAG + 1), world.step + 1):
+            then = world if step == world.step else _past(store, step)
+            action = then.history.memories[step - 1].action
+            found, frames = self.decode(then, recall(then, action, self, self.preset))
+            world = world.expect(found.pending[-1])
+        return world, self.cache(), frames
+
+    def cache(self) -> Cache:
+        dit = self.preset.dit
+        _, h, w = self.preset.latent_shape
+        tokens = (h // dit.patch) * (w // dit.patch)
+        return Cache(dit.memories, (dit.layers, tokens, dit.heads, dit.head_dim))
+
+    # What the models do, as numpy in and numpy out.
+
+    def encode(self, frames: Frames) -> F32:
+        return self.backend("encode", {"frames": frames})["latent"]
+
+    def keys_values(self, memory: Remembered) -> tuple[F32, F32]:
+        clean = np.zeros(1, np.float32)
+        inputs = {"latent": memory.latent.astype(np.float32), "sigma": clean, "action": memory.action}
+        made = self.backend("remember", inputs)
+        return made["keys"], made["values"]
+
+    def sample(self, context: Context, cache: Cache) -> F32:
+        keys, values, present = cache.gather(context.memories, self.keys_values)
+        given = {
+            "view": context.view_latent,
+            "coverage": context.coverage,
+            "proxy": context.proxy,
+            "to_clip": context.to_clip,
+            "from_clip": context.from_clip,
+            "action": context.action,
+            "keys": keys,
+            "values": values,
+            "present": present,
+            "ages": context.memory_ages,
+            "cameras": context.memory_cameras,
+        }
+
+        def velocity(x: F32, sigma: float) -> F32:
+            return self.backend("denoise", {"noisy": x, "sigma": np.array([sigma], np.float32), **given})["velocity"]
+
+        return sample(velocity, noise(context.noise_seed, self.preset.latent_shape), self.preset.sigmas)
+
+    def remember(self, world: World, cache: Cache) -> None:
+        last = world.history.memories[-1]
+        memory = Remembered(last.key, last.latent, last.action.features())
+        cache.put(memory.key, *self.keys_values(memory))
+
+    def decode(self, world: World, context: Context) -> tuple[World, Frames]:
+        """The frames of the chunk that was just committed, and the world expecting what they show."""
+        latent = world.history.memories[-1].latent.astype(np.float32)  # the stored bytes, not the sampler's
+        given = {"view": context.view, "confidence": context.confidence, "view_depth": context.depth}
+        made = self.backend("decode", {"latent": latent, "proxy": context.proxy, **given})
+        frames = made["frames"]
+        return world.expect(notice(world, context, frames[-1], made["depth"], made["unsure"], made["moving"])), frames
+
+    @contextmanager
+    def _timed(self, stage: str) -> Iterator[None]:
+        start = perf_counter()
+        yield
+        self.timings[stage] = (perf_counter() - start) * 1000
+
+
+def _past(store: Store | None, step: int) -> World:
+    if store is None:
+        raise ValueError("expected the store that this world lives in, to look at its last chunks again; got none")
+    return store.world_at(step)

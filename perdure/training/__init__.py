@@ -1,0 +1,1 @@
+"""Learning: one loop, and one file for each method that it can run."""

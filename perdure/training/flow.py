@@ -1,0 +1,74 @@
+"""Training the transformer: flow matching on single chunks, each with the memories it would recall.
+
+A batch is a few runs of consecutive chunks from one clip each. All latents that any of a run's
+chunks recalls are encoded once by `remember`; each chunk then gathers its own slots, so that the
+keys it sees are laid out as they are in serving, and both passes learn.
+
+Shapes: B runs, U latents encoded for a run, R chunks drawn in a run, M memory slots, C h w latent.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from perdure.models.dit import Hindsight, NanoTransformer, Scene
+
+
+@dataclass(frozen=True)
+class FlowBatch:
+    past: Tensor  # (B, U, C, h, w) latents that are recalled
+    past_action: Tensor  # (B, U, A)
+    slots: Tensor  # (B, R, M) which of U stands in each slot, -1 empty
+    ages: Tensor  # (B, R, M)
+    cameras: Tensor  # (B, R, M, 4, 4)
+    latent: Tensor  # (B, R, C, h, w) what is to be drawn
+    scene: Scene  # fields of (B * R, ...)
+
+
+MEMORY_NOISE = 0.1  # memories are what the model drew itself, so they are learnt slightly wrong
+DROP_VIEW, DROP_PROXY, DROP_MEMORY = 0.15, 0.15, 0.1
+
+
+def hindsight(model: NanoTransformer, batch: FlowBatch) -> Hindsight:
+    b, u = batch.past.shape[:2]
+    r, m = batch.slots.shape[1:]
+    past = batch.past + MEMORY_NOISE * torch.rand(b, u, 1, 1, 1) * torch.randn_like(batch.past)
+    keys, values = (x.unflatten(0, (b, u)) for x in model.remember(past.flatten(0, 1), torch.zeros(b * u), batch.past_action.flatten(0, 1)))
+    index = batch.slots.clamp_min(0).view(b, r * m)
+    rows = torch.arange(b).unsqueeze(1)
+
+    def gather(x: Tensor) -> Tensor:  # (B, U, L, N, H, D) to (B * R, L, M, N, H, D)
+        return x[rows, index].unflatten(1, (r, m)).flatten(0, 1).transpose(1, 2)
+
+    present = (batch.slots >= 0) & (torch.rand(b, r, 1) > DROP_MEMORY)
+    return Hindsight(gather(keys), gather(values), present.flatten(0, 1), batch.ages.flatten(0, 1), batch.cameras.flatten(0, 1))
+
+
+def noise_levels(count: int, sigmas: tuple[float, ...]) -> Tensor:
+    """Half of them exactly where the sampler will ask, the rest anywhere."""
+    fixed = torch.tensor(sigmas)[torch.randint(0, len(sigmas), (count,))]
+    return torch.where(torch.rand(count) < 0.5, fixed, torch.rand(count).clamp_min(0.02))
+
+
+def flow_loss(module: nn.Module, batch: FlowBatch, sigmas: tuple[float, ...]) -> tuple[Tensor, dict[str, float]]:
+    assert isinstance(module, NanoTransformer)
+    latent = batch.latent.flatten(0, 1)
+    count = latent.shape[0]
+    sigma = noise_levels(count, sigmas)
+    level = sigma[:, None, None, None]
+    noise = torch.randn_like(latent)
+    noisy = (1 - level) * latent + level * noise
+    view = (torch.rand(count, 1, 1, 1) > DROP_VIEW).float()
+    proxy = (torch.rand(count, 1, 1, 1) > DROP_PROXY).float()
+    s = batch.scene
+    scene = s._replace(view=s.view * view, coverage=s.coverage * view, proxy=s.proxy * proxy)
+    with torch.autocast("cpu", torch.bfloat16):
+        velocity = module.denoise(noisy, sigma, scene, hindsight(module, batch))
+    error = (velocity - (noise - latent)).square().mean((1, 2, 3))
+    clean = (level.flatten() ** 2 * error).detach()  # squared error of the latent that it implies
+    high = sigma > 0.9
+    figures = {"clean_mse": float(clean.mean())}
+    if bool(high.any()):
+        figures["clean_mse_from_noise"] = float(clean[high].mean())
+    return error.mean(), figures

@@ -1,0 +1,128 @@
+"""The loop: batches in, a trained module and its average out, resumable after any kill.
+
+It knows no method. A recipe brings a module, its batches and a loss, and says how long.
+Checkpoints are safetensors, written beside and then renamed, so a kill leaves the old or the new.
+"""
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+Batch = TypeVar("Batch")
+Loss = Callable[[nn.Module, Batch], tuple[Tensor, Mapping[str, float]]]
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    minutes: float  # time to train for in all, resumptions included
+    learning_rate: float = 5e-4
+    warmup: int = 100  # steps
+    cooldown: float = 0.3  # last share of the time in which the rate falls to zero
+    weight_decay: float = 0.01
+    clip: float = 1.0
+    average: float = 0.998  # decay of the moving average that is kept as the result
+    save_every: float = 120.0  # seconds
+    log_every: int = 50  # steps
+
+
+class Trainer:
+    def __init__(self, config: TrainConfig, module: nn.Module, folder: Path) -> None:
+        self.config, self.module, self.folder = config, module, folder
+        self.optimizer = torch.optim.AdamW(
+            module.parameters(), lr=config.learning_rate, betas=(0.9, 0.98), weight_decay=config.weight_decay
+        )
+        self.average = {name: p.detach().clone() for name, p in module.named_parameters()}
+        self.steps, self.seconds = 0, 0.0
+        folder.mkdir(parents=True, exist_ok=True)
+        if self.checkpoint.exists():
+            self.load()
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.folder / "checkpoint.safetensors"
+
+    @property
+    def progress(self) -> float:
+        return min(1.0, self.seconds / (60 * self.config.minutes))
+
+    def rate(self) -> float:
+        """Warm up, hold, fall to zero: a hold can be prolonged, a cosine cannot."""
+        warm = min(1.0, (self.steps + 1) / self.config.warmup)
+        fall = min(1.0, (1 - self.progress) / self.config.cooldown)
+        return self.config.learning_rate * warm * fall
+
+    def fit(self, batches: Iterator[Batch], loss: Loss[Batch]) -> None:
+        saved = time.monotonic()
+        sums: dict[str, float] = {}
+        while self.progress < 1:
+            start = time.monotonic()
+            for group in self.optimizer.param_groups:
+                group["lr"] = self.rate()
+            value, figures = loss(self.module, next(batches))
+            value.backward()
+            nn.utils.clip_grad_norm_(self.module.parameters(), self.config.clip)
+            self.optimizer.step()
+            self.optimizer.zero_grad(set_to_none=True)
+            # Early on the average follows closely, so that it does not remember the start.
+            decay = min(self.config.average, (1 + self.steps) / (10 + self.steps))
+            with torch.no_grad():
+                for name, p in self.module.named_parameters():
+                    self.average[name].lerp_(p, 1 - decay)
+            self.steps += 1
+            self.seconds += time.monotonic() - start
+            for key, figure in {"loss": float(value), **figures}.items():
+                sums[key] = sums.get(key, 0.0) + figure
+            if self.steps % self.config.log_every == 0:
+                self.log({key: total / self.config.log_every for key, total in sums.items()})
+                sums.clear()
+            if time.monotonic() - saved > self.config.save_every:
+                self.save()
+                saved = time.monotonic()
+        self.save()
+
+    def log(self, figures: Mapping[str, float]) -> None:
+        row = {"step": self.steps, "minutes": round(self.seconds / 60, 2), **{k: round(v, 5) for k, v in figures.items()}}
+        print(json.dumps(row), flush=True)
+        with open(self.folder / "log.jsonl", "a") as file:
+            file.write(json.dumps(row) + "\n")
+
+    def save(self) -> None:
+        tensors: dict[str, Tensor] = {}
+        for name, p in self.module.named_parameters():
+            tensors["module." + name] = p.detach()
+            tensors["average." + name] = self.average[name]
+            for key, value in self.optimizer.state.get(p, {}).items():
+                tensors[f"optimizer.{key}.{name}"] = value
+        beside = self.checkpoint.with_suffix(".new")
+        save_file({k: v.contiguous() for k, v in tensors.items()}, beside, {"steps": str(self.steps), "seconds": str(self.seconds)})
+        beside.replace(self.checkpoint)
+
+    def load(self) -> None:
+        with safe_open(self.checkpoint, "pt") as file:
+            meta = file.metadata()
+            self.steps, self.seconds = int(meta["steps"]), float(meta["seconds"])
+            names = set(file.keys())
+            for name, p in self.module.named_parameters():
+                p.data.copy_(file.get_tensor("module." + name))
+                self.average[name].copy_(file.get_tensor("average." + name))
+                state = {k: f"optimizer.{k}.{name}" for k in ("step", "exp_avg", "exp_avg_sq")}
+                if all(key in names for key in state.values()):
+                    self.optimizer.state[p] = {k: file.get_tensor(key) for k, key in state.items()}
+
+
+def load_average(module: nn.Module, folder: Path) -> None:
+    """Give `module` the averaged weights of a run."""
+    path = folder / "checkpoint.safetensors"
+    if not path.exists():
+        raise ValueError(f"expected a checkpoint at {path}, found none: train that stage first")
+    with safe_open(path, "pt") as file, torch.no_grad():
+        for name, p in module.named_parameters():
+            p.copy_(file.get_tensor("average." + name))

@@ -1,0 +1,54 @@
+"""The exported graphs are the torch modules that they came from, on inputs never traced."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from perdure.models.config import CodecConfig, DitConfig
+from perdure.models.decoder import Decoder, Encoder
+from perdure.models.dit import NanoTransformer
+from perdure.models.export import OUTPUTS, examples, export, graphs
+from perdure.runtime.backends import OpenVINO
+
+CODEC = CodecConfig(encoder_widths=(16, 24), decoder_widths=(24, 16, 8), blocks=1)
+DIT = DitConfig(dim=64, layers=2, head_dim=32, ffn_ratio=2, recent=2, recalled=1)
+HEIGHT, WIDTH = 48, 64
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, torch.nn.Module], Path]:
+    torch.manual_seed(0)
+    encoder, decoder, dit = Encoder(CODEC), Decoder(CODEC), NanoTransformer(DIT)
+    for layer in (dit.proj_out, dit.action_embedder[-1]):
+        torch.nn.init.normal_(layer.weight, std=0.1)
+    modules, folder = graphs(encoder, decoder, dit), tmp_path_factory.mktemp("weights")
+    export(modules, examples(CODEC, DIT, HEIGHT, WIDTH), folder)
+    return modules, folder
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("graph", OUTPUTS)
+def test_graph_equals_module(graph: str, exported: tuple[dict[str, torch.nn.Module], Path]) -> None:
+    modules, folder = exported
+    backend = OpenVINO(folder, precision="f32")
+    torch.manual_seed(1)
+    inputs = examples(CODEC, DIT, HEIGHT, WIDTH)[graph]
+    for name in ("action", "cameras", "ages"):
+        if name in inputs:
+            inputs[name] = torch.randn_like(inputs[name])
+    made = backend(graph, {name: value.numpy() for name, value in inputs.items()})
+    expected = modules[graph](*inputs.values())
+    expected = expected if isinstance(expected, tuple) else (expected,)
+    for name, value in zip(OUTPUTS[graph], expected, strict=True):
+        scale = float(value.double().abs().max())
+        error = float(np.abs(made[name].astype(float) - value.double().numpy()).max()) / scale
+        # Weights are kept in half precision; bytes may round the other way by one.
+        assert error < (0.005 if name == "frames" else 0.003), (name, error)
+
+
+def test_weights_are_kept_once(exported: tuple[dict[str, torch.nn.Module], Path]) -> None:
+    modules, folder = exported
+    unique = {id(p): p.numel() for module in modules.values() for p in module.parameters()}
+    assert (folder / "weights.bin").stat().st_size < 2 * sum(unique.values()) * 1.3
