@@ -5,8 +5,10 @@ rule is also tried on a small made-up tree that breaks it: a check that cannot f
 """
 
 import ast
+import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,6 +50,8 @@ WALLS = [  # (who, may not import, why)
 
 TRAINER = "training.trainer"
 TRAINER_MAY = {"training", "training.checkpoint"}  # all else in training/ is a method
+
+IMPORT_NAMES = {"mujoco-core": "mujoco", "pillow": "PIL", "scikit-image": "skimage"}  # where it is not the package's
 
 DOORS = ("cli", "server.app", "runtime")  # what plays `nano` starts from these
 LAZY = ("cli",)  # a command imports what it runs when it is asked to
@@ -180,19 +184,20 @@ def circles(imports: list[Import]) -> list[str]:
     return list(found.values())
 
 
-def torch_in_play(imports: list[Import], modules: Mapping[str, Path]) -> list[str]:
-    """Imports of torch that merely opening a door would run."""
+def reached_by_play(imports: list[Import], modules: Mapping[str, Path]) -> set[str]:
+    """The modules that merely opening a door imports."""
     reached = {module for module in modules if any(inside(module, door) for door in DOORS)}
-    at_top = [item for item in imports if not item.hidden]
-    while True:
-        more = {item.target for item in at_top if item.ours and item.source in reached} - reached
-        if not more:
-            break
+    while more := {i.target for i in imports if i.ours and not i.hidden and i.source in reached} - reached:
         reached |= more
+    return reached
+
+
+def torch_in_play(imports: list[Import], modules: Mapping[str, Path]) -> list[str]:
+    playing = reached_by_play(imports, modules)
     return [
         f"{item}: {item.target} is imported by what plays; nothing that plays may need torch"
-        for item in at_top
-        if item.source in reached and folder(item.target) == "torch"
+        for item in imports
+        if item.source in playing and not item.hidden and folder(item.target) == "torch"
     ]
 
 
@@ -278,3 +283,27 @@ def test_what_plays_never_imports_torch() -> None:
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "[]", f"torch came in with {modules}"
+
+
+def test_every_package_that_is_imported_is_declared() -> None:
+    """What playing reaches at import must be in the default install; the rest, in some extra."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    core = import_names(project["dependencies"])
+    extras = core.union(*map(import_names, project["optional-dependencies"].values()))
+    modules = read_tree(ROOT)
+    imports = read_imports(modules)
+    playing = reached_by_play(imports, modules)
+    for item in imports:
+        package = folder(item.target)
+        if item.ours or package in sys.stdlib_module_names:
+            continue
+        assert package in extras, f"{item}: {package} is declared nowhere in pyproject.toml"
+        if item.source in playing and not item.hidden:
+            assert package in core, f"{item}: playing needs {package}, which only an extra installs"
+    unused = core - {folder(item.target) for item in imports} - {"websockets"}  # uvicorn's own
+    assert not unused, f"the default install carries {', '.join(sorted(unused))}, which no code imports"
+
+
+def import_names(requirements: list[str]) -> set[str]:
+    packages = [re.split(r"[\[<>=~! ]", requirement)[0] for requirement in requirements]
+    return {IMPORT_NAMES.get(package, package) for package in packages}
