@@ -43,11 +43,11 @@ class Action:
     def __post_init__(self) -> None:
         if not 0 <= int(self.keys) < 256:
             raise ValueError(f"expected keys as a bit mask in 0..255, got {self.keys}")
-        if not (np.isfinite(self.turn) and np.isfinite(self.tilt)):
+        if not (math.isfinite(self.turn) and math.isfinite(self.tilt)):
             raise ValueError(f"expected finite turn and tilt, got {self.turn}, {self.tilt}")
         object.__setattr__(self, "keys", int(self.keys))
-        object.__setattr__(self, "turn", float(np.clip(self.turn, -TURN_LIMIT, TURN_LIMIT)))
-        object.__setattr__(self, "tilt", float(np.clip(self.tilt, -TURN_LIMIT, TURN_LIMIT)))
+        object.__setattr__(self, "turn", float(max(-TURN_LIMIT, min(TURN_LIMIT, self.turn))))
+        object.__setattr__(self, "tilt", float(max(-TURN_LIMIT, min(TURN_LIMIT, self.tilt))))
 
     def features(self) -> NDArray[np.float32]:
         """(10,) what the model sees of an action: multi-hot keys, then turn and tilt."""

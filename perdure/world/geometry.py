@@ -6,6 +6,7 @@ has something to say. All arrays of a keyframe are read-only, whether just made 
 """
 
 import hashlib
+import math
 import struct
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -36,9 +37,10 @@ class Keyframe:
             array: NDArray[np.generic] = getattr(self, name)
             if array.shape != shape or array.dtype != kind:
                 raise ValueError(f"expected {name} {shape} {kind} in a keyframe, got {array.shape} {array.dtype}")
-            frozen = np.ascontiguousarray(array).view()
-            frozen.setflags(write=False)
-            object.__setattr__(self, name, frozen)
+            if array.flags.writeable:  # its owner may write to it again: keep our own
+                array = np.array(array, order="C")
+                array.setflags(write=False)
+            object.__setattr__(self, name, np.ascontiguousarray(array))
 
     @cached_property
     def metres(self) -> NDArray[np.float32]:
@@ -66,7 +68,7 @@ class Keyframe:
             ((height, width, 3), np.uint8),
             ((height, width), np.bool_),
         ):
-            count = int(np.prod(shape))
+            count = math.prod(shape)
             arrays.append(np.frombuffer(payload, kind, count, offset).reshape(shape))
             offset += arrays[-1].nbytes
         pose, depth, rgb, mask = arrays

@@ -8,7 +8,7 @@ Angles are radians, headings grow to the left. Quaternions are w, x, y, z.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,12 +17,18 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 Point = tuple[float, float]
 
-REACH = 1.6  # metres: how far ahead a creature feels for obstacles
+RAYS = 16  # evenly around it, the first straight ahead: how a creature feels what is about it
+REACH = 1.6  # metres: how far it feels
 CLEARANCE = 0.6  # metres kept between its root and whatever is ahead
+HALF_WIDTH = 0.45  # metres: what is nearer than this to its path stands in its way
 TURNING = 1.8  # radians a second at most
 HASTE = 1.5  # metres a second each second, to speed up or slow down
-FEELER = 0.6  # radians to each side, where it feels besides straight ahead
-PERSON = 0.4  # metres: what is not a wall but moves is avoided as a disc of this radius
+PERSON = 0.4  # metres: the player and other creatures are avoided as discs of this radius
+
+BEARINGS = 2 * np.pi / RAYS * np.arange(RAYS)
+_APART = BEARINGS[:, None] - BEARINGS[None, :]
+# Of what a ray meets at distance 1: how far along each way it lies, and how far to the side.
+_ALONG, _ACROSS = np.cos(_APART), np.where(np.cos(_APART) > 0, np.abs(np.sin(_APART)), np.inf)
 
 
 @dataclass(frozen=True)
@@ -70,7 +76,6 @@ class Gait:
     goal: Point
     patience: float  # seconds left before it gives the goal up
     rest: float  # seconds left to stand still
-    side: int  # +1 or -1 while it goes round something by its left or right, else 0
 
 
 def chance(seed: int, entity: int, tick: int, draw: int) -> float:
@@ -87,19 +92,11 @@ def chance(seed: int, entity: int, tick: int, draw: int) -> float:
 def settle(mover: Mover, seed: int) -> Gait:
     """A creature as the world begins: at home, about to choose where to go."""
     heading = 2 * math.pi * chance(seed, mover.entity, -1, 0) - math.pi
-    return Gait(*mover.home, heading, 0.0, 0.0, mover.home, 0.0, 0.0, 0)
+    return Gait(*mover.home, heading, 0.0, 0.0, mover.home, 0.0, 0.0)
 
 
-def wander(
-    mover: Mover,
-    gait: Gait,
-    clear: Callable[[float], float],
-    others: Sequence[Point],
-    seed: int,
-    tick: int,
-    dt: float,
-) -> Gait:
-    """The gait one tick later. `clear(heading)` is how far the creature could go that way, up to `REACH`."""
+def wander(mover: Mover, gait: Gait, felt: Array, others: Sequence[Point], seed: int, tick: int, dt: float) -> Gait:
+    """The gait one tick later. `felt` (RAYS,) is how far off the next wall is, at BEARINGS from the heading."""
     goal, patience, rest = gait.goal, gait.patience - dt, max(0.0, gait.rest - dt)
     if patience <= 0 or math.dist(goal, (gait.x, gait.y)) < 0.4:
         angle, far, stop = (chance(seed, mover.entity, tick, draw) for draw in range(3))
@@ -109,22 +106,14 @@ def wander(
         rest = 1.0 + 8.0 * stop if stop < 0.35 else 0.0
         patience = rest + 2.0 + 1.5 * math.dist(goal, (gait.x, gait.y)) / mover.speed
 
-    ahead, left, right = (
-        min(clear(heading), _free_of(others, gait, heading))
-        for heading in (gait.heading, gait.heading + FEELER, gait.heading - FEELER)
-    )
-    side = _side(gait.side, ahead, left, right)
-    wish = math.atan2(goal[1] - gait.y, goal[0] - gait.x)
-    if rest > 0:
-        wish = gait.heading
-    elif side:  # going round, until the way ahead is free again
-        wish = gait.heading + 1.5 * side
-    elif min(left, right) < CLEARANCE:  # brushing past: lean away
-        wish = gait.heading + (0.6 if left > right else -0.6)
-    turn = math.remainder(wish - gait.heading, 2 * math.pi)
+    felt = np.minimum(felt, _felt_of(others, gait))
+    # How far each way is free, for one as wide as it is: the nearest of all that stands beside that way.
+    free = np.where(_ACROSS * felt < HALF_WIDTH, _ALONG * felt, REACH).min(1)
+    wish = _way(math.atan2(goal[1] - gait.y, goal[0] - gait.x) - gait.heading, free)
+    turn = 0.0 if rest > 0 else wish
     heading = gait.heading + max(-TURNING, min(TURNING, 3.0 * turn)) * dt
 
-    room = max(0.0, ahead - CLEARANCE)
+    room = max(0.0, float(free[0]) - CLEARANCE)
     pace = 0.0 if rest > 0 else mover.speed * min(1.0, 2.0 * room) * max(0.15, math.cos(turn))
     pace = gait.pace + max(-HASTE * dt, min(HASTE * dt, pace - gait.pace))
     pace = min(pace, room / dt)  # whatever the momentum, never into what is there
@@ -137,29 +126,34 @@ def wander(
         goal,
         patience,
         rest,
-        side,
     )
 
 
-def _free_of(others: Sequence[Point], gait: Gait, heading: float) -> float:
-    """How far the way is free of the player and the other creatures, seen as discs."""
-    free = REACH
+def _way(bearing: float, free: Array) -> float:
+    """Of the ways that are free, the one nearest the goal, with some liking for straight on; radians off the heading.
+
+    The liking for straight on is what keeps it from turning to and fro before an obstacle.
+    """
+    bearing = math.remainder(bearing, 2 * math.pi)
+    off_goal = np.abs(np.remainder(BEARINGS - bearing + np.pi, 2 * np.pi) - np.pi)
+    off_heading = np.minimum(BEARINGS, 2 * np.pi - BEARINGS)
+    blocked = np.maximum(0.0, 1.2 - free)
+    best = int(np.argmin(off_goal + 0.4 * off_heading + 8.0 * blocked))
+    if best == int(np.argmin(off_goal)):
+        return bearing
+    return math.remainder(float(BEARINGS[best]), 2 * math.pi)
+
+
+def _felt_of(others: Sequence[Point], gait: Gait) -> Array:
+    """(RAYS,) how far off the nearest of the others is along each ray, up to REACH."""
+    felt = np.full(RAYS, REACH)
     for x, y in others:
         dx, dy = x - gait.x, y - gait.y
-        along = dx * math.cos(heading) + dy * math.sin(heading)
-        across = abs(dy * math.cos(heading) - dx * math.sin(heading))
-        if along > 0 and across < PERSON + 0.3:
-            free = min(free, max(0.0, along - PERSON))
-    return free
-
-
-def _side(side: int, ahead: float, left: float, right: float) -> int:
-    """Which way round: chosen once for each obstacle, or a corner would turn it to and fro for ever."""
-    if ahead > 0.8 * REACH:
-        return 0
-    if side == 0 and ahead < 1.2:
-        return 1 if left >= right else -1
-    return side
+        bearing = math.atan2(dy, dx) - gait.heading - BEARINGS
+        along, across = math.hypot(dx, dy) * np.cos(bearing), math.hypot(dx, dy) * np.sin(bearing)
+        met = along - np.sqrt(np.maximum(0.0, PERSON**2 - across**2))
+        felt = np.where((along > 0) & (np.abs(across) < PERSON), np.minimum(felt, np.maximum(met, 0.0)), felt)
+    return felt
 
 
 def root_pose(mover: Mover, gait: Gait) -> Array:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from perdure.camera import Intrinsics, invert, look, rays
 from perdure.world.action import FRAMES_PER_CHUNK, FRAMES_PER_SECOND, PITCH_LIMIT, TURN, WALK, Action, Keys
-from perdure.world.mover import REACH, Gait, Mover, Part, part_pose, root_pose, settle, wander
+from perdure.world.mover import BEARINGS, RAYS, REACH, Gait, Mover, Part, part_pose, root_pose, settle, wander
 
 __all__ = ["EYE", "EYE_HEIGHT", "Gait", "Mechanism", "Motion", "Mover", "Part", "Physics"]
 
@@ -176,6 +176,8 @@ class Physics:
                 bodies[mover.entity][i] = root
             if observe is not None:
                 observe(model, data, cameras[i])
+        for poses in (cameras, *bodies.values()):
+            poses.setflags(write=False)
         moved = replace(
             self,
             state=_state(model, data),
@@ -188,12 +190,11 @@ class Physics:
 
     def still(self) -> Motion:
         """The motion of a chunk in which nothing moves: what a world has before its first step."""
-        model, data = self.posed()
-        del model
+        _, data = self.posed()
         camera = _camera(self.mechanism.compiled, data, self.yaw, self.pitch)
         roots = {m.entity: root_pose(m, gait) for m, gait in zip(self.mechanism.movers, self.gaits)}
-        held = {entity: np.repeat(root[None], FRAMES_PER_CHUNK, 0) for entity, root in roots.items()}
-        return Motion(np.repeat(camera[None], FRAMES_PER_CHUNK, 0), self.mechanism.intrinsics, held)
+        held = {entity: np.broadcast_to(root, (FRAMES_PER_CHUNK, 4, 4)) for entity, root in roots.items()}
+        return Motion(np.broadcast_to(camera, (FRAMES_PER_CHUNK, 4, 4)), self.mechanism.intrinsics, held)
 
     def posed(self) -> tuple[mujoco.MjModel, mujoco.MjData]:
         """The model, which is shared and must not be changed, and data of your own, posed as the world now is."""
@@ -249,14 +250,15 @@ class Physics:
         out: list[Gait] = []
         for i, (mover, gait) in enumerate(zip(self.mechanism.movers, gaits)):
             others = [player, *((other.x, other.y) for j, other in enumerate(gaits) if j != i)]
-            start = np.array([gait.x, gait.y, min(0.35, mover.hover)])  # low: whatever stands, stands on the floor
-
-            def clear(heading: float, start: Array = start) -> float:
-                ahead = np.array([math.cos(heading), math.sin(heading), 0.0])
-                distance = float(mujoco.mj_ray(compiled.sight, data, start, ahead, groups, True, -1, None))
-                return min(distance, REACH) if distance >= 0 else REACH
-
-            out.append(wander(mover, gait, clear, others, seed, tick, TICK))
+            low = np.array([gait.x, gait.y, min(0.35, mover.hover)])  # whatever stands, stands on the floor
+            ways = np.zeros((RAYS, 3))
+            ways[:, 0], ways[:, 1] = np.cos(gait.heading + BEARINGS), np.sin(gait.heading + BEARINGS)
+            geoms, felt = np.empty(RAYS, np.int32), np.empty(RAYS)
+            mujoco.mj_multiRay(
+                compiled.sight, data, low, ways.ravel(), groups, True, -1, geoms, felt, None, RAYS, 2 * REACH
+            )
+            felt = np.where(geoms >= 0, np.minimum(felt, REACH), REACH)
+            out.append(wander(mover, gait, felt, others, seed, tick, TICK))
         return tuple(out)
 
 
