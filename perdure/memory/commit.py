@@ -23,16 +23,14 @@ def commit(world: World, action: Action, latents: NDArray[np.floating], store: S
     latent.setflags(write=False)
     memory = Memory.of(world.step, latent, world.motion.cameras[-1], world.motion.intrinsics, action)
     history = world.history
-    before = history.events[-1].after
-    time, seq = world.physics.tick / FRAMES_PER_SECOND, len(history.events)
+    time, seq, before = world.physics.tick / FRAMES_PER_SECOND, len(history.events), world.before
     said = {"keys": action.keys, "turn": action.turn, "tilt": action.tilt}
     events = [Event(seq, time, "player", "act", (0,), said, before=before, after=before)]
     for keyframe in world.geometry.keyframes[len(world.geometry.keyframes) - world.fresh :]:
-        args = {"step": keyframe.step, "keyframe": keyframe.digest.hex()}
-        events.append(Event(seq + len(events), time, "observer", "ingest", (), args, before=before, after=before))
+        found = {"step": keyframe.step, "keyframe": keyframe.digest.hex()}
+        events.append(Event(seq + len(events), time, "observer", "ingest", (), found, before=before, after=before))
     made = {"step": world.step, "memory": memory.key.hex()}
-    noise = world.noise_seed
-    events.append(Event(seq + len(events), time, "engine", "tick", (), made, noise, before, world.state))
+    events.append(Event(seq + len(events), time, "engine", "tick", (), made, world.noise_seed, before, world.state))
     world = replace(world, history=history.append([memory], events))
     if store is not None:
         store.commit(world)

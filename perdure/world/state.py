@@ -54,6 +54,7 @@ class World:
     motion: Motion  # of the chunk that led here
     pending: tuple[Finding, ...] = ()  # found, not yet state; made anew when a world is opened
     fresh: int = 0  # how many of the last keyframes came in with this step
+    before: str = ""  # the hash of the state that this step began from
 
     @classmethod
     def create(
@@ -85,10 +86,8 @@ class World:
             entities=tuple(entities),
             history=History(),
             motion=physics.still(),
-            fresh=len(keyframes),
         )
-        made = {"kind": scene_kind, "seed": scene_seed}
-        event = Event(0, 0.0, "maker", "create", args=made, seed=seed, after=world.state)
+        event = Event(0, 0.0, "maker", "create", args={"kind": scene_kind, "seed": scene_seed}, seed=seed)
         return replace(world, history=world.history.append([], [event]))
 
     def advance(self, action: Action) -> "World":
@@ -105,6 +104,7 @@ class World:
             geometry=self.geometry.append(*new),
             pending=tuple(f for f in self.pending if f.step > step - FINDING_LAG),
             fresh=len(new),
+            before=self.state,
         )
 
     def expect(self, finding: Finding) -> "World":

@@ -21,6 +21,7 @@ from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 import msgspec
 import numpy as np
@@ -95,6 +96,7 @@ class _Tip:
     step: int
     head: bytes
     events: int
+    keyframes: tuple[bytes, ...]  # digests of all that the geometry has
 
 
 @dataclass(frozen=True)
@@ -128,6 +130,7 @@ class Store:
         self._segments = Segments(folder)
         self._tips: dict[str, _Tip] = {}
         self._mechanisms: dict[bytes, Mechanism] = {}
+        self._keyframes: WeakValueDictionary[bytes, Keyframe] = WeakValueDictionary()  # worlds share what they have
         self._db = sqlite3.connect(folder / "world.db", isolation_level=None, check_same_thread=False)
         self._db.execute("PRAGMA busy_timeout = 5000")
         if lock is None:
@@ -165,7 +168,7 @@ class Store:
                 store._db.executemany("INSERT INTO meta VALUES (?, ?)", rows)
                 store._db.execute("INSERT INTO branches VALUES (0, 'main', NULL, NULL)")
                 store._segments.open_to_write(0, 0)
-                store._write(world, _Tip(0, -1, GENESIS, 0), list(world.history.events))
+                store._write(world, _Tip(0, -1, GENESIS, 0, ()), list(world.history.events))
             making.rename(kept)
             sync_folder(folder)
         except BaseException:
@@ -236,6 +239,8 @@ class Store:
             rows = self._rows(branch, step)
             world = self._assemble(branch, rows)
             self._check_tail(world, rows)
+            if self._lock is not None and step == last:
+                self._tip(branch, rows)  # now, while the rows are at hand, and not in the first commit
             return world
 
     def commit(self, world: World) -> None:
@@ -249,7 +254,8 @@ class Store:
             events, head = world.history.events[tip.events :], tip.head
             for event in events:
                 head = event.chained(head)
-            if head != world.history.head or not events or not world.history.memories:
+            same = head == world.history.head and world.geometry.pages[: len(tip.keyframes)] == tip.keyframes
+            if not same or not events or not world.history.memories:
                 raise ValueError(f"expected a world that follows step {tip.step} of {world.branch!r}, got another past")
             self._write(world, tip, events)
 
@@ -278,7 +284,7 @@ class Store:
 
     def _write(self, world: World, tip: _Tip, events: list[Event]) -> None:
         mechanism = world.physics.mechanism
-        keyframes = world.geometry.keyframes[len(world.geometry.keyframes) - world.fresh :]
+        keyframes = world.geometry.keyframes[len(tip.keyframes) :]
         records = {keyframe.digest: keyframe.to_bytes for keyframe in keyframes}
         records |= {entity.digest: entity.to_bytes for entity in world.entities}
         records |= {mechanism.digest: mechanism.to_bytes}
@@ -313,7 +319,9 @@ class Store:
             at = [(digest, p.segment, p.offset, p.length) for (digest, _), p in zip(new, places)]
             self._db.executemany("INSERT INTO records VALUES (?, ?, ?, ?)", at)
             self._db.execute(f"INSERT INTO steps VALUES ({', '.join('?' * len(row))})", row)
-        tip.step, tip.head, tip.events = world.step, world.history.head, tip.events + len(events)
+        self._keyframes.update((keyframe.digest, keyframe) for keyframe in keyframes)
+        tip.step, tip.head = world.step, world.history.head
+        tip.events, tip.keyframes = tip.events + len(events), world.geometry.pages
 
     @contextmanager
     def _transaction(self) -> Generator[None]:
@@ -344,20 +352,16 @@ class Store:
         (last,) = self._db.execute("SELECT max(step) FROM steps WHERE branch = ?", (found[0],)).fetchone()
         return int(found[1] if last is None else last)
 
-    def _spans(self, branch: str, step: int) -> list[tuple[int, int]]:
-        """The branch and those that it came from, oldest first: the number of each, and its last step that counts."""
+    def _rows(self, branch: str, step: int) -> list[_Row]:
+        """The steps of a branch up to one of them, oldest first, through the branches that it came from."""
         number, at = self._db.execute("SELECT id, ? FROM branches WHERE name = ?", (step, branch)).fetchone()
-        spans: list[tuple[int, int]] = []
+        spans: list[tuple[int, int]] = []  # a branch, and its last step that counts
         while number is not None:
             spans.append((number, at))
             number, left = self._db.execute("SELECT parent, at FROM branches WHERE id = ?", (number,)).fetchone()
             at = at if left is None else min(at, left)
-        return spans[::-1]
-
-    def _rows(self, branch: str, step: int) -> list[_Row]:
-        """The steps of a branch up to one of them, oldest first."""
         query = f"SELECT {', '.join(_Row.__annotations__)} FROM steps WHERE branch = ? AND step <= ? ORDER BY step"
-        rows = [_Row(*row) for span in self._spans(branch, step) for row in self._db.execute(query, span)]
+        rows = [_Row(*row) for span in reversed(spans) for row in self._db.execute(query, span)]
         for i, row in enumerate(rows):
             if row.step != i:
                 raise ValueError(f"{self.folder.name} is damaged: step {i} of branch {branch!r} is missing")
@@ -371,7 +375,10 @@ class Store:
         for row in rows:
             events += decoder.decode(row.events)
             for digest in _digests(row.keyframes):
-                keyframes.append(Keyframe.from_bytes(self._record(digest, row), digest))
+                keyframe = self._keyframes.get(digest)
+                if keyframe is None:
+                    keyframe = self._keyframes[digest] = Keyframe.from_bytes(self._record(digest, row), digest)
+                keyframes.append(keyframe)
             if row.keys is None:
                 continue
             latent = np.frombuffer(self._record(row.latent, row), np.float16).reshape(LATENT)
@@ -397,7 +404,8 @@ class Store:
             entities=tuple(Entity.from_bytes(bytes(self._record(d, last)), d) for d in _digests(last.entities)),
             history=History().append(memories, events, last.head),
             motion=Motion(cameras, mechanism.intrinsics, poses),
-            fresh=len(last.keyframes) // _DIGEST,
+            fresh=len(last.keyframes) // _DIGEST if last.step else 0,
+            before=events[-1].before,
         )
 
     def _check_tail(self, world: World, rows: list[_Row]) -> None:
@@ -418,14 +426,14 @@ class Store:
         if bytes.fromhex(world.state) != rows[-1].state:
             raise ValueError(f"{self.folder.name} is damaged in step {world.step}: its parts do not give its state")
 
-    def _tip(self, branch: str) -> _Tip:
+    def _tip(self, branch: str, rows: list[_Row] | None = None) -> _Tip:
+        """Where the branch stands; `rows`, where they have been read already, are all its steps."""
         if branch not in self._tips:
-            spans = self._spans(branch, self._last(branch))
-            query = "SELECT step, head, events FROM steps WHERE branch = ? AND step <= ? ORDER BY step DESC LIMIT 1"
-            found = (self._db.execute(query, span).fetchone() for span in reversed(spans))
-            step, head, events = next(row for row in found if row)
-            seq = msgspec.json.decode(events, type=list[Event])[-1].seq
-            self._tips[branch] = _Tip(spans[-1][0], step, head, seq + 1)
+            rows = rows or self._rows(branch, self._last(branch))
+            keyframes = tuple(digest for row in rows for digest in _digests(row.keyframes))
+            seq = msgspec.json.decode(rows[-1].events, type=list[Event])[-1].seq
+            (number,) = self._db.execute("SELECT id FROM branches WHERE name = ?", (branch,)).fetchone()
+            self._tips[branch] = _Tip(number, rows[-1].step, rows[-1].head, seq + 1, keyframes)
         return self._tips[branch]
 
     def _place(self, digest: bytes) -> Place | None:
