@@ -6,12 +6,12 @@ surface when a straight line in q leads from one to the other, and a square of p
 plane is drawn as one cell of 8, 4, 2 or 1 pixels a side: a wall costs a handful of cells, an edge is
 kept to the pixel. The sky is q = 0, the plane at infinity.
 
-Colours live in tiles of 8 x 8 pixels with an apron of one, so that a picture with few valid pixels
+Colours live in tiles of 8 x 8 pixels with an apron of two, so that a picture with few valid pixels
 costs little, and a cell finds every colour that it may need in its own tile.
 
-Shapes: H height, W width, N cells, M tiles, E = 10 texels along a tile's side.
+Shapes: H height, W width, N cells, M tiles, E = 12 texels along a tile's side.
 Tile coordinates: texel (i, j) of a tile has its centre at (i, j); the picture's pixel coordinate is
-the tile's origin + coordinate - 0.5.
+the tile's origin + coordinate + 0.5, the origin being texel (0, 0).
 """
 
 from functools import lru_cache
@@ -26,7 +26,9 @@ from perdure.world.geometry import MILLIMETRES, Keyframe
 from perdure.world.identity import Patch
 
 TILE = 8
-EDGE = TILE + 2
+APRON = 2
+EDGE = TILE + 2 * APRON
+LANE = 21  # bits of a texel for each colour: room for a sum of weights that may be negative
 EMPTY = -1.0  # q where the picture says nothing
 NEAREST = 0.05  # metres; a depth below is no measurement
 BEND = 0.02  # most that q may stray from a straight line, relative, within one surface
@@ -44,9 +46,10 @@ class Cells(NamedTuple):
     plane_N3: NDArray[np.float64]  # b, c, a: q = a + b u + c v, in tile coordinates
     rim_N: NDArray[np.bool_]  # touches an edge: look at each texel's own q before using it
     tile_N: NDArray[np.int32]
-    origin_M2: NDArray[np.int32]  # column and row of a tile's texel (1, 1)
+    origin_M2: NDArray[np.int32]  # column and row of a tile's texel (0, 0)
     source_M: NDArray[np.int32]
-    texel_MEE: NDArray[np.uint32]  # red, green, blue, trust, from the lowest byte up
+    texel_MEE: NDArray[np.int64]  # red, green, blue, each in a lane of its own, red the lowest
+    trust_MEE: NDArray[np.uint8]
     q_MEE: NDArray[np.float32]
 
 
@@ -185,7 +188,7 @@ def _at_rim(q_HW, x0, y0, side, b, c, mean, bend):
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def _cut(rgb_HW3, q_HW, right_HW, down_HW, trust_HW, lens, bend, flat, rect_N3, plane_N3, rim_N, tile_N, origin_M2,
-         texel_MEE, qs_MEE):  # fmt: skip
+         texel_MEE, trusts_MEE, qs_MEE):  # fmt: skip
     """Fill the arrays of `Cells`; the numbers of cells and tiles."""
     height, width = q_HW.shape
     fx, fy, cx, cy = lens
@@ -207,10 +210,10 @@ def _cut(rgb_HW3, q_HW, right_HW, down_HW, trust_HW, lens, bend, flat, rect_N3, 
                                 continue
                         else:
                             mean = q_HW[y0, x0]
-                            left, right = x0 > 0 and right_HW[y0, x0 - 1], right_HW[y0, x0]
+                            before, after = x0 > 0 and right_HW[y0, x0 - 1], right_HW[y0, x0]
                             above, below = y0 > 0 and down_HW[y0 - 1, x0], down_HW[y0, x0]
-                            b = _slope(q_HW[y0, x0 - 1] if left else 0.0, mean,
-                                       q_HW[y0, x0 + 1] if right else 0.0, left, right)  # fmt: skip
+                            b = _slope(q_HW[y0, x0 - 1] if before else 0.0, mean,
+                                       q_HW[y0, x0 + 1] if after else 0.0, before, after)  # fmt: skip
                             c = _slope(q_HW[y0 - 1, x0] if above else 0.0, mean,
                                        q_HW[y0 + 1, x0] if below else 0.0, above, below)  # fmt: skip
                         taken[y0 - ty : y0 - ty + side, x0 - tx : x0 - tx + side] = True
@@ -218,32 +221,30 @@ def _cut(rgb_HW3, q_HW, right_HW, down_HW, trust_HW, lens, bend, flat, rect_N3, 
                         normal_z = mean - b * (middle_u - cx) - c * (middle_v - cy)
                         if (b * fx) ** 2 + (c * fy) ** 2 + normal_z**2 > 1.0 / GRAZE**2:
                             continue
-                        rect_N3[cells, 0] = x0 - tx + 0.5
-                        rect_N3[cells, 1] = y0 - ty + 0.5
+                        left, top = x0 - tx + APRON - 0.5, y0 - ty + APRON - 0.5
+                        rect_N3[cells, 0] = left
+                        rect_N3[cells, 1] = top
                         rect_N3[cells, 2] = side
                         plane_N3[cells, 0] = b
                         plane_N3[cells, 1] = c
-                        plane_N3[cells, 2] = mean - b * (x0 - tx + 0.5 + 0.5 * side) - c * (y0 - ty + 0.5 + 0.5 * side)
+                        plane_N3[cells, 2] = mean - b * (left + 0.5 * side) - c * (top + 0.5 * side)
                         rim_N[cells] = _at_rim(q_HW, x0, y0, side, b, c, mean, bend)
                         tile_N[cells] = tiles
                         cells += 1
                 side //= 2
             if cells == first:
                 continue
-            origin_M2[tiles, 0], origin_M2[tiles, 1] = tx, ty
+            origin_M2[tiles, 0], origin_M2[tiles, 1] = tx - APRON, ty - APRON
             for j in range(EDGE):
                 for i in range(EDGE):
-                    x, y = tx + i - 1, ty + j - 1
-                    qs_MEE[tiles, j, i] = EMPTY
-                    texel_MEE[tiles, j, i] = 0
-                    if 0 <= x < width and 0 <= y < height and q_HW[y, x] >= 0.0:
-                        qs_MEE[tiles, j, i] = q_HW[y, x]
-                        texel_MEE[tiles, j, i] = (
-                            np.uint32(rgb_HW3[y, x, 0])
-                            | (np.uint32(rgb_HW3[y, x, 1]) << np.uint32(8))
-                            | (np.uint32(rgb_HW3[y, x, 2]) << np.uint32(16))
-                            | (np.uint32(trust_HW[y, x]) << np.uint32(24))
-                        )
+                    x, y = tx + i - APRON, ty + j - APRON
+                    inside = 0 <= x < width and 0 <= y < height and q_HW[y, x] >= 0.0
+                    qs_MEE[tiles, j, i] = q_HW[y, x] if inside else EMPTY
+                    trusts_MEE[tiles, j, i] = trust_HW[y, x] if inside else 0
+                    # A colour is always there, so that only a rim needs to look before it takes one.
+                    x, y = min(max(x, 0), width - 1), min(max(y, 0), height - 1)
+                    red, green, blue = np.int64(rgb_HW3[y, x, 0]), np.int64(rgb_HW3[y, x, 1]), np.int64(rgb_HW3[y, x, 2])
+                    texel_MEE[tiles, j, i] = red + (green << LANE) + (blue << 2 * LANE)
             tiles += 1
     return cells, tiles
 
@@ -299,30 +300,35 @@ def cut(picture: Keyframe | Patch) -> Cells:
         np.empty(most_cells, np.int32),
         np.empty((most_tiles, 2), np.int32),
         np.zeros(most_tiles, np.int32),
-        np.empty((most_tiles, EDGE, EDGE), np.uint32),
+        np.empty((most_tiles, EDGE, EDGE), np.int64),
+        np.empty((most_tiles, EDGE, EDGE), np.uint8),
         np.empty((most_tiles, EDGE, EDGE), np.float32),
     )
     cells, tiles = _cut(
         picture.rgb, clean_HW, right_HW, down_HW, trust_HW, (lens.fx, lens.fy, lens.cx, lens.cy), bend, flat,
-        arrays.rect_N3, arrays.plane_N3, arrays.rim_N, arrays.tile_N, arrays.origin_M2, arrays.texel_MEE, arrays.q_MEE,
+        arrays.rect_N3, arrays.plane_N3, arrays.rim_N, arrays.tile_N, arrays.origin_M2, arrays.texel_MEE,
+        arrays.trust_MEE, arrays.q_MEE,
     )  # fmt: skip
     return Cells(*(array[:cells].copy() for array in arrays[:4]), *(array[:tiles].copy() for array in arrays[4:]))
 
 
 NOTHING = Cells(
     np.empty((0, 3)), np.empty((0, 3)), np.empty(0, np.bool_), np.empty(0, np.int32), np.empty((0, 2), np.int32),
-    np.empty(0, np.int32), np.empty((0, EDGE, EDGE), np.uint32), np.empty((0, EDGE, EDGE), np.float32),
+    np.empty(0, np.int32), np.empty((0, EDGE, EDGE), np.int64), np.empty((0, EDGE, EDGE), np.uint8),
+    np.empty((0, EDGE, EDGE), np.float32),
 )  # fmt: skip
 
 
-def join(pictures: list[Cells]) -> Cells:
-    """Several pictures' cells as one, with `source` saying which picture a tile is of."""
-    pictures = pictures or [NOTHING]
-    tiles = np.cumsum([0, *(len(cells.origin_M2) for cells in pictures)])
-    return Cells(
-        *(np.concatenate(arrays) for arrays in zip(*(cells[:3] for cells in pictures))),
-        np.concatenate([cells.tile_N + np.int32(first) for cells, first in zip(pictures, tiles)]),
-        np.concatenate([cells.origin_M2 for cells in pictures]),
-        np.concatenate([np.full(len(cells.origin_M2), k, np.int32) for k, cells in enumerate(pictures)]),
-        *(np.concatenate(arrays) for arrays in zip(*(cells[6:] for cells in pictures))),
-    )  # fmt: skip
+@lru_cache(maxsize=8)
+def join(pictures: tuple[Keyframe | Patch, ...]) -> Cells:
+    """The cells of several pictures as one, with `source` saying which picture a tile is of.
+
+    The last few are kept: most chunks recall what the chunk before them did.
+    """
+    parts = [cut(picture) for picture in pictures] or [NOTHING]
+    tiles = np.cumsum([0, *(len(cells.source_M) for cells in parts)])
+    whole = Cells(*(np.concatenate(arrays) for arrays in zip(*parts)))
+    return whole._replace(
+        tile_N=np.concatenate([cells.tile_N + np.int32(first) for cells, first in zip(parts, tiles)]),
+        source_M=np.repeat(np.arange(len(parts), dtype=np.int32), np.diff(tiles)),
+    )

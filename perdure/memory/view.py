@@ -26,7 +26,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from perdure.camera import FAR, Array, Intrinsics, check_pose, invert
-from perdure.memory.cells import EDGE, EMPTY, cut, join
+from perdure.memory.cells import EDGE, EMPTY, LANE, join
 from perdure.world.geometry import Keyframe
 from perdure.world.identity import Patch
 
@@ -40,6 +40,8 @@ SHARP = (0.15, 0.8)  # pixels of the picture for one of ours: worth nothing, wor
 ANGLE = (-0.2, 0.95)  # cosine between lines of sight: worth nothing, worth all
 LEAST = 0.06  # of a gain, so that a poor picture still shows where there is no other
 STEEP = 3  # weight is quality to this power: the best picture takes nearly all
+WEIGHT = 2048  # of a colour's weights: whole numbers, so that one product serves three colours
+FINE = 3.5  # a picture's pixels in two of ours (squared steps, both ways): 2 when equal; above, they are averaged
 FEET = 1.01  # a mover is drawn this much nearer, so that what it stands on does not cut it
 SECOND = np.cos(np.radians(100.0))  # a creature's second patch is of use up to this angle
 
@@ -67,7 +69,9 @@ class Aimed(NamedTuple):
     rows_V12: NDArray[np.float64]  # U, V, W, Q
     rect_V4: NDArray[np.float64]  # left, top, right, bottom in the tile, with the reach
     box_V4: NDArray[np.int32]  # first and last + 1 column, first and last + 1 row that it may cover
-    gain_V: NDArray[np.float64]  # how well its picture saw it, to 1; below 0 when seen from behind
+    gain_V3: NDArray[np.float64]  # how well its picture saw it, to 1: g0 u + g1 v + g2
+    seen_V: NDArray[np.bool_]  # from the front
+    step_V4: NDArray[np.float64]  # how (u, v) change to the next column and row of the camera
     cell_V: NDArray[np.int32]
 
 
@@ -81,7 +85,7 @@ def _aim(cells, lens_K5, turn_K33, shift_K3, eye_K3, use_K, width, height, aimed
         if not use_K[k]:
             continue
         # Tile coordinates to homogeneous pixels of the camera: the columns of a 3x3 matrix.
-        u_zero, v_zero = cells.origin_M2[tile, 0] - 0.5, cells.origin_M2[tile, 1] - 0.5
+        u_zero, v_zero = cells.origin_M2[tile, 0] + 0.5, cells.origin_M2[tile, 1] + 0.5
         pb, pc, pa = cells.plane_N3[n, 0], cells.plane_N3[n, 1], cells.plane_N3[n, 2]
         s0, s1, s2 = shift_K3[k, 0], shift_K3[k, 1], shift_K3[k, 2]
         g00, g01, g10, g11 = turn_K33[k, 0, 0], turn_K33[k, 0, 1], turn_K33[k, 1, 0], turn_K33[k, 1, 1]
@@ -137,17 +141,33 @@ def _aim(cells, lens_K5, turn_K33, shift_K3, eye_K3, use_K, width, height, aimed
         i00, i01, i02 = i00 * inverse, i01 * inverse, i02 * inverse
         i10, i11, i12 = i10 * inverse, i11 * inverse, i12 * inverse
         i20, i21, i22 = i20 * inverse, i21 * inverse, i22 * inverse
-        gain = -1.0
+        gain = aimed.gain_V3[count]
+        aimed.seen_V[count] = facing > 0.0
         if facing > 0.0:
-            # Pixels of the picture for one of ours, where that is worst: the smaller singular value.
+            # Quality at the four corners, as a plane: a wall must not show its cells in the confidence.
+            g_sum, g_u, g_v = 0.0, 0.0, 0.0
+            corners, half = (4, 0.5 * side) if side > 1.0 else (1, 0.0)
+            for corner in range(corners):
+                du, dv = half if corner & 1 else -half, half if corner & 2 else -half
+                u, v = mid_u + du, mid_v + dv
+                z = max(c0 * u + c1 * v + c2, 1e-9)
+                j00, j01 = (i00 - u * i20) * z, (i01 - u * i21) * z
+                j10, j11 = (i10 - v * i20) * z, (i11 - v * i21) * z
+                # Pixels of the picture for one of ours, where that is worst: the smaller singular value.
+                squares, area = j00 * j00 + j01 * j01 + j10 * j10 + j11 * j11, j00 * j11 - j01 * j10
+                sharp = np.sqrt(0.5 * max(squares - np.sqrt(max(squares * squares - 4.0 * area * area, 0.0)), 0.0))
+                qc = pb * u + pc * v + pa
+                rx = (u + u_zero) * lens_K5[k, 0] + lens_K5[k, 2]
+                ry = (v + v_zero) * lens_K5[k, 1] + lens_K5[k, 3]
+                tx, ty, tz = rx - qc * eye_K3[k, 0], ry - qc * eye_K3[k, 1], 1.0 - qc * eye_K3[k, 2]
+                cosine = (rx * tx + ry * ty + tz) / np.sqrt((rx * rx + ry * ry + 1.0) * (tx * tx + ty * ty + tz * tz))
+                g = _ramp(sharp, *SHARP) * _ramp(cosine, *ANGLE)
+                g_sum, g_u, g_v = g_sum + g, g_u + g * du, g_v + g * dv
+            gain[0], gain[1] = g_u / (side * side), g_v / (side * side)
+            gain[2] = g_sum / corners - gain[0] * mid_u - gain[1] * mid_v
             z = c0 * mid_u + c1 * mid_v + c2
-            j00, j01 = (i00 - mid_u * i20) * z, (i01 - mid_u * i21) * z
-            j10, j11 = (i10 - mid_v * i20) * z, (i11 - mid_v * i21) * z
-            squares, area = j00 * j00 + j01 * j01 + j10 * j10 + j11 * j11, j00 * j11 - j01 * j10
-            sharp = np.sqrt(0.5 * max(squares - np.sqrt(max(squares * squares - 4.0 * area * area, 0.0)), 0.0))
-            tx, ty, tz = rx - ex, ry - ey, 1.0 - ez
-            cosine = (rx * tx + ry * ty + tz) / np.sqrt((rx * rx + ry * ry + 1.0) * (tx * tx + ty * ty + tz * tz))
-            gain = _ramp(sharp, *SHARP) * _ramp(cosine, *ANGLE)
+            aimed.step_V4[count, 0], aimed.step_V4[count, 1] = (i00 - mid_u * i20) * z, (i10 - mid_v * i20) * z
+            aimed.step_V4[count, 2], aimed.step_V4[count, 3] = (i01 - mid_u * i21) * z, (i11 - mid_v * i21) * z
 
         rows = aimed.rows_V12[count]
         rows[0], rows[1], rows[2] = i00, i01, i02 + 0.5 * (i00 + i01)
@@ -160,7 +180,6 @@ def _aim(cells, lens_K5, turn_K33, shift_K3, eye_K3, use_K, width, height, aimed
         aimed.rect_V4[count, 2], aimed.rect_V4[count, 3] = left + size, top + size
         aimed.box_V4[count, 0], aimed.box_V4[count, 1] = int(first_x), int(last_x) + 1
         aimed.box_V4[count, 2], aimed.box_V4[count, 3] = int(first_y), int(last_y) + 1
-        aimed.gain_V[count] = gain
         aimed.cell_V[count] = n
         count += 1
     return count
@@ -201,7 +220,7 @@ def _find_depth(cells, aimed, count, front_HW):
         r, cell = aimed.rows_V12[n], aimed.cell_V[n]
         left, top, right, bottom = aimed.rect_V4[n, 0], aimed.rect_V4[n, 1], aimed.rect_V4[n, 2], aimed.rect_V4[n, 3]
         # A hidden side gives way to a seen one at the same depth.
-        part = 1.0 if aimed.gain_V[n] > 0.0 else 1.0 - 2.0 * AGREE
+        part = 1.0 if aimed.seen_V[n] else 1.0 - 2.0 * AGREE
         for y in range(aimed.box_V4[n, 2], aimed.box_V4[n, 3]):
             ru, rv, rw, rq = r[1] * y + r[2], r[4] * y + r[5], r[7] * y + r[8], r[10] * y + r[11]
             for x in range(aimed.box_V4[n, 0], aimed.box_V4[n, 1]):
@@ -221,16 +240,81 @@ def _find_depth(cells, aimed, count, front_HW):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
+def _cubic(f):
+    """Catmull-Rom's weights of four texels for a place `f` past the second: far sharper than two."""
+    return (
+        0.5 * f * (f * (2.0 - f) - 1.0),
+        0.5 * (f * f * (3.0 * f - 5.0) + 2.0),
+        0.5 * f * (f * (4.0 - 3.0 * f) + 1.0),
+        0.5 * f * f * (f - 1.0),
+    )
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _sharp(texel_EE, u, v):
+    """(sum of colours in lanes, sum of weights) of 4 x 4 texels around (u, v)."""
+    i, j = min(max(int(u), 1), EDGE - 3), min(max(int(v), 1), EDGE - 3)
+    across, down = _cubic(u - i), _cubic(v - j)
+    lanes, weights = 0, 0
+    for dj in range(4):
+        scaled = down[dj] * WEIGHT
+        for di in range(4):
+            weight = int(across[di] * scaled)
+            weights += weight
+            lanes += weight * texel_EE[j + dj - 1, i + di - 1]
+    return lanes, weights
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _smooth(texel_EE, u, v, step_4):
+    """The same of four bilinear looks, a quarter of our pixel apart each way: for a picture finer than ours."""
+    lanes, weights = 0, 0
+    for dy in (-0.25, 0.25):
+        for dx in (-0.25, 0.25):
+            at_u = min(max(u + dx * step_4[0] + dy * step_4[2], 0.0), EDGE - 1.0)
+            at_v = min(max(v + dx * step_4[1] + dy * step_4[3], 0.0), EDGE - 1.0)
+            i, j = _texel_at(at_u), _texel_at(at_v)
+            fu, fv = at_u - i, (at_v - j) * (0.25 * WEIGHT)
+            w11 = int(fu * fv)
+            w10 = int(fv) - w11
+            w01 = int(fu * (0.25 * WEIGHT)) - w11
+            w00 = WEIGHT // 4 - w11 - w10 - w01
+            lanes += w00 * texel_EE[j, i] + w01 * texel_EE[j, i + 1]
+            lanes += w10 * texel_EE[j + 1, i] + w11 * texel_EE[j + 1, i + 1]
+            weights += WEIGHT // 4
+    return lanes, weights
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _on_plane(texel_EE, trust_EE, q_EE, plane, u, v):
+    """The same of the two by two texels that lie on the cell's plane, and their trust."""
+    i, j = _texel_at(u), _texel_at(v)
+    fu, fv = u - i, v - j
+    lanes, weights, trusts = 0, 0, 0
+    for dj in range(2):
+        for di in range(2):
+            at = plane[0] * (i + di) + plane[1] * (j + dj) + plane[2]
+            if abs(q_EE[j + dj, i + di] - at) <= AGREE * at:
+                weight = int((fu if di else 1.0 - fu) * (fv if dj else 1.0 - fv) * WEIGHT)
+                weights += weight
+                lanes += weight * texel_EE[j + dj, i + di]
+                trusts += weight * trust_EE[j + dj, i + di]
+    return lanes, weights, trusts / (255.0 * weights)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
 def _gather(cells, aimed, count, front_HW, sum_HW6):
-    """The second pass: every cell that agrees with the depth adds weight, weight * (q, r, g, b, quality)."""
+    """The second pass: every cell that agrees with the depth adds weight * (1, q, r, g, b), and its quality counts."""
+    lane = (1 << LANE) - 1
+    half = 1 << (LANE - 1)
     for n in range(count):
-        gain = aimed.gain_V[n]
-        if gain <= 0.0:
+        if not aimed.seen_V[n]:
             continue
-        r, cell = aimed.rows_V12[n], aimed.cell_V[n]
+        r, cell, gain, step = aimed.rows_V12[n], aimed.cell_V[n], aimed.gain_V3[n], aimed.step_V4[n]
         left, top, right, bottom = aimed.rect_V4[n, 0], aimed.rect_V4[n, 1], aimed.rect_V4[n, 2], aimed.rect_V4[n, 3]
-        rim, plane = cells.rim_N[cell], cells.plane_N3[cell]
-        q_EE, texel_EE = cells.q_MEE[cells.tile_N[cell]], cells.texel_MEE[cells.tile_N[cell]]
+        rim, plane, tile = cells.rim_N[cell], cells.plane_N3[cell], cells.tile_N[cell]
+        texel_EE, trust_EE, q_EE = cells.texel_MEE[tile], cells.trust_MEE[tile], cells.q_MEE[tile]
+        fine = step[0] * step[0] + step[1] * step[1] + step[2] * step[2] + step[3] * step[3] > FINE
         for y in range(aimed.box_V4[n, 2], aimed.box_V4[n, 3]):
             ru, rv, rw, rq = r[1] * y + r[2], r[4] * y + r[5], r[7] * y + r[8], r[10] * y + r[11]
             for x in range(aimed.box_V4[n, 0], aimed.box_V4[n, 1]):
@@ -243,36 +327,33 @@ def _gather(cells, aimed, count, front_HW, sum_HW6):
                 if u < left * w or u > right * w or v < top * w or v > bottom * w:
                     continue
                 u, v = u / w, v / w
-                i, j = _texel_at(u), _texel_at(v)
-                if rim and _share(q_EE, plane, u, v, i, j) < HALF:
-                    continue
-                fu, fv = u - i, v - j
-                total, red, green, blue, trust = 0.0, 0.0, 0.0, 0.0, 0.0
-                for dj in range(2):
-                    for di in range(2):
-                        if rim:
-                            at = plane[0] * (i + di) + plane[1] * (j + dj) + plane[2]
-                            if abs(q_EE[j + dj, i + di] - at) > AGREE * at:
-                                continue
-                        part = (fu if di else 1.0 - fu) * (fv if dj else 1.0 - fv)
-                        texel = texel_EE[j + dj, i + di]
-                        total += part
-                        red += part * (texel & np.uint32(255))
-                        green += part * ((texel >> np.uint32(8)) & np.uint32(255))
-                        blue += part * ((texel >> np.uint32(16)) & np.uint32(255))
-                        trust += part * (texel >> np.uint32(24))
-                quality = gain * trust / (255.0 * total)
-                weight = quality**STEEP
+                quality = max(gain[0] * u + gain[1] * v + gain[2], LEAST * LEAST)
+                if rim:
+                    if _share(q_EE, plane, u, v, _texel_at(u), _texel_at(v)) < HALF:
+                        continue
+                    lanes, weights, trust = _on_plane(texel_EE, trust_EE, q_EE, plane, u, v)
+                    quality *= trust
+                elif fine:
+                    lanes, weights = _smooth(texel_EE, u, v, step)
+                else:
+                    lanes, weights = _sharp(texel_EE, u, v)
                 if front > 0.0:
-                    weight *= max(1.0 - (front - q) / (AGREE * front), 0.0)
+                    quality *= max(1.0 - (front - q) / (AGREE * front), 0.0)
+                weight = quality**STEEP
+                part = weight / weights
+                red = lanes & lane
+                red -= (red & half) << 1
+                lanes = (lanes - red) >> LANE
+                green = lanes & lane
+                green -= (green & half) << 1
+                blue = (lanes - green) >> LANE
                 sums = sum_HW6[y, x]
                 sums[0] += weight
                 sums[1] += weight * q
-                weight_of = weight / total
-                sums[2] += weight_of * red
-                sums[3] += weight_of * green
-                sums[4] += weight_of * blue
-                sums[5] += weight * quality
+                sums[2] += part * red
+                sums[3] += part * green
+                sums[4] += part * blue
+                sums[5] = max(sums[5], quality)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -292,8 +373,8 @@ def _resolve(sum_HW6, front_HW, moving_HW6, moving_front_HW, rgb_HW3, known_HW, 
                 continue
             share = 1.0 / weight
             for c in range(3):
-                rgb_HW3[y, x, c] = np.uint8(min(sums[2 + c] * share + 0.5, 255.0))
-            known_HW[y, x] = min(sums[5] * share, 1.0)
+                rgb_HW3[y, x, c] = np.uint8(min(max(sums[2 + c] * share + 0.5, 0.0), 255.0))
+            known_HW[y, x] = min(sums[5], 1.0)
             depth_HW[y, x] = 1.0 / max(sums[1] * share, 1.0 / FAR)
 
 
@@ -355,11 +436,11 @@ class _Layer:
 
     def __init__(self, sources: Sequence[Keyframe | Patch], intrinsics: Intrinsics) -> None:
         self.sources, self.intrinsics = sources, intrinsics
-        self.cells = join([cut(source) for source in sources])
+        self.cells = join(tuple(sources))
         most = len(self.cells.rect_N3)
         self.aimed = Aimed(
-            np.empty((most, 12)), np.empty((most, 4)), np.empty((most, 4), np.int32), np.empty(most),
-            np.empty(most, np.int32),
+            np.empty((most, 12)), np.empty((most, 4)), np.empty((most, 4), np.int32), np.empty((most, 3)),
+            np.empty(most, np.bool_), np.empty((most, 4)), np.empty(most, np.int32),
         )  # fmt: skip
         shape = (intrinsics.height, intrinsics.width)
         self.front_HW, self.sum_HW6 = np.empty(shape, np.float32), np.empty((*shape, 6), np.float32)
