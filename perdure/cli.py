@@ -1,0 +1,262 @@
+"""The command line: perdure new | ls | play | info | fork | bench | eval.
+
+A user's mistake is a `ValueError` wherever it is found; here it becomes one line that says what to
+do, and exit code 2. A command imports what it runs when it is asked to, so that `ls` is quick.
+A world is named by its name, a fork of it by `world/fork`.
+"""
+
+import json
+import os
+import socket
+import sys
+import threading
+import webbrowser
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from perdure import __version__
+from perdure.world.action import FRAMES_PER_CHUNK, FRAMES_PER_SECOND
+from perdure.world.store import Store, home, list_worlds
+
+if TYPE_CHECKING:
+    from perdure.runtime.engine import Engine
+
+FIRST = "court"  # what `play` opens where nothing is asked for
+MAIN = "main"  # the branch that a world's own name means
+
+app = typer.Typer(
+    help="Worlds that last: open one, act in it, leave it, and find it as it was left.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+Named = Annotated[str, typer.Argument(help="A world, or a fork as world/fork: see `perdure ls`.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print figures as JSON.")]
+
+
+@app.callback(invoke_without_command=True)
+def version(asked: Annotated[bool, typer.Option("--version", help="Say which version this is.")] = False) -> None:
+    if asked:
+        out.print(f"perdure {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def new(
+    name: Annotated[str, typer.Argument(help="What to call it.")],
+    scene: Annotated[str, typer.Option(help="court, hall or rooms.")] = FIRST,
+    seed: Annotated[int, typer.Option(help="Another seed, another place.")] = 0,
+) -> None:
+    """Make a world."""
+    if (home() / name).exists():
+        raise ValueError(f"a world named {name!r} exists already in {home()}: play it, or take another name")
+    make_world(load_engine(), name, scene, seed)
+    out.print(f"{name} is in {home() / name}. Next: perdure play {name}")
+
+
+@app.command("ls")
+def list_(as_json: AsJson = False) -> None:
+    """List the worlds and their forks."""
+    worlds = list_worlds(home())
+    if as_json:
+        print_json([asdict(it) | {"folder": str(it.folder)} for it in worlds])
+    elif not worlds:
+        out.print(f"No worlds in {home()} yet. Make one: perdure new NAME")
+    else:
+        table = Table("world", "scene", box=None, pad_edge=False, header_style="dim")
+        for column in ("steps", "walked", "on disk"):
+            table.add_column(column, justify="right")
+        for it in worlds:
+            for branch, steps in it.branches.items():
+                own = (it.name, f"{it.scene[0]} {it.scene[1]}", f"{it.size / 1e6:.1f} MB")
+                name, scene, size = own if branch == MAIN else (f"{it.name}/{branch}", "", "")
+                table.add_row(name, scene, str(steps), clock(steps), size)
+        out.print(table)
+
+
+@app.command()
+def play(
+    world: Annotated[str | None, typer.Argument(help=f"A world; {FIRST} unless said, made if need be.")] = None,
+    port: Annotated[int, typer.Option(help="Where the page is served.")] = 8700,
+    host: Annotated[str, typer.Option(help="Whom to serve: 0.0.0.0 is everyone who can reach you.")] = "127.0.0.1",
+    no_open: Annotated[bool, typer.Option("--no-open", help="Open no browser.")] = False,
+) -> None:
+    """Walk in a world, in the browser."""
+    refuse_taken_port(host, port)
+    if world:
+        with open_store(world, write=False):
+            pass  # a mistyped name is told before anything is loaded
+    engine = load_engine()
+    with stage("waking the server"):
+        from perdure.server.app import create_app, serve
+        from perdure.server.shelf import Shelf
+    if not world and not (home() / FIRST).exists():
+        make_world(engine, FIRST, FIRST, 0)
+
+    shelf = Shelf(home(), lambda: engine, lambda *wanted: make_world(engine, *wanted))
+    local = ["127.0.0.1", "localhost"]
+    application = create_app(shelf, hosts=local if host in local else None)
+    url = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}/?world={world or FIRST}"
+    out.print(f"[bold]{world or FIRST}[/bold] is at {url}   Ctrl-C ends; the world is kept.")
+    if not no_open:
+        open_browser(url)
+    serve(application, host, port)
+
+
+@app.command()
+def info(world: Named, as_json: AsJson = False) -> None:
+    """Say what a world is, how far it went, and what its frames depend on."""
+    with open_store(world, write=False) as store:
+        now, kept = store.world(), store.summary()
+        facts: dict[str, Any] = {
+            "world": world,
+            "scene": {"kind": now.scene[0], "seed": now.scene[1]},
+            "steps": now.step,
+            "walked": clock(now.step),
+            "keyframes": len(now.geometry.keyframes),
+            "entities": [entity.name for entity in now.entities],
+            "events": len(now.history.events),
+            "state": now.state,
+            "head": now.head,
+            "branches": dict(kept.branches),
+            "bytes": kept.size,
+            "folder": str(kept.folder),
+            "made with": store.fingerprint,
+        }
+    show(facts, as_json)
+
+
+@app.command()
+def fork(
+    world: Named,
+    name: Annotated[str, typer.Argument(help="What to call the fork.")],
+    at: Annotated[int | None, typer.Option(help="The step to leave it at; its last unless said.")] = None,
+) -> None:
+    """Give a world another future. Its past is shared, not copied."""
+    with open_store(world) as store:
+        left = store.fork(store.branch, store.branches()[store.branch] if at is None else at, name)
+    out.print(f"{name} leaves {world} at step {left.step}. Next: perdure play {left.name}/{name}")
+
+
+@app.command()
+def bench(
+    name: Annotated[str, typer.Argument(help="live: the whole loop, in a real browser. view: the state view.")],
+    seconds: Annotated[float, typer.Option(help="live: how long to hold the keys.")] = 60.0,
+    world: Annotated[str | None, typer.Option(help="live: which world; one of its own unless said.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure how fast it is."""
+    match name:
+        case "live":
+            with stage(f"playing for {seconds:.0f} s in a real browser"):
+                from perdure.bench import live
+
+                figures = live.run(seconds, world)
+        case "view":
+            with stage("rendering views"):
+                from perdure.bench import view
+
+                figures = view.run()
+        case _:
+            raise ValueError(f"no benchmark named {name!r}: there are live and view")
+    show(figures, as_json)
+
+
+def load_engine() -> "Engine":
+    with stage("loading the models"):
+        from perdure.presets.nano import nano
+        from perdure.runtime.backends import OpenVINO
+        from perdure.runtime.engine import Engine
+
+        return Engine(nano(), OpenVINO())
+
+
+def make_world(engine: "Engine", name: str, scene: str, seed: int) -> None:
+    """Found a world and keep it, with what its frames depend on."""
+    with stage(f"founding {name}: {scene}, seed {seed}"):
+        from perdure.data.founding import found_kind
+
+        world = found_kind(scene, seed, engine.preset, name)
+        Store.create(home(), world, engine.backend.fingerprint()).close()
+
+
+def open_store(named: str, write: bool = True) -> Store:
+    world, _, branch = named.partition("/")
+    return Store.open(home() / world, branch or MAIN, write)
+
+
+@contextmanager
+def stage(says: str) -> Iterator[None]:
+    """Say what takes its time, while it does."""
+    with err.status(f"{says} …"):
+        yield
+
+
+def show(facts: Mapping[str, Any], as_json: bool) -> None:
+    """Figures for a program, or one a line for a person."""
+    if as_json:
+        return print_json(facts)
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="dim")
+    table.add_column(overflow="fold")
+    for name, value in flat(facts):
+        table.add_row(name, f"{value:.2f}" if isinstance(value, float) else str(value))
+    out.print(table)
+
+
+def flat(facts: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    """Nested facts as single ones, each named by the way to it."""
+    for name, value in facts.items():
+        if isinstance(value, Mapping):
+            yield from flat(value, f"{above}{name} ")
+        elif isinstance(value, list | tuple):
+            yield above + name, ", ".join(map(str, value))
+        else:
+            yield above + name, value
+
+
+def print_json(value: Any) -> None:
+    """On the plain stdout, so that no terminal's width breaks a line."""
+    print(json.dumps(value, indent=2))
+
+
+def clock(steps: int) -> str:
+    seconds = steps * FRAMES_PER_CHUNK // FRAMES_PER_SECOND
+    return f"{seconds // 60}:{seconds % 60:02d}"
+
+
+def refuse_taken_port(host: str, port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            came = f"cannot serve on {host}:{port} ({error.strerror})"
+            raise ValueError(f"{came}: say another --port or --host") from None
+
+
+def open_browser(url: str) -> None:
+    """Where there is a desktop to open it on; a browser in the terminal would hide what is printed."""
+    if sys.platform == "darwin" or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"):
+        threading.Timer(0.7, webbrowser.open, (url,)).start()  # by then the server listens
+
+
+def main(arguments: list[str] | None = None) -> None:
+    try:
+        app(arguments)
+    except ValueError as error:
+        err.print(f"perdure: {error}", style="red", markup=False, soft_wrap=True)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

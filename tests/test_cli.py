@@ -1,0 +1,157 @@
+"""The commands, on worlds made from a small stand-in for a scene; the real ones are slow to found."""
+
+import json
+import socket
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from perdure import cli
+from perdure.data import founding
+from perdure.memory.commit import commit
+from perdure.presets.nano import Preset
+from perdure.runtime import backends
+from perdure.world.action import Action, Keys
+from perdure.world.history import LATENT
+from perdure.world.state import World
+from perdure.world.store import Store
+
+FLOOR = """
+<mujoco>
+  <option timestep="0.010416666666666666"/>
+  <worldbody>
+    <geom type="plane" size="20 20 1"/>
+    <body name="player" gravcomp="1">
+      <joint name="player_x" type="slide" axis="1 0 0"/>
+      <joint name="player_y" type="slide" axis="0 1 0"/>
+      <geom name="player" type="capsule" size="0.3" fromto="0 0 0.35 0 0 1.4" mass="60"/>
+    </body>
+  </worldbody>
+</mujoco>
+"""
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty home, and models and scenes that cost nothing."""
+
+    def found_kind(kind: str, seed: int, preset: Preset, name: str) -> World:
+        if kind not in ("court", "hall", "rooms"):
+            raise ValueError(f"expected a scene out of court, hall, rooms, got {kind!r}")
+        return World.create(name, kind, seed, FLOOR, seed=seed)
+
+    engine = SimpleNamespace(preset=None, backend=SimpleNamespace(fingerprint=lambda: {"weights": "abc"}))
+    monkeypatch.setattr(cli, "load_engine", lambda: engine)
+    monkeypatch.setattr(founding, "found_kind", found_kind)
+    monkeypatch.setenv("PERDURE_HOME", str(tmp_path))
+    return tmp_path
+
+
+def run(*arguments: str) -> int:
+    """The exit code of a command, as a shell would see it."""
+    with pytest.raises(SystemExit) as ended:
+        cli.main(list(arguments))
+    return int(ended.value.code or 0)
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """What is said of a mistake: one line, and exit code 2."""
+    capsys.readouterr()
+    assert run(*arguments) == 2
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert len(lines) == 1, lines
+    return lines[0]
+
+
+def walk(home: Path, name: str, steps: int) -> World:
+    with Store.open(home / name) as store:
+        world = store.world()
+        for _ in range(steps):
+            action = Action(Keys.FORWARD)
+            world = commit(world.advance(action), action, np.zeros(LATENT), store)
+    return world
+
+
+def test_a_world_from_making_it_to_forking_it(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("ls") == 0
+    assert "No worlds" in capsys.readouterr().out
+    assert run("new", "garden", "--scene", "hall", "--seed", "7") == 0
+    assert "perdure play garden" in capsys.readouterr().out
+    world = walk(home, "garden", 3)
+
+    assert run("info", "garden", "--json") == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["scene"] == {"kind": "hall", "seed": 7}
+    assert (facts["steps"], facts["state"], facts["head"]) == (3, world.state, world.head)
+    assert facts["made with"] == {"weights": "abc"}
+
+    assert run("fork", "garden", "snow", "--at", "2") == 0
+    assert "step 2" in capsys.readouterr().out
+    assert run("fork", "garden/snow", "ice") == 0
+    assert run("ls", "--json") == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    assert row["branches"] == {"main": 3, "snow": 2, "ice": 2}
+    assert run("info", "garden/ice", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["steps"] == 2
+
+
+def test_listings_and_facts_for_a_person(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run("new", "garden")
+    walk(home, "garden", 6)
+    run("fork", "garden", "snow")
+    capsys.readouterr()
+    assert run("ls") == 0
+    first, second = capsys.readouterr().out.splitlines()[1:]
+    assert first.split()[:5] == ["garden", "court", "0", "6", "0:01"]
+    assert second.split()[:2] == ["garden/snow", "6"]
+    assert run("info", "garden") == 0
+    assert "made with weights" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("info", "nowhere"), "perdure new nowhere"),
+        (("play", "nowhere", "--no-open", "--port", "0"), "perdure new nowhere"),
+        (("fork", "nowhere", "snow"), "perdure new nowhere"),
+        (("info", "garden/nothing"), "it has main"),
+        (("fork", "garden", "main"), "another name"),
+        (("fork", "garden", "snow", "--at", "9"), "a step in 0..0"),
+        (("new", "garden"), "exists already"),
+        (("new", "other", "--scene", "moon"), "court, hall, rooms"),
+        (("new", "a b"), "letters, digits"),
+        (("bench", "nothing"), "there are live"),
+    ],
+)
+def test_mistakes_are_told_in_one_line(
+    home: Path, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], says: str
+) -> None:
+    run("new", "garden")
+    assert says in refused(capsys, *arguments)
+
+
+def test_a_port_that_is_taken(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert "another --port" in refused(capsys, "play", "--no-open", "--port", str(port))
+
+
+def test_a_world_that_is_being_played_cannot_be_forked_from_outside(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run("new", "garden")
+    with Store.open(home / "garden"):
+        assert "open for writing" in refused(capsys, "fork", "garden", "snow")
+        assert run("info", "garden") == 0
+
+
+def test_missing_weights_are_told(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="expected exported graphs"):
+        backends.OpenVINO(tmp_path)
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--version") == 0
+    assert capsys.readouterr().out.startswith("perdure 0.")
