@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from perdure.camera import Intrinsics, look, yaw_pitch
 from perdure.data.scenes import build
 from perdure.data.scenes.scene import Scene
-from perdure.data.sources.playground import Painter
+from perdure.data.sources.playground import SKY, STATIC, Painter
 from perdure.memory.track import look_around
 from perdure.presets.nano import Preset
 from perdure.world.geometry import MILLIMETRES, Geometry, Keyframe
@@ -39,3 +39,18 @@ def found(scene: Scene, preset: Preset, name: str = "", seed: int = 0, looks: in
 def found_kind(kind: str, scene_seed: int, preset: Preset, name: str = "") -> World:
     """A new world by the kind and seed of its scene."""
     return found(build(kind, scene_seed), preset, name or kind, seed=scene_seed)[0]
+
+
+def seeds(world: World, painter: Painter, data: mujoco.MjData, looks: int) -> list[Keyframe]:
+    """Keyframes of a look around from the player's eye, creatures left out."""
+    eye = world.motion.cameras[-1]
+    yaw, _ = yaw_pitch(eye)
+    intrinsics = world.motion.intrinsics
+    out = []
+    for turn in range(looks):
+        pose = look(eye[:3, 3], yaw + 2 * np.pi * turn / looks, 0.0)
+        picture = painter.paint(data, pose, intrinsics)
+        still = (picture.entity == STATIC) | (picture.entity == SKY)
+        depth = np.rint(picture.depth * MILLIMETRES).astype(np.uint16)
+        out.append(Keyframe(-1, pose, intrinsics, picture.rgb, depth, still))
+    return out

@@ -1,0 +1,161 @@
+"""Blocks: a scene under construction. Shapes are added one by one; the result is MJCF and its surfaces.
+
+Positions are centres in metres, sizes are half sizes (as in MJCF), yaw is radians to the left.
+"""
+
+import numpy as np
+
+from perdure.data.scenes.scene import EYE, MOVING, PLAYER, STILL, Lamp, Scene, Sky, Surface
+from perdure.world.physics import Mover
+
+PLAYER_RADIUS = 0.3
+PLAYER_HALF = 0.55  # of the cylinder between the capsule's ends
+CLEARANCE = 0.05  # between the player and the floor, so that walking is free of friction
+
+Point = tuple[float, float, float]
+
+_MJCF = """<mujoco model="{name}">
+  <compiler angle="radian"/>
+  <option timestep="{step}" gravity="0 0 -9.81"/>
+  <asset>
+{materials}
+  </asset>
+  <worldbody>
+{geoms}
+    <body name="player" pos="{x} {y} {z}">
+      <joint name="player_x" type="slide" axis="1 0 0"/>
+      <joint name="player_y" type="slide" axis="0 1 0"/>
+      <geom name="player" type="capsule" size="{radius} {half}" mass="70" friction="0 0 0" priority="1" group="{player}" material="player"/>
+      <site name="eye" pos="0 0 {eye}" group="{player}"/>
+    </body>
+{bodies}
+  </worldbody>
+</mujoco>
+"""
+
+
+def _numbers(values: tuple[float, ...] | list[float]) -> str:
+    return " ".join(f"{value:.5g}" for value in values)
+
+
+class Blocks:
+    def __init__(self) -> None:
+        self.surfaces: dict[str, Surface] = {"player": Surface("stripe", ("#d8433b", "#f1e6d0", "#222222"), 0.5)}
+        self.lamps: list[Lamp] = []
+        self.movers: list[Mover] = []
+        self.names: dict[int, str] = {}
+        self._geoms: list[str] = []
+        self._bodies: list[str] = []
+        self._taken: list[tuple[float, float, float]] = []  # x, y, radius of what stands on the ground
+
+    def surface(self, name: str, surface: Surface) -> str:
+        """Declare a material; the name is what geoms refer to."""
+        self.surfaces[name] = surface
+        return name
+
+    def geom(
+        self, kind: str, material: str, pos: Point, size: tuple[float, ...], yaw: float = 0.0, tilt: float = 0.0
+    ) -> None:
+        """A shape that stands still; `tilt` leans it about its own y axis, after the yaw."""
+        self._geoms.append(geom(kind, material, pos, size, turned(yaw, tilt), STILL))
+
+    def box(self, material: str, pos: Point, size: Point, yaw: float = 0.0, tilt: float = 0.0) -> None:
+        self.geom("box", material, pos, size, yaw, tilt)
+
+    def post(self, material: str, x: float, y: float, bottom: float, top: float, radius: float) -> None:
+        """An upright cylinder."""
+        self.geom("cylinder", material, (x, y, 0.5 * (bottom + top)), (radius, 0.5 * (top - bottom)))
+
+    def ball(self, material: str, pos: Point, radius: float) -> None:
+        self.geom("sphere", material, pos, (radius,))
+
+    def egg(self, material: str, pos: Point, size: Point, yaw: float = 0.0) -> None:
+        self.geom("ellipsoid", material, pos, size, yaw)
+
+    def limb(self, material: str, start: Point, end: Point, radius: float) -> None:
+        """A capsule from one point to another."""
+        self._geoms.append(limb(material, start, end, radius, STILL))
+
+    def lamp(self, position: Point, colour: str, strength: float, reach: float = 8.0) -> None:
+        self.lamps.append(Lamp(position, colour, strength, reach))
+
+    def creature(self, name: str, mover: Mover, bodies: list[str]) -> None:
+        self.names[mover.entity] = name
+        self.movers.append(mover)
+        self._bodies.extend(bodies)
+
+    def take(self, x: float, y: float, radius: float) -> None:
+        """Keep this circle of the ground for what stands there."""
+        self._taken.append((x, y, radius))
+
+    def free(self, x: float, y: float, radius: float) -> bool:
+        return all(np.hypot(x - a, y - b) >= radius + r for a, b, r in self._taken)
+
+    def place(self, rng: np.random.Generator, half: tuple[float, float], radius: float) -> tuple[float, float] | None:
+        """A free circle within the rectangle of half sizes `half`, taken from now on; None if none was found."""
+        for _ in range(60):
+            x, y = rng.uniform(-half[0] + radius, half[0] - radius), rng.uniform(-half[1] + radius, half[1] - radius)
+            if self.free(x, y, radius):
+                self.take(x, y, radius)
+                return float(x), float(y)
+        return None
+
+    def finish(
+        self,
+        kind: str,
+        seed: int,
+        sky: Sky,
+        spawn: tuple[float, float, float],
+        extent: tuple[float, float, float],
+        title: str,
+    ) -> Scene:
+        """The scene, complete with the player."""
+        centre = CLEARANCE + PLAYER_RADIUS + PLAYER_HALF
+        xml = _MJCF.format(
+            name=f"{kind}-{seed}",
+            step=1 / 96,
+            materials="\n".join(f'    <material name="{name}"/>' for name in self.surfaces),
+            geoms="\n".join(f"    {line}" for line in self._geoms),
+            bodies="\n".join(f"    {line}" for line in self._bodies),
+            x=f"{spawn[0]:.5g}",
+            y=f"{spawn[1]:.5g}",
+            z=f"{centre:.5g}",
+            radius=PLAYER_RADIUS,
+            half=PLAYER_HALF,
+            eye=f"{EYE - centre:.5g}",
+            player=PLAYER,
+        )
+        return Scene(
+            title, kind, seed, xml, self.surfaces, sky, tuple(self.lamps), tuple(self.movers), self.names, spawn, extent
+        )
+
+
+def turned(yaw: float, tilt: float = 0.0) -> tuple[float, float, float, float]:
+    """The quaternion (w, x, y, z) of a yaw to the left, then a lean about the turned y axis."""
+    a, b = 0.5 * yaw, 0.5 * tilt
+    return (
+        float(np.cos(a) * np.cos(b)),
+        float(-np.sin(a) * np.sin(b)),
+        float(np.cos(a) * np.sin(b)),
+        float(np.sin(a) * np.cos(b)),
+    )
+
+
+def geom(
+    kind: str, material: str, pos: Point, size: tuple[float, ...], quat: tuple[float, float, float, float], group: int
+) -> str:
+    """One line of MJCF. What moves by itself does not push: creatures pass through the player."""
+    ghost = ' contype="0" conaffinity="0"' if group == MOVING else ""
+    return (
+        f'<geom type="{kind}" material="{material}" pos="{_numbers(pos)}" size="{_numbers(size)}" '
+        f'quat="{_numbers(quat)}" group="{group}"{ghost}/>'
+    )
+
+
+def limb(material: str, start: Point, end: Point, radius: float, group: int = MOVING) -> str:
+    """A capsule from one point to another, as a line of MJCF."""
+    ghost = ' contype="0" conaffinity="0"' if group == MOVING else ""
+    return (
+        f'<geom type="capsule" material="{material}" fromto="{_numbers((*start, *end))}" size="{radius:.5g}" '
+        f'group="{group}"{ghost}/>'
+    )

@@ -1,0 +1,11 @@
+"""Where pictures with known depth and known actions come from."""
+
+import os
+import tempfile
+from pathlib import Path
+
+import numba
+
+# Compiled kernels are kept beside the code; a read-only install needs another place for them.
+if not os.access(Path(__file__).parent, os.W_OK):
+    numba.config.CACHE_DIR = str(Path(tempfile.gettempdir()) / f"perdure-numba-{os.getuid()}")

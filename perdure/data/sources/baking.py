@@ -1,0 +1,166 @@
+"""Light that stands still, prepared once for a scene: the sun's shadow map, and a coarse volume of what
+comes from all around (sky, and one bounce off lit surfaces) and of how much of each lamp is seen.
+
+Kept in the world's own space, never in the image's, so that a place looks the same from wherever it is seen.
+
+Shapes: G geoms, L lamps, D directions, X Y Z cells of the volume.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+
+from perdure.camera import Intrinsics, rays
+from perdure.data.sources.shading import (
+    AROUND, CELL, COLOUR, CORNER, ENCODE_STEPS, GLOW, LAMP_COLOUR, LAMP_REACH, LAMPS, OPEN, SUN, SUN_FOCAL, SUN_POSE,
+    SUNLIGHT, sky, sunlit,
+)  # fmt: skip
+from perdure.data.sources.tracer import (
+    KIND, POS, SIZE, SURFACE, inside, into, nearest, normal_of, out_of, sort_into_tiles, trace,
+)  # fmt: skip
+
+SHADOW_SIDE = 768
+SUN_DISTANCE = 150.0
+CELL_SIZE = 0.4  # metres
+DIRECTIONS = 40
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _bake_lamps(geoms, scene, lamps, volume):
+    """Which cells are in the open, and the share of each lamp that they see: 1, or 0 behind something."""
+    for i in range(volume.shape[0]):
+        for j in range(volume.shape[1]):
+            for k in range(volume.shape[2]):
+                x = scene[CORNER] + i * scene[CELL]
+                y = scene[CORNER + 1] + j * scene[CELL]
+                z = scene[CORNER + 2] + k * scene[CELL]
+                if inside(geoms, x, y, z):
+                    continue
+                volume[i, j, k, OPEN] = 1.0
+                for n in range(lamps.shape[0]):
+                    dx, dy, dz = lamps[n, 0] - x, lamps[n, 1] - y, lamps[n, 2] - z
+                    distance = np.sqrt(dx * dx + dy * dy + dz * dz)
+                    if distance < lamps[n, LAMP_REACH] + 1.0:
+                        # Stop short of the lamp, which hangs in a globe of its own.
+                        reach = 1.0 - min(0.35 / distance, 1.0)
+                        if nearest(geoms, x, y, z, dx, dy, dz, reach)[0] < 0:
+                            volume[i, j, k, LAMPS + n] = 1.0
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _bake_around(geoms, surfaces, scene, lamps, shadow, volume, directions, fill, ground):
+    """Light from all around each open cell: sky where a ray leaves, one bounce where it does not."""
+    count = directions.shape[0]
+    total, lamplight = np.empty(3), np.empty(3)
+    for i in range(volume.shape[0]):
+        for j in range(volume.shape[1]):
+            for k in range(volume.shape[2]):
+                if volume[i, j, k, OPEN] == 0.0:
+                    continue
+                x = scene[CORNER] + i * scene[CELL]
+                y = scene[CORNER + 1] + j * scene[CELL]
+                z = scene[CORNER + 2] + k * scene[CELL]
+                total[:] = 0.0
+                for n in range(count):
+                    dx, dy, dz = directions[n, 0], directions[n, 1], directions[n, 2]
+                    g, t = nearest(geoms, x, y, z, dx, dy, dz, 60.0)
+                    if g < 0:
+                        if dz > 0.0:
+                            r, gr, b = sky(scene, dx, dy, dz)
+                            total[0] += fill * min(r, 1.5)
+                            total[1] += fill * min(gr, 1.5)
+                            total[2] += fill * min(b, 1.5)
+                        else:
+                            for q in range(3):
+                                total[q] += fill * ground[q]
+                        continue
+                    px, py, pz = x + t * dx, y + t * dy, z + t * dz
+                    lx, ly, lz = into(geoms, g, px - geoms[g, POS], py - geoms[g, POS + 1], pz - geoms[g, POS + 2])
+                    a, b, c, _ = normal_of(
+                        int(geoms[g, KIND]), geoms[g, SIZE], geoms[g, SIZE + 1], geoms[g, SIZE + 2], lx, ly, lz
+                    )
+                    mx, my, mz = out_of(geoms, g, a, b, c)
+                    facing = max(mx * scene[SUN] + my * scene[SUN + 1] + mz * scene[SUN + 2], 0.0)
+                    if facing > 0.0:
+                        facing *= sunlit(scene, shadow, px + 0.05 * mx, py + 0.05 * my, pz + 0.05 * mz)
+                    lamplight[:] = 0.0
+                    for m in range(lamps.shape[0]):
+                        lx, ly, lz = lamps[m, 0] - px, lamps[m, 1] - py, lamps[m, 2] - pz
+                        square, reach = lx * lx + ly * ly + lz * lz, lamps[m, LAMP_REACH] ** 2
+                        if square < reach:
+                            # What this cell sees of the lamp stands for what the surface sees of it.
+                            fall = (1.0 - square / reach) ** 2 / (0.35 + square) * volume[i, j, k, LAMPS + m]
+                            for q in range(3):
+                                lamplight[q] += fall * lamps[m, LAMP_COLOUR + q]
+                    row = int(geoms[g, SURFACE])
+                    glow = 0.3 * surfaces[row, GLOW]
+                    for q in range(3):
+                        albedo = 0.5 * surfaces[row, COLOUR + q] + 0.4 * surfaces[row, COLOUR + 3 + q]
+                        albedo += 0.1 * surfaces[row, COLOUR + 6 + q]
+                        total[q] += albedo * (0.3 * fill + facing * scene[SUNLIGHT + q] + lamplight[q] + glow)
+                for q in range(3):
+                    volume[i, j, k, AROUND + q] = total[q] / count
+
+
+def _sun_camera(sun: np.ndarray, extent: tuple[float, float, float]) -> tuple[np.ndarray, float]:
+    """A camera far out toward the sun that sees the whole scene: (pose, focal length in pixels)."""
+    aside = np.cross(sun, [0.0, 0.0, 1.0] if abs(sun[2]) < 0.99 else [1.0, 0.0, 0.0])
+    aside /= np.linalg.norm(aside)
+    pose = np.eye(4)
+    pose[:3, 0], pose[:3, 1], pose[:3, 2] = aside, np.cross(-sun, aside), -sun
+    pose[:3, 3] = SUN_DISTANCE * sun + [0.0, 0.0, 0.5 * extent[2]]
+    radius = float(np.hypot(np.hypot(extent[0], extent[1]), 0.5 * extent[2]))
+    return pose, 0.5 * SHADOW_SIDE * (SUN_DISTANCE - radius) / radius
+
+
+def _directions() -> np.ndarray:
+    """(D, 3) spread evenly over the sphere."""
+    n = np.arange(DIRECTIONS) + 0.5
+    z, turn = 1.0 - 2.0 * n / DIRECTIONS, n * np.pi * (3.0 - np.sqrt(5.0))
+    return np.stack([np.cos(turn) * np.sqrt(1 - z * z), np.sin(turn) * np.sqrt(1 - z * z), z], -1)
+
+
+def encode_table() -> np.ndarray:
+    """(ENCODE_STEPS,) linear light in [0, 1] to sRGB bytes."""
+    x = np.linspace(0.0, 1.0, ENCODE_STEPS)
+    return np.round(255 * np.where(x <= 0.0031308, 12.92 * x, 1.055 * x ** (1 / 2.4) - 0.055)).astype(np.uint8)
+
+
+class Light(NamedTuple):
+    scene: np.ndarray  # (SCENE_VALUES,) as `shading` numbers them
+    lamps: np.ndarray  # (L, 7)
+    volume: np.ndarray  # (X, Y, Z, 4 + L) float32
+    shadow: np.ndarray  # (SHADOW_SIDE, SHADOW_SIDE) float32, depth seen from the sun
+    encode: np.ndarray  # (ENCODE_STEPS,) uint8
+
+
+def bake(
+    still: np.ndarray,  # (G, GEOM_COLUMNS)
+    surfaces: np.ndarray,  # (S, 14)
+    scene: np.ndarray,  # (SCENE_VALUES,) complete but for the volume's place and the sun's camera
+    lamps: np.ndarray,  # (L, 7)
+    extent: tuple[float, float, float],
+    fill: float,
+    ground: np.ndarray,  # (3,)
+) -> Light:
+    """The light of a scene whose unmoving geoms are `still`."""
+    scene = scene.copy()
+    pose, focal = _sun_camera(scene[SUN : SUN + 3], extent)
+    middle = 0.5 * SHADOW_SIDE
+    camera = Intrinsics(SHADOW_SIDE, SHADOW_SIDE, focal, focal, middle, middle)
+    count, lists = sort_into_tiles(still, pose, focal, focal, middle, middle, SHADOW_SIDE, SHADOW_SIDE)
+    shape = (SHADOW_SIDE, SHADOW_SIDE)
+    geom, depth, face = np.empty(shape, np.int32), np.empty(shape, np.float64), np.empty(shape, np.int32)
+    trace(still, count, lists, pose, rays(camera), geom, depth, face)
+    shadow = depth.astype(np.float32)
+    scene[SUN_POSE : SUN_POSE + 12] = pose[:3].ravel()
+    scene[SUN_FOCAL] = focal
+
+    cells = [max(int(np.ceil(size / CELL_SIZE)), 2) for size in (2 * extent[0], 2 * extent[1], extent[2])]
+    scene[CORNER : CORNER + 3] = [-0.5 * CELL_SIZE * (n - 1) for n in cells[:2]] + [0.5 * CELL_SIZE]
+    scene[CELL] = CELL_SIZE
+    volume = np.zeros((*cells, LAMPS + len(lamps)), np.float32)
+    _bake_lamps(still, scene, lamps, volume)
+    _bake_around(still, surfaces, scene, lamps, shadow, volume, _directions(), fill, ground)
+    return Light(scene, lamps, volume, shadow, encode_table())

@@ -1,0 +1,307 @@
+"""Light on surfaces: what a ray's hit looks like, and what the sky looks like where there is none.
+
+Everything that does not move is lit from what `baking` prepared: a shadow map seen from the sun, and a
+coarse volume with the light that comes from all around and how much of each lamp is seen. What moves takes
+its light from the same, and casts soft shadows as a few spheres.
+
+Light is linear until `tone`. Shapes: H height, W width, L lamps, B spheres, K creatures, S surfaces.
+"""
+
+import numpy as np
+from numba import njit
+
+from perdure.data.sources.textures import (
+    EMBLEM, LEAF, PANEL, PICTURE, RUG, STRIPE, WINDOW, noise, texture,
+)  # fmt: skip
+from perdure.data.sources.tracer import (
+    BOX, CAPSULE, CYLINDER, DOWN, ENTITY, EYE, KIND, OFFSET, PLANE, RIGHT, SIZE, SURFACE, TILE_H, TILE_W,
+    into, nearest_in_tile, normal_of, out_of,
+)  # fmt: skip
+
+# Columns of the surface table (S, 14); three colours of three follow COLOUR.
+TEXTURE, SCALE, SEED, GLOSS, GLOW, COLOUR = 0, 1, 2, 3, 4, 5
+
+# Places in the vector of what holds for the whole scene.
+SUN = 0  # 3: toward the sun
+SUNLIGHT = 3  # 3
+ZENITH = 6  # 3
+HORIZON = 9  # 3
+FOG, EXPOSURE, CLOUDS, SKY_SEED = 12, 13, 14, 15
+CORNER = 16  # 3: world position of the volume's first cell centre
+CELL = 19  # metres
+SUN_POSE = 20  # 12: the sun's camera, camera to world, three rows of four
+SUN_FOCAL = 32
+SCENE_VALUES = 33
+
+# Columns of the lamp table (L, 7): position, colour times strength, reach.
+LAMP_COLOUR, LAMP_REACH = 3, 6
+
+# Channels of the volume (X, Y, Z, 4 + L): 1 where there is no solid, light from around, the share of each lamp.
+OPEN, AROUND, LAMPS = 0, 1, 4
+
+ENCODE_STEPS = 4096
+SHADOW_BIAS = 0.03  # metres
+
+
+@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+def colour_of(geoms, g, surfaces, row, x, y, z, nx, ny, nz, ex, ey, ez):
+    """(3) albedo at a local point with local normal; ex, ey, ez is the extent of the pixel there."""
+    kind, tex, across = int(geoms[g, KIND]), int(surfaces[row, TEXTURE]), 1.0 / surfaces[row, SCALE]
+    sx, sy, sz = geoms[g, SIZE], geoms[g, SIZE + 1], geoms[g, SIZE + 2]
+    px, py, pz = x + geoms[g, OFFSET], y + geoms[g, OFFSET + 1], z + geoms[g, OFFSET + 2]
+    fitted = tex == RUG or tex == EMBLEM or tex == PICTURE or tex == PANEL or tex == WINDOW
+    if kind == CYLINDER or kind == CAPSULE:
+        if abs(nz) > 0.9:
+            u, v, fu, fv = px * across, py * across, ex * across, ey * across
+            if fitted:
+                u, v, fu, fv = x / sx, y / sx, ex / sx, ey / sx
+        else:
+            # A whole, even number of repeats around, so that the pattern closes on itself.
+            around = 2.0 * max(np.round(np.pi * sx * across), 1.0)
+            u, v = np.arctan2(y, x) / (2.0 * np.pi) * around, pz * across
+            fu, fv = (abs(ny) * ex + abs(nx) * ey) / sx / (2.0 * np.pi) * around, ez * across
+            if tex == STRIPE:
+                u, fu = v, fv
+    elif kind != BOX and kind != PLANE and tex == STRIPE:
+        u, v, fu, fv = x * across, y * across, ex * across, ey * across
+    else:
+        ax, ay, az = abs(nx), abs(ny), abs(nz)
+        if az >= ax and az >= ay:
+            u, v, fu, fv, su, sv = px, py, ex, ey, sx, sy
+        elif ax >= ay:
+            u, v, fu, fv, su, sv = py, pz, ey, ez, sy, sz
+        else:
+            u, v, fu, fv, su, sv = px, pz, ex, ez, sx, sz
+        if fitted:
+            u, v, fu, fv = u / su, v / sv, fu / su, fv / sv
+        else:
+            u, v, fu, fv = u * across, v * across, fu * across, fv * across
+    a, b, tone = texture(tex, u, v, fu, fv, int(surfaces[row, SEED]))
+    p, q = (1.0 - a) * (1.0 - b), a * (1.0 - b)
+    return (
+        (surfaces[row, COLOUR] * p + surfaces[row, COLOUR + 3] * q + surfaces[row, COLOUR + 6] * b) * tone,
+        (surfaces[row, COLOUR + 1] * p + surfaces[row, COLOUR + 4] * q + surfaces[row, COLOUR + 7] * b) * tone,
+        (surfaces[row, COLOUR + 2] * p + surfaces[row, COLOUR + 5] * q + surfaces[row, COLOUR + 8] * b) * tone,
+    )
+
+
+@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+def sky(scene, dx, dy, dz):
+    """(3) the sky along a unit direction."""
+    up = max(dz, 0.0)
+    mix = np.sqrt(up)
+    r = scene[HORIZON] + (scene[ZENITH] - scene[HORIZON]) * mix
+    g = scene[HORIZON + 1] + (scene[ZENITH + 1] - scene[HORIZON + 1]) * mix
+    b = scene[HORIZON + 2] + (scene[ZENITH + 2] - scene[HORIZON + 2]) * mix
+    toward = dx * scene[SUN] + dy * scene[SUN + 1] + dz * scene[SUN + 2]
+    if scene[CLOUDS] > 0.0 and dz > 0.01:
+        u, v = 1.1 * dx / (dz + 0.22), 1.1 * dy / (dz + 0.22)
+        seed = int(scene[SKY_SEED])
+        puff = noise(u, v, seed) + 0.5 * noise(2.1 * u, 2.1 * v, seed + 1) + 0.22 * noise(4.4 * u, 4.4 * v, seed + 2)
+        cover = min(max((puff - 1.35 + 0.75 * scene[CLOUDS]) * 2.6, 0.0), 1.0)
+        cover = cover * cover * (3.0 - 2.0 * cover) * min(5.0 * dz, 1.0) * 0.85
+        thick = 1.0 - 0.3 * max(cover - 0.4, 0.0)
+        r += (thick * (0.86 + 0.1 * scene[SUNLIGHT]) - r) * cover
+        g += (thick * (0.86 + 0.1 * scene[SUNLIGHT + 1]) - g) * cover
+        b += (thick * (0.88 + 0.1 * scene[SUNLIGHT + 2]) - b) * cover
+    if toward > 0.0:
+        halo = toward**6 * 0.10 + toward**48 * 0.35
+        halo += 3.0 * min(max((toward - 0.9985) * 1500.0, 0.0), 1.0)
+        r, g, b = r + halo * scene[SUNLIGHT], g + halo * scene[SUNLIGHT + 1], b + halo * scene[SUNLIGHT + 2]
+    return r, g, b
+
+
+@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+def sunlit(scene, shadow, x, y, z):
+    """Share of the sun seen from a point, softened over three texels of the shadow map."""
+    wx, wy, wz = x - scene[SUN_POSE + 3], y - scene[SUN_POSE + 7], z - scene[SUN_POSE + 11]
+    depth = scene[SUN_POSE + 2] * wx + scene[SUN_POSE + 6] * wy + scene[SUN_POSE + 10] * wz
+    side = shadow.shape[0]
+    u = (scene[SUN_POSE] * wx + scene[SUN_POSE + 4] * wy + scene[SUN_POSE + 8] * wz) / depth * scene[SUN_FOCAL] + 0.5 * side - 2.0
+    v = (scene[SUN_POSE + 1] * wx + scene[SUN_POSE + 5] * wy + scene[SUN_POSE + 9] * wz) / depth * scene[SUN_FOCAL] + 0.5 * side - 2.0
+    if not (u >= 0.0 and v >= 0.0 and u < side - 4.0 and v < side - 4.0):
+        return 1.0
+    i, j = int(u), int(v)
+    fu, fv = u - i, v - j
+    depth -= SHADOW_BIAS
+    total = 0.0
+    for b in range(4):
+        wv = 1.0 - fv if b == 0 else (fv if b == 3 else 1.0)
+        for a in range(4):
+            wu = 1.0 - fu if a == 0 else (fu if a == 3 else 1.0)
+            if shadow[j + b, i + a] > depth:
+                total += wu * wv
+    return total / 9.0
+
+
+@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+def around(scene, volume, x, y, z, out):
+    """Fill out (3 + L): light from all around, then the share of each lamp, by trilinear lookup."""
+    out[:] = 0.0
+    nx, ny, nz, channels = volume.shape
+    u = min(max((x - scene[CORNER]) / scene[CELL], 0.0), nx - 1.001)
+    v = min(max((y - scene[CORNER + 1]) / scene[CELL], 0.0), ny - 1.001)
+    w = min(max((z - scene[CORNER + 2]) / scene[CELL], 0.0), nz - 1.001)
+    i, j, k = int(u), int(v), int(w)
+    fu, fv, fw = u - i, v - j, w - k
+    total = 1e-6
+    for c in range(8):
+        a, b, d = c & 1, (c >> 1) & 1, c >> 2
+        weight = (fu if a else 1.0 - fu) * (fv if b else 1.0 - fv) * (fw if d else 1.0 - fw)
+        weight *= volume[i + a, j + b, k + d, OPEN]
+        total += weight
+        for n in range(channels - 1):
+            out[n] += weight * volume[i + a, j + b, k + d, AROUND + n]
+    for n in range(channels - 1):
+        out[n] /= total
+
+
+@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+def shaded_by(scene, spheres, creatures, entity, x, y, z, nx, ny, nz):
+    """(share of the sun, share of the light around) that creatures other than `entity` leave to a point."""
+    sun, ambient = 1.0, 1.0
+    for k in range(creatures.shape[0]):
+        if creatures[k, 4] == entity:
+            continue
+        cx, cy, cz = creatures[k, 0] - x, creatures[k, 1] - y, creatures[k, 2] - z
+        reach = creatures[k, 3] + 0.4
+        along = cx * scene[SUN] + cy * scene[SUN + 1] + cz * scene[SUN + 2]
+        square = cx * cx + cy * cy + cz * cz
+        shadows = along > 0.0 and square - along * along < reach * reach
+        near = square < (reach + 0.6) ** 2
+        if not (shadows or near):
+            continue
+        for s in range(int(creatures[k, 5]), int(creatures[k, 6])):
+            radius = spheres[s, 3]
+            cx, cy, cz = spheres[s, 0] - x, spheres[s, 1] - y, spheres[s, 2] - z
+            square = cx * cx + cy * cy + cz * cz
+            along = cx * scene[SUN] + cy * scene[SUN + 1] + cz * scene[SUN + 2]
+            if shadows and along > 0.0:
+                off = np.sqrt(max(square - along * along, 0.0))
+                soft = 0.05 + 0.05 * along
+                sun = min(sun, min(max((off - radius + soft) / (2.0 * soft), 0.0), 1.0))
+            if near:
+                square = max(square, radius * radius)
+                facing = max((cx * nx + cy * ny + cz * nz) / np.sqrt(square), 0.0)
+                ambient *= 1.0 - 0.8 * facing * radius * radius / square
+    return sun, ambient
+
+
+@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+def tone(scene, encode, value):
+    """An sRGB byte, as float, of linear light: exposure, then a filmic shoulder."""
+    x = max(value, 0.0) * scene[EXPOSURE]
+    x = x * (2.51 * x + 0.03) / (x * (2.43 * x + 0.59) + 0.14)
+    return float(encode[int(min(x, 1.0) * (ENCODE_STEPS - 1))])
+
+
+@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+def seen(geoms, surfaces, scene, lamps, volume, shadow, encode, spheres, creatures, pose, g, t, dx, dy, dz, work):
+    """(3) sRGB, as floats in [0, 255], of a ray that meets geom g at depth t, or the sky if g is -1."""
+    length = np.sqrt(dx * dx + dy * dy + dz * dz)
+    vx, vy, vz = dx / length, dy / length, dz / length
+    if g < 0:
+        r, gr, b = sky(scene, vx, vy, vz)
+        return tone(scene, encode, r), tone(scene, encode, gr), tone(scene, encode, b)
+    lx, ly, lz = into(geoms, g, dx, dy, dz)
+    x, y, z = geoms[g, EYE] + t * lx, geoms[g, EYE + 1] + t * ly, geoms[g, EYE + 2] + t * lz
+    nx, ny, nz, _ = normal_of(int(geoms[g, KIND]), geoms[g, SIZE], geoms[g, SIZE + 1], geoms[g, SIZE + 2], x, y, z)
+    # How far the hit moves along the surface, from one pixel to the next.
+    facing = min(nx * lx + ny * ly + nz * lz, -0.02 * length)
+    a = (nx * geoms[g, RIGHT] + ny * geoms[g, RIGHT + 1] + nz * geoms[g, RIGHT + 2]) / facing
+    b = (nx * geoms[g, DOWN] + ny * geoms[g, DOWN + 1] + nz * geoms[g, DOWN + 2]) / facing
+    ex = t * (abs(geoms[g, RIGHT] - a * lx) + abs(geoms[g, DOWN] - b * lx))
+    ey = t * (abs(geoms[g, RIGHT + 1] - a * ly) + abs(geoms[g, DOWN + 1] - b * ly))
+    ez = t * (abs(geoms[g, RIGHT + 2] - a * lz) + abs(geoms[g, DOWN + 2] - b * lz))
+    row = int(geoms[g, SURFACE])
+    cr, cg, cb = colour_of(geoms, g, surfaces, row, x, y, z, nx, ny, nz, ex, ey, ez)
+
+    wx, wy, wz = pose[0, 3] + t * dx, pose[1, 3] + t * dy, pose[2, 3] + t * dz
+    mx, my, mz = out_of(geoms, g, nx, ny, nz)
+    lift = 0.6 * scene[CELL]
+    around(scene, volume, wx + lift * mx, wy + lift * my, wz + lift * mz, work)
+    sun, ambient = shaded_by(scene, spheres, creatures, geoms[g, ENTITY], wx, wy, wz, mx, my, mz)
+    ambient *= 0.8 + 0.2 * mz
+    r, gr, b = work[0] * ambient, work[1] * ambient, work[2] * ambient
+    facing = mx * scene[SUN] + my * scene[SUN + 1] + mz * scene[SUN + 2]
+    gloss, shine = surfaces[row, GLOSS], 0.0
+    if facing > 0.0 and sun > 0.0:
+        sun *= sunlit(scene, shadow, wx + 0.05 * mx, wy + 0.05 * my, wz + 0.05 * mz)
+        r += sun * facing * scene[SUNLIGHT]
+        gr += sun * facing * scene[SUNLIGHT + 1]
+        b += sun * facing * scene[SUNLIGHT + 2]
+        if gloss > 0.0:
+            hx, hy, hz = scene[SUN] - vx, scene[SUN + 1] - vy, scene[SUN + 2] - vz
+            half = (mx * hx + my * hy + mz * hz) / np.sqrt(hx * hx + hy * hy + hz * hz)
+            shine = sun * gloss * 0.6 * max(half, 0.0) ** 40
+    for n in range(lamps.shape[0]):
+        if work[LAMPS - AROUND + n] <= 0.0:
+            continue
+        px, py, pz = lamps[n, 0] - wx, lamps[n, 1] - wy, lamps[n, 2] - wz
+        square = px * px + py * py + pz * pz
+        reach = lamps[n, LAMP_REACH] * lamps[n, LAMP_REACH]
+        if square < reach:
+            # A quarter of the light wraps around: a lamp is a globe, not a point.
+            cosine = max((px * mx + py * my + pz * mz) / np.sqrt(square) * 0.75 + 0.25, 0.0)
+            fall = (1.0 - square / reach) ** 2 / (0.35 + square) * cosine * work[LAMPS - AROUND + n]
+            r += fall * lamps[n, LAMP_COLOUR]
+            gr += fall * lamps[n, LAMP_COLOUR + 1]
+            b += fall * lamps[n, LAMP_COLOUR + 2]
+    glow = surfaces[row, GLOW]
+    r, gr, b = cr * (r + glow), cg * (gr + glow), cb * (b + glow)
+    if gloss > 0.0:
+        grazing = 1.0 + (vx * mx + vy * my + vz * mz)
+        mirror = gloss * (0.06 + 0.75 * max(grazing, 0.0) ** 5) * ambient
+        r += mirror * work[0] + shine * scene[SUNLIGHT]
+        gr += mirror * work[1] + shine * scene[SUNLIGHT + 1]
+        b += mirror * work[2] + shine * scene[SUNLIGHT + 2]
+    haze = 1.0 - np.exp(-scene[FOG] * t * length)
+    warm = max(vx * scene[SUN] + vy * scene[SUN + 1] + vz * scene[SUN + 2], 0.0) ** 4 * 0.12
+    r += (scene[HORIZON] + warm * scene[SUNLIGHT] - r) * haze
+    gr += (scene[HORIZON + 1] + warm * scene[SUNLIGHT + 1] - gr) * haze
+    b += (scene[HORIZON + 2] + warm * scene[SUNLIGHT + 2] - b) * haze
+    return tone(scene, encode, r), tone(scene, encode, gr), tone(scene, encode, b)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def shade(
+    geoms, count, lists, surfaces, scene, lamps, volume, shadow, encode, spheres, creatures,
+    pose, rays_HW3, fx, fy, far, geom_HW, depth_HW, face_HW, rgb, depth, entity,
+):  # fmt: skip
+    """Fill rgb (H, W, 3), depth (H, W) and entity (H, W). A pixel on an edge is the mean of four rays."""
+    height, width = geom_HW.shape
+    columns = (width + TILE_W - 1) // TILE_W
+    work = np.empty(volume.shape[3] - AROUND)
+    for i in range(height):
+        up, low = max(i - 1, 0), min(i + 1, height - 1)
+        for j in range(width):
+            g, t, face = geom_HW[i, j], depth_HW[i, j], face_HW[i, j]
+            depth[i, j] = min(t, far)
+            entity[i, j] = 255 if g < 0 or t >= far else int(geoms[g, ENTITY])
+            left, right = max(j - 1, 0), min(j + 1, width - 1)
+            edge = (
+                geom_HW[up, j] != g or geom_HW[low, j] != g or geom_HW[i, left] != g or geom_HW[i, right] != g
+                or face_HW[up, j] != face or face_HW[low, j] != face
+                or face_HW[i, left] != face or face_HW[i, right] != face
+            )  # fmt: skip
+            tile = i // TILE_H * columns + j // TILE_W
+            samples = 4 if edge else 1
+            r, gr, b = 0.0, 0.0, 0.0
+            for s in range(samples):
+                x, y = rays_HW3[i, j, 0], rays_HW3[i, j, 1]
+                if edge:
+                    x += ((0.125 if s & 1 else -0.125) + (0.25 if s & 2 else -0.25)) / fx
+                    y += ((0.25 if s & 1 else -0.25) - (0.125 if s & 2 else -0.125)) / fy
+                dx = pose[0, 0] * x + pose[0, 1] * y + pose[0, 2]
+                dy = pose[1, 0] * x + pose[1, 1] * y + pose[1, 2]
+                dz = pose[2, 0] * x + pose[2, 1] * y + pose[2, 2]
+                if edge:
+                    g, t = nearest_in_tile(geoms, count, lists, tile, dx, dy, dz)
+                p, q, w = seen(
+                    geoms, surfaces, scene, lamps, volume, shadow, encode, spheres, creatures,
+                    pose, g, t, dx, dy, dz, work,
+                )  # fmt: skip
+                r, gr, b = r + p, gr + q, b + w
+            rgb[i, j, 0] = int(r / samples + 0.5)
+            rgb[i, j, 1] = int(gr / samples + 0.5)
+            rgb[i, j, 2] = int(b / samples + 0.5)
