@@ -19,6 +19,10 @@ ROLL = 1 << 28  # a segment that has grown past this many bytes is left, and ano
 AHEAD = 1 << 23  # room taken in advance: a sync need not note a new length, and takes 0.5 to 0.8 of the time
 
 
+class DamagedError(ValueError):
+    """A record is not where, or not what, it was said to be."""
+
+
 @dataclass(frozen=True)
 class Place:
     segment: int
@@ -74,24 +78,24 @@ class Segments:
         self._end = at
         return places
 
-    def read(self, place: Place) -> memoryview:
-        """The payload, mapped and not copied."""
+    def read(self, place: Place, digest: bytes) -> memoryview:
+        """The payload, mapped and not copied. That it is the one named is checked, its every byte is not."""
         mapped = self._maps.get(place.segment)
         if mapped is None or len(mapped) < place.start + place.length:
             with self._path(place.segment).open("rb") as file:
                 size = os.fstat(file.fileno()).st_size
                 if size < place.start + place.length:
-                    raise ValueError(f"{file.name} is damaged: it ends within the record at {place.offset}")
+                    raise DamagedError(f"{file.name} ends within the record at byte {place.offset}")
                 mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
             self._maps[place.segment] = mapped  # arrays still hold the shorter map that was here
+        if HEADER.unpack_from(mapped, place.offset) != (MAGIC, place.length, digest):
+            raise DamagedError(f"{self._path(place.segment)} has another record at byte {place.offset}, or none")
         return memoryview(mapped)[place.start : place.start + place.length]
 
     def check(self, place: Place, digest: bytes) -> None:
-        """Raise `ValueError` unless the record is whole and is the one named."""
-        payload = self.read(place)
-        header = memoryview(self._maps[place.segment])[place.offset : place.start]
-        if HEADER.unpack(header) != (MAGIC, place.length, digest) or hashlib.sha256(payload).digest() != digest:
-            raise ValueError(f"{self._path(place.segment)} is damaged at byte {place.offset}")
+        """Raise `DamagedError` unless every byte of the record is as it was written."""
+        if hashlib.sha256(self.read(place, digest)).digest() != digest:
+            raise DamagedError(f"{self._path(place.segment)} has a changed record at byte {place.offset}")
 
     def close(self) -> None:
         self._leave()

@@ -31,7 +31,7 @@ from perdure.world.geometry import Geometry, Keyframe
 from perdure.world.history import GENESIS, LATENT, Event, History, Memory
 from perdure.world.identity import Entity
 from perdure.world.physics import Mechanism, Motion, Physics
-from perdure.world.segment import Place, Segments, sync_folder
+from perdure.world.segment import DamagedError, Place, Segments, sync_folder
 from perdure.world.state import World
 
 FORMAT = 1
@@ -338,7 +338,9 @@ class Store:
         """Say which part of which world is damaged, where SQLite or a decoder only says that something is."""
         try:
             yield
-        except (sqlite3.DatabaseError, msgspec.DecodeError, zlib.error, OSError) as error:
+        except sqlite3.ProgrammingError:
+            raise  # a store that was closed is not a damaged one
+        except (DamagedError, sqlite3.DatabaseError, msgspec.DecodeError, zlib.error, OSError) as error:
             raise ValueError(f"{self.folder.name} is damaged in {what}: {error}") from error
 
     def _meta(self, key: str) -> str:
@@ -373,21 +375,17 @@ class Store:
         keyframes: list[Keyframe] = []
         decoder = msgspec.json.Decoder(list[Event])
         for row in rows:
-            events += decoder.decode(row.events)
-            for digest in _digests(row.keyframes):
-                keyframe = self._keyframes.get(digest)
-                if keyframe is None:
-                    keyframe = self._keyframes[digest] = Keyframe.from_bytes(self._record(digest, row), digest)
-                keyframes.append(keyframe)
-            if row.keys is None:
-                continue
-            latent = np.frombuffer(self._record(row.latent, row), np.float16).reshape(LATENT)
-            pose = np.frombuffer(row.cameras, np.float64).reshape(-1, 4, 4)[-1]
-            action = Action(row.keys, row.turn, row.tilt)
-            intrinsics = self._mechanism(row).intrinsics
-            memories.append(Memory(row.step, latent, pose, intrinsics, action, row.key))
+            with self._reading(f"step {row.step} of branch {branch!r}"):
+                events += decoder.decode(row.events)
+                keyframes += map(self._keyframe, _digests(row.keyframes))
+                if row.keys is not None:
+                    latent = np.frombuffer(self._record(row.latent), np.float16).reshape(LATENT)
+                    pose = np.frombuffer(row.cameras, np.float64).reshape(-1, 4, 4)[-1]
+                    action = Action(row.keys, row.turn, row.tilt)
+                    intrinsics = self._mechanism(row.mechanism).intrinsics
+                    memories.append(Memory(row.step, latent, pose, intrinsics, action, row.key))
         last = rows[-1]
-        mechanism = self._mechanism(last)
+        mechanism = self._mechanism(last.mechanism)
         query = "SELECT moving FROM steps WHERE branch = ? AND step = ?"
         (moving,) = self._db.execute(query, (last.branch, last.step)).fetchone()
         physics, bodies = msgspec.msgpack.decode(zlib.decompress(moving), type=tuple[bytes, dict[int, bytes]])
@@ -401,7 +399,7 @@ class Store:
             scene=msgspec.json.decode(self._meta("scene"), type=tuple[str, int]),
             physics=Physics.from_bytes(mechanism, physics),
             geometry=Geometry(tuple(keyframes)),
-            entities=tuple(Entity.from_bytes(bytes(self._record(d, last)), d) for d in _digests(last.entities)),
+            entities=tuple(Entity.from_bytes(bytes(self._record(d)), d) for d in _digests(last.entities)),
             history=History().append(memories, events, last.head),
             motion=Motion(cameras, mechanism.intrinsics, poses),
             fresh=len(last.keyframes) // _DIGEST if last.step else 0,
@@ -418,11 +416,10 @@ class Store:
                 head = event.chained(head)
             if head != row.head:
                 raise ValueError(f"{self.folder.name} is damaged in {where}: its events do not lead to its head")
-            for digest in (*_digests(row.keyframes), *_digests(row.entities), row.mechanism, row.latent):
-                place = self._place(digest) if digest else None
-                if place is not None:
-                    with self._reading(where):
-                        self._segments.check(place, digest)
+            digests = (*_digests(row.keyframes), *_digests(row.entities), row.mechanism, *_digests(row.latent))
+            with self._reading(where):
+                for digest in digests:
+                    self._segments.check(self._named(digest), digest)
         if bytes.fromhex(world.state) != rows[-1].state:
             raise ValueError(f"{self.folder.name} is damaged in step {world.step}: its parts do not give its state")
 
@@ -440,16 +437,25 @@ class Store:
         found = self._db.execute("SELECT segment, offset, length FROM records WHERE digest = ?", (digest,)).fetchone()
         return Place(*found) if found else None
 
-    def _record(self, digest: bytes, row: _Row) -> memoryview:
+    def _named(self, digest: bytes) -> Place:
         place = self._place(digest)
         if place is None:
-            raise ValueError(f"{self.folder.name} is damaged in step {row.step}: it names a record that is not there")
-        return self._segments.read(place)
+            raise DamagedError(f"it names a record {digest.hex()[:12]} that is not there")
+        return place
 
-    def _mechanism(self, row: _Row) -> Mechanism:
-        if row.mechanism not in self._mechanisms:
-            self._mechanisms[row.mechanism] = Mechanism.from_bytes(bytes(self._record(row.mechanism, row)))
-        return self._mechanisms[row.mechanism]
+    def _record(self, digest: bytes) -> memoryview:
+        return self._segments.read(self._named(digest), digest)
+
+    def _keyframe(self, digest: bytes) -> Keyframe:
+        keyframe = self._keyframes.get(digest)
+        if keyframe is None:
+            keyframe = self._keyframes[digest] = Keyframe.from_bytes(self._record(digest), digest)
+        return keyframe
+
+    def _mechanism(self, digest: bytes) -> Mechanism:
+        if digest not in self._mechanisms:
+            self._mechanisms[digest] = Mechanism.from_bytes(bytes(self._record(digest)))
+        return self._mechanisms[digest]
 
 
 def _digests(joined: bytes) -> list[bytes]:

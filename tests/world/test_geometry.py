@@ -1,0 +1,75 @@
+from dataclasses import FrozenInstanceError
+
+import numpy as np
+import pytest
+
+from perdure.world.geometry import Geometry, Keyframe
+from tests.world import yard
+
+
+def keyframe(step: int = 3) -> Keyframe:
+    return Keyframe(step, np.eye(4), yard.SMALL, *yard.picture(step, 1))
+
+
+def test_bytes_round_trip_without_a_copy():
+    one = keyframe()
+    payload = one.to_bytes()
+    two = Keyframe.from_bytes(payload, one.digest)
+    assert (two.step, two.intrinsics, two.digest) == (one.step, one.intrinsics, one.digest)
+    for name in ("pose", "rgb", "depth", "mask"):
+        a, b = getattr(one, name), getattr(two, name)
+        np.testing.assert_array_equal(a, b)
+        assert a.dtype == b.dtype
+        assert b.flags.aligned
+        assert np.shares_memory(b, np.frombuffer(payload, np.uint8))
+    assert two.to_bytes() == payload
+
+
+def test_the_digest_sees_every_part():
+    rgb, depth, mask = yard.picture(3, 1)
+    other = rgb.copy()
+    other[0, 0, 0] ^= 1
+    shallow = depth.copy()
+    shallow[-1, -1] ^= 1
+    moved = np.eye(4)
+    moved[0, 3] = 1e-9
+    frames = [
+        keyframe(),
+        Keyframe(4, np.eye(4), yard.SMALL, rgb, depth, mask),
+        Keyframe(3, moved, yard.SMALL, rgb, depth, mask),
+        Keyframe(3, np.eye(4), yard.SMALL, other, depth, mask),
+        Keyframe(3, np.eye(4), yard.SMALL, rgb, shallow, mask),
+        Keyframe(3, np.eye(4), yard.SMALL, rgb, depth, ~mask),
+    ]
+    assert len({frame.digest for frame in frames}) == len(frames)
+    assert keyframe().digest == frames[0].digest
+
+
+def test_a_keyframe_never_changes():
+    rgb, depth, mask = yard.picture(3, 1)
+    frame = Keyframe(3, np.eye(4), yard.SMALL, rgb, depth, mask)
+    before = frame.to_bytes()
+    rgb[:] = 0  # its giver goes on with the buffer
+    assert frame.to_bytes() == before
+    with pytest.raises(ValueError, match="read-only"):
+        frame.depth[0, 0] = 1
+    with pytest.raises(FrozenInstanceError):
+        frame.step = 4  # type: ignore[misc]
+
+
+def test_what_is_not_a_keyframe_is_refused():
+    rgb, depth, mask = yard.picture(3, 1)
+    with pytest.raises(ValueError, match=r"expected depth .* uint16 in a keyframe, got .* float64"):
+        Keyframe(3, np.eye(4), yard.SMALL, rgb, depth.astype(np.float64), mask)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="expected rgb"):
+        Keyframe(3, np.eye(4), yard.SMALL, rgb[1:], depth, mask)
+
+
+def test_appending_leaves_the_old_and_shares_its_keyframes():
+    old = Geometry((keyframe(0),))
+    new = old.append(keyframe(1), keyframe(2))
+    assert [k.step for k in old.keyframes] == [0]
+    assert [k.step for k in new.keyframes] == [0, 1, 2]
+    assert new.keyframes[0] is old.keyframes[0]
+    assert old.append() is old
+    assert new.pages[:1] == old.pages

@@ -1,0 +1,350 @@
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from perdure.world.action import Action, Keys
+from perdure.world.state import World
+from perdure.world.store import Store, home, list_worlds
+from tests.world import yard
+
+PATH = [Action(Keys.FORWARD | (Keys.TURN_LEFT if i % 4 else 0), 0.02 * (i % 3), 0.01) for i in range(12)]
+
+
+def same(a: World, b: World) -> None:
+    """All of it, and not only the hashes."""
+    assert (a.name, a.branch, a.step, a.seed, a.scene, a.fresh, a.before) == (
+        b.name, b.branch, b.step, b.seed, b.scene, b.fresh, b.before,
+    )  # fmt: skip
+    assert (a.state, a.head, a.noise_seed) == (b.state, b.head, b.noise_seed)
+    assert a.physics.to_bytes() == b.physics.to_bytes()
+    assert a.physics.mechanism.to_bytes() == b.physics.mechanism.to_bytes()
+    assert [k.to_bytes() for k in a.geometry.keyframes] == [k.to_bytes() for k in b.geometry.keyframes]
+    assert [e.to_bytes() for e in a.entities] == [e.to_bytes() for e in b.entities]
+    assert list(a.history.events) == list(b.history.events)
+    for one, two in zip(a.history.memories, b.history.memories, strict=True):
+        assert (one.step, one.action, one.intrinsics, one.key) == (two.step, two.action, two.intrinsics, two.key)
+        assert one.latent.tobytes() == two.latent.tobytes()
+        assert one.pose.tobytes() == two.pose.tobytes()
+    assert a.history.poses.tobytes() == b.history.poses.tobytes()
+    assert a.motion.cameras.tobytes() == b.motion.cameras.tobytes()
+    assert a.motion.intrinsics == b.motion.intrinsics
+    assert {k: v.tobytes() for k, v in a.motion.bodies.items()} == {k: v.tobytes() for k, v in b.motion.bodies.items()}
+
+
+def played(store: Store | None, world: World, path: list[Action] = PATH) -> list[World]:
+    out = [world]
+    for action in path:
+        out.append(yard.step(out[-1], action, store))
+    return out
+
+
+def test_a_world_is_found_as_it_was_left_at_every_step(tmp_path: Path):
+    with Store.create(tmp_path, yard.world()) as store:
+        worlds = played(store, yard.world())
+        same(store.world(), worlds[-1])
+    with Store.open(tmp_path / "yard", write=False) as store:
+        for world in worlds:
+            same(store.world_at(world.step), world)
+
+
+def test_it_goes_on_as_if_it_had_never_been_closed(tmp_path: Path):
+    straight = played(None, yard.world())[-1]
+    with Store.create(tmp_path, yard.world()) as store:
+        played(store, yard.world(), PATH[:5])
+    with Store.open(tmp_path / "yard") as store:
+        same(played(store, yard.reopened(store), PATH[5:])[-1], straight)
+
+
+def test_forks_go_their_own_way_and_copy_nothing(tmp_path: Path):
+    with Store.create(tmp_path, yard.world()) as store:
+        main = played(store, yard.world())
+        files = {path.name: path.stat().st_size for path in store.folder.glob("*.segment")}
+        left = store.fork("main", 6, "left")
+        same(left, main[6].fork("left"))
+        assert {path.name: path.stat().st_size for path in store.folder.glob("*.segment")} == files
+        other = [a.reversed() for a in PATH]
+        lefts = played(store, yard.reopened(store, "left"), other)
+        store.fork("left", 9, "deep")
+        store.fork("left", 3, "early")  # before `left` was: its steps are main's
+        deeps = played(store, yard.reopened(store, "deep"), PATH[:2])
+        assert store.branches() == {"main": 12, "left": 18, "deep": 11, "early": 3}
+        same(store.world("main"), main[-1])
+        same(store.world("left"), lefts[-1])
+        same(store.world("deep"), deeps[-1])
+        same(store.world("early"), main[3].fork("early"))
+        same(store.world_at(7, "deep"), lefts[1].fork("deep"))
+    alone = played(None, main[6].fork("left"), other)[-1]
+    assert (alone.state, alone.head) == (lefts[-1].state, lefts[-1].head)
+
+
+def test_worlds_of_one_store_share_their_keyframes(tmp_path: Path):
+    with Store.create(tmp_path, yard.world()) as store:
+        last = played(store, yard.world())[-1]
+        assert all(a is b for a, b in zip(store.world().geometry.keyframes[2:], last.geometry.keyframes[2:]))
+
+
+def test_a_world_founded_in_pieces_is_kept_whole(tmp_path: Path):
+    full = yard.world()
+    bare = World.create("yard", "yard", 3, yard.XML, (yard.BEAST,), (0.0, 0.0, 0.3), intrinsics=yard.SMALL, seed=7)
+    founded = replace(bare, entities=full.entities, geometry=full.geometry)
+    with Store.create(tmp_path, founded) as store:
+        same(store.world(), full)
+
+
+def test_the_fingerprint_is_kept(tmp_path: Path):
+    with Store.create(tmp_path, yard.world(), {"weights": "abc", "precision": "f32"}) as store:
+        assert store.fingerprint == {"weights": "abc", "precision": "f32"}
+
+
+def test_worlds_are_listed(tmp_path: Path):
+    assert list_worlds(tmp_path / "nowhere") == []
+    for name in ("b", "a"):
+        Store.create(tmp_path, yard.world(name)).close()
+    with Store.open(tmp_path / "b") as store:
+        played(store, store.world(), PATH[:2])
+        store.fork("main", 1, "side")
+        found = list_worlds(tmp_path)  # while one of them is being played
+    assert [(w.name, w.scene, dict(w.branches)) for w in found] == [
+        ("a", ("yard", 3), {"main": 0}),
+        ("b", ("yard", 3), {"main": 2, "side": 1}),
+    ]
+    assert found[0].size > 0
+
+
+def test_home_is_where_it_is_said_to_be(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.setenv("PERDURE_HOME", str(tmp_path))
+    assert home() == tmp_path
+    monkeypatch.delenv("PERDURE_HOME")
+    assert home() == Path.home() / ".perdure" / "worlds"
+
+
+def test_a_second_writer_is_told_who_has_it_and_readers_are_let_in(tmp_path: Path):
+    with Store.create(tmp_path, yard.world()) as store:
+        with pytest.raises(ValueError, match=rf"yard is open for writing in process {os.getpid()} \(.*pytest"):
+            Store.open(store.folder)
+        code = "import sys, perdure.world.store as s, pathlib; s.Store.open(pathlib.Path(sys.argv[1]))"
+        command = [sys.executable, "-c", code, str(store.folder)]
+        other = subprocess.run(command, cwd=yard.ROOT, capture_output=True, text=True)
+        assert f"ValueError: yard is open for writing in process {os.getpid()}" in other.stderr
+        with Store.open(store.folder, write=False) as reader:
+            world = played(store, yard.world(), PATH[:3])[-1]
+            same(reader.world(), world)  # committed after the reader had come
+            with pytest.raises(ValueError, match="open for reading"):
+                reader.commit(world)
+            with pytest.raises(ValueError, match="open for reading"):
+                reader.fork("main", 1, "x")
+    Store.open(tmp_path / "yard").close()  # and after it has gone, the next may write
+
+
+def test_mistakes_are_told_in_one_line(tmp_path: Path):
+    with pytest.raises(ValueError, match=r"no world at .*/mars: make one with `perdure new mars`"):
+        Store.open(tmp_path / "mars")
+    with Store.create(tmp_path, yard.world()) as store:
+        with pytest.raises(ValueError, match="a world named 'yard' exists already in"):
+            Store.create(tmp_path, yard.world())
+        with pytest.raises(ValueError, match="no branch 'side' in yard: it has main"):
+            store.world("side")
+        with pytest.raises(ValueError, match=r"expected a step in 0\.\.0 of branch 'main' of yard, got 4"):
+            store.world_at(4)
+        with pytest.raises(ValueError, match="a branch 'main' of yard exists already"):
+            store.fork("main", 0, "main")
+        with pytest.raises(ValueError, match="letters, digits"):
+            store.fork("main", 0, "../out")
+        worlds = played(None, yard.world(), PATH[:3])
+        with pytest.raises(ValueError, match="expected step 1 of branch 'main', got step 3"):
+            store.commit(worlds[3])
+        store.commit(worlds[1])
+        stranger = played(None, yard.world(seed=8), PATH[:2])
+        with pytest.raises(ValueError, match="expected a world that follows step 1 of 'main', got another past"):
+            store.commit(stranger[2])
+    with pytest.raises(ValueError, match="letters, digits"):
+        Store.create(tmp_path, yard.world("a/b"))
+    with pytest.raises(ValueError, match="expected a world as it begins"):
+        Store.create(tmp_path, worlds[2])
+    with pytest.raises(ValueError, match="no branch 'side'"):
+        Store.open(tmp_path / "yard", "side")
+
+
+def test_a_making_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def fail(*_: object) -> None:
+        raise OSError("no space left")
+
+    monkeypatch.setattr(Store, "_write", fail)
+    with pytest.raises(OSError, match="no space"):
+        Store.create(tmp_path, yard.world())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_commit_that_fails_can_be_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    with Store.create(tmp_path, yard.world()) as store:
+        worlds = played(store, yard.world(), PATH[:2])
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fdatasync", lambda _: (_ for _ in ()).throw(OSError("no space left")))
+            with pytest.raises(OSError, match="no space"):
+                played(store, worlds[-1], PATH[2:3])
+        worlds = played(store, worlds[-1], PATH[2:4])
+        same(store.world(), worlds[-1])
+
+
+def damage(folder: Path, statement: str) -> None:
+    db = sqlite3.connect(folder / "world.db")
+    db.execute(statement)
+    db.commit()
+    db.close()
+
+
+@pytest.mark.parametrize(
+    ("statement", "message"),
+    [
+        (
+            "UPDATE steps SET events = replace(events, 'keys', 'kexs') WHERE step = 10",
+            "step 10 .* do not lead to its head",
+        ),
+        ("UPDATE steps SET events = 'x' WHERE step = 10", "yard is damaged in step 10"),
+        ("UPDATE steps SET moving = x'00' WHERE step = 12", "yard is damaged in step 12"),
+        ("UPDATE steps SET state = zeroblob(32) WHERE step = 12", "step 12: its parts do not give its state"),
+        ("DELETE FROM steps WHERE step = 7", "step 7 of branch 'main' is missing"),
+        ("DELETE FROM records WHERE digest = (SELECT latent FROM steps WHERE step = 9)", "in step 9 .* not there"),
+        ("UPDATE records SET offset = offset + 64", "yard is damaged in step 0 .* another record at byte"),
+    ],
+)
+def test_a_damaged_row_is_named(tmp_path: Path, statement: str, message: str):
+    with Store.create(tmp_path, yard.world()) as store:
+        played(store, yard.world())
+    damage(tmp_path / "yard", statement)
+    with Store.open(tmp_path / "yard", write=False) as store, pytest.raises(ValueError, match=message):
+        store.world()
+
+
+def test_a_damaged_latent_is_named(tmp_path: Path):
+    with Store.create(tmp_path, yard.world()) as store:
+        latent = played(store, yard.world())[-1].history.memories[-1].latent.tobytes()
+    path = tmp_path / "yard" / "000000.segment"
+    whole = bytearray(path.read_bytes())
+    whole[whole.index(latent) + 9] ^= 1
+    path.write_bytes(whole)
+    with Store.open(tmp_path / "yard", write=False) as store:  # noqa: SIM117
+        with pytest.raises(ValueError, match=r"step 12 of branch 'main'.*segment has a changed record at byte"):
+            store.world()
+
+
+def test_a_database_that_is_none_is_named(tmp_path: Path):
+    Store.create(tmp_path, yard.world()).close()
+    (tmp_path / "yard" / "world.db").write_bytes(b"not a database, but long enough to be looked at" * 100)
+    with pytest.raises(ValueError, match="yard is damaged in its tables"):
+        Store.open(tmp_path / "yard", write=False)
+
+
+PLAYER = """
+import sys
+from pathlib import Path
+from perdure.world.store import Store
+from tests.world import yard
+from tests.world.test_store import PATH
+with Store.open(Path(sys.argv[1])) as store:
+    world = yard.reopened(store)
+    while True:
+        world = yard.step(world, PATH[world.step % len(PATH)], store)
+        print(world.step, world.state, world.head, flush=True)
+"""
+
+
+def test_a_kill_at_any_instant_loses_nothing_acknowledged(tmp_path: Path):
+    Store.create(tmp_path, yard.world()).close()
+    folder, chance = tmp_path / "yard", random.Random(4)
+    acknowledged = 0
+    for _ in range(4):
+        command = [sys.executable, "-c", PLAYER, str(folder)]
+        child = subprocess.Popen(command, cwd=yard.ROOT, stdout=subprocess.PIPE, text=True)
+        assert child.stdout is not None
+        first = child.stdout.readline()
+        time.sleep(chance.uniform(0.0, 0.08))
+        child.send_signal(signal.SIGKILL)
+        last = ([first, *child.stdout.read().splitlines()])[-1].split()
+        child.wait()
+        child.stdout.close()
+        assert len(last) == 3
+        assert int(last[0]) > acknowledged
+        acknowledged = int(last[0])
+        with Store.open(folder, write=False) as store:
+            found = store.world_at(acknowledged)
+            assert (found.state, found.head) == (last[1], last[2])
+    straight = yard.world()
+    with Store.open(folder) as store:
+        stood = store.world()
+        for _ in range(stood.step):
+            straight = yard.step(straight, PATH[straight.step % len(PATH)])
+        assert (stood.state, stood.head) == (straight.state, straight.head)
+        same(yard.step(yard.reopened(store), PATH[0], store), yard.step(straight, PATH[0]))
+
+
+class Programs(RuleBasedStateMachine):
+    """Any program of acts, forks, rewinds and reopenings: the store agrees with plain values in memory."""
+
+    @initialize(target_seed=st.integers(0, 3))
+    def begin(self, target_seed: int) -> None:
+        self.home = tempfile.TemporaryDirectory()
+        world = yard.world(seed=target_seed)
+        self.store = Store.create(Path(self.home.name), world)
+        self.pasts: dict[str, list[World]] = {"main": [world]}
+        self.live: dict[str, World] = {"main": world}
+
+    @rule(data=st.data(), keys=st.integers(0, 255), turn=st.floats(-0.5, 0.5))
+    def act(self, data: st.DataObject, keys: int, turn: float) -> None:
+        branch = data.draw(st.sampled_from(sorted(self.live)))
+        action = Action(keys, turn)
+        past = self.pasts[branch]
+        past.append(yard.step(past[-1], action))
+        self.live[branch] = yard.step(self.live[branch], action, self.store)
+        assert (self.live[branch].state, self.live[branch].head) == (past[-1].state, past[-1].head)
+
+    @precondition(lambda self: len(self.pasts) < 4)
+    @rule(data=st.data())
+    def fork(self, data: st.DataObject) -> None:
+        source = data.draw(st.sampled_from(sorted(self.live)))
+        at = data.draw(st.integers(0, len(self.pasts[source]) - 1))
+        name = f"branch{len(self.pasts)}"
+        self.store.fork(source, at, name)
+        self.pasts[name] = [w.fork(name) for w in self.pasts[source][: at + 1]]
+        self.live[name] = yard.reopened(self.store, name)
+
+    @rule()
+    def reopen(self) -> None:
+        self.store.close()
+        self.store = Store.open(self.store.folder)
+        self.live = {branch: yard.reopened(self.store, branch) for branch in self.pasts}
+
+    @rule(data=st.data())
+    def look_back(self, data: st.DataObject) -> None:
+        branch = data.draw(st.sampled_from(sorted(self.pasts)))
+        at = data.draw(st.integers(0, len(self.pasts[branch]) - 1))
+        then, past = self.store.world_at(at, branch), self.pasts[branch][at]
+        assert (then.state, then.head, then.step) == (past.state, past.head, past.step)
+        np.testing.assert_array_equal(then.motion.cameras, past.motion.cameras)
+
+    @invariant()
+    def branches_stand_where_they_should(self) -> None:
+        if hasattr(self, "store"):
+            assert self.store.branches() == {name: past[-1].step for name, past in self.pasts.items()}
+
+    def teardown(self) -> None:
+        if hasattr(self, "store"):
+            self.store.close()
+            self.home.cleanup()
+
+
+TestPrograms = Programs.TestCase
+TestPrograms.settings = settings(max_examples=12, stateful_step_count=15, deadline=None)
