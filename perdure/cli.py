@@ -149,25 +149,31 @@ def fork(
 
 @app.command()
 def bench(
-    name: Annotated[str, typer.Argument(help="live: the whole loop, in a real browser. view: the state view.")],
+    name: Annotated[str, typer.Argument(help="live, promise or view.")],
     seconds: Annotated[float, typer.Option(help="live: how long to hold the keys.")] = 60.0,
     world: Annotated[str | None, typer.Option(help="live: which world; one of its own unless said.")] = None,
+    cases: Annotated[int, typer.Option(help="promise: how many times to kill it.")] = 60,
     as_json: AsJson = False,
 ) -> None:
-    """Measure how fast it is."""
+    """Measure: the whole loop in a real browser (live), what kills leave (promise), the state view (view)."""
     match name:
         case "live":
             with stage(f"playing for {seconds:.0f} s in a real browser"):
                 from perdure.bench import live
 
                 figures = live.run(seconds, world)
+        case "promise":
+            with stage(f"playing, killing and opening again, {cases} times"):
+                from perdure.bench import promise
+
+                figures = promise.run(cases)
         case "view":
             with stage("rendering views"):
                 from perdure.bench import view
 
                 figures = view.run()
         case _:
-            raise ValueError(f"no benchmark named {name!r}: there are live and view")
+            raise ValueError(f"no benchmark named {name!r}: there are live, promise and view")
     show(figures, as_json)
 
 

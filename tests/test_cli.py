@@ -90,6 +90,7 @@ def test_a_world_from_making_it_to_forking_it(home: Path, capsys: pytest.Capture
     assert run("fork", "garden", "snow", "--at", "2") == 0
     assert "step 2" in capsys.readouterr().out
     assert run("fork", "garden/snow", "ice") == 0
+    assert "perdure play garden/ice" in capsys.readouterr().out
     assert run("ls", "--json") == 0
     (row,) = json.loads(capsys.readouterr().out)
     assert row["branches"] == {"main": 3, "snow": 2, "ice": 2}
