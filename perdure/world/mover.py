@@ -28,7 +28,7 @@ PERSON = 0.4  # metres: the player and other creatures are avoided as discs of t
 BEARINGS = 2 * np.pi / RAYS * np.arange(RAYS)
 _APART = BEARINGS[:, None] - BEARINGS[None, :]
 # Of what a ray meets at distance 1: how far along each way it lies, and how far to the side.
-_ALONG, _ACROSS = np.cos(_APART), np.where(np.cos(_APART) > 0, np.abs(np.sin(_APART)), np.inf)
+_ALONG, _ACROSS = np.cos(_APART), np.abs(np.sin(_APART))
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ def wander(mover: Mover, gait: Gait, felt: Array, others: Sequence[Point], seed:
 
     felt = np.minimum(felt, _felt_of(others, gait))
     # How far each way is free, for one as wide as it is: the nearest of all that stands beside that way.
-    free = np.where(_ACROSS * felt < HALF_WIDTH, _ALONG * felt, REACH).min(1)
+    free = np.where((_ALONG > 0) & (_ACROSS * felt < HALF_WIDTH), _ALONG * felt, REACH).min(1)
     wish = _way(math.atan2(goal[1] - gait.y, goal[0] - gait.x) - gait.heading, free)
     turn = 0.0 if rest > 0 else wish
     heading = gait.heading + max(-TURNING, min(TURNING, 3.0 * turn)) * dt

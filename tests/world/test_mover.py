@@ -38,6 +38,14 @@ def test_it_stops_short_of_a_wall():
         assert gait.x <= 1 - 0.75 * CLEARANCE
 
 
+def test_it_gets_away_from_someone_who_stands_upon_it():
+    mover = Mover(1, "b", home=(0, 0))
+    gait = settle(mover, 9)
+    for tick in range(24 * 20):
+        gait = wander(mover, gait, np.full(RAYS, REACH), [(0.05, 0.0)], 9, tick, DT)
+    assert math.hypot(gait.x, gait.y) > 0.5
+
+
 def test_a_creature_that_stands_still_for_ever_is_refused():
     with pytest.raises(ValueError, match="positive speed"):
         Mover(1, "b", speed=0.0)

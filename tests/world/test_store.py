@@ -199,6 +199,19 @@ def test_a_commit_that_fails_can_be_made_again(tmp_path: Path, monkeypatch: pyte
         same(store.world(), worlds[-1])
 
 
+def test_records_are_on_the_disk_before_the_row_that_names_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    said: list[str] = []
+    sync = os.fdatasync
+    with Store.create(tmp_path, yard.world()) as store:
+        assert store._db.execute("PRAGMA synchronous").fetchone() == (2,)  # FULL
+        assert store._db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        monkeypatch.setattr(os, "fdatasync", lambda file: (said.append("SYNC"), sync(file)))
+        store._db.set_trace_callback(lambda statement: said.append(statement.split()[0]))
+        played(store, yard.world(), PATH[:1])
+    order = [word for word in said if word in ("SYNC", "BEGIN", "INSERT", "COMMIT")]
+    assert order == ["SYNC", "BEGIN", "INSERT", "INSERT", "COMMIT"]
+
+
 def damage(folder: Path, statement: str) -> None:
     db = sqlite3.connect(folder / "world.db")
     db.execute(statement)
@@ -236,9 +249,9 @@ def test_a_damaged_latent_is_named(tmp_path: Path):
     whole = bytearray(path.read_bytes())
     whole[whole.index(latent) + 9] ^= 1
     path.write_bytes(whole)
-    with Store.open(tmp_path / "yard", write=False) as store:  # noqa: SIM117
-        with pytest.raises(ValueError, match=r"step 12 of branch 'main'.*segment has a changed record at byte"):
-            store.world()
+    message = r"step 12 of branch 'main'.*segment has a changed record at byte"
+    with Store.open(tmp_path / "yard", write=False) as store, pytest.raises(ValueError, match=message):
+        store.world()
 
 
 def test_a_database_that_is_none_is_named(tmp_path: Path):
