@@ -32,6 +32,7 @@ LANE = 21  # bits of a texel for each colour: room for a sum of weights that may
 EMPTY = -1.0  # q where the picture says nothing
 NEAREST = 0.05  # metres; a depth below is no measurement
 BEND = 0.02  # most that q may stray from a straight line, relative, within one surface
+REACH = 3  # pixels; a soft edge is no wider to either side
 JUMP = 0.01  # a step in q this small is no edge
 FLAT = 0.0015  # most that q may stray from the plane of its cell, relative
 GRAZE = 0.12  # metres; a plane that passes the camera nearer than this is a smear between two surfaces
@@ -86,8 +87,17 @@ def _links(q_HW, bend, jump, right_HW, down_HW):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _drop_ramps(q_HW, right_HW, down_HW, out_HW):
-    """Drop pixels that belong to neither of the surfaces they lie between: a soft edge of a guessed depth."""
+def _colour_gap(rgb_HW3, y, x, j, i):
+    gap = 0
+    for c in range(3):
+        gap += abs(int(rgb_HW3[y, x, c]) - int(rgb_HW3[j, i, c]))
+    return gap
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _snap_ramps(rgb_HW3, q_HW, right_HW, down_HW, out_HW):
+    """A guessed depth is soft where one thing ends before another: give each pixel that lies between two
+    surfaces and on neither to the one whose colour it has, or drop it where there is none to give it to."""
     height, width = q_HW.shape
     for y in range(height):
         for x in range(width):
@@ -95,14 +105,31 @@ def _drop_ramps(q_HW, right_HW, down_HW, out_HW):
             out_HW[y, x] = q
             if q < 0.0:
                 continue
-            if 0 < x < width - 1 and not right_HW[y, x - 1] and not right_HW[y, x]:
-                left, right = q_HW[y, x - 1], q_HW[y, x + 1]
-                if left >= 0.0 and right >= 0.0 and (q - left) * (right - q) > 0.0:
-                    out_HW[y, x] = EMPTY
-            if 0 < y < height - 1 and not down_HW[y - 1, x] and not down_HW[y, x]:
-                above, below = q_HW[y - 1, x], q_HW[y + 1, x]
-                if above >= 0.0 and below >= 0.0 and (q - above) * (below - q) > 0.0:
-                    out_HW[y, x] = EMPTY
+            for axis in range(2):
+                dx, dy = (1, 0) if axis == 0 else (0, 1)
+                links = right_HW if axis == 0 else down_HW
+                if x < dx or y < dy or x + dx >= width or y + dy >= height:
+                    continue
+                before, after = q_HW[y - dy, x - dx], q_HW[y + dy, x + dx]
+                if links[y, x] or links[y - dy, x - dx] or before < 0.0 or after < 0.0:
+                    continue
+                if (q - before) * (after - q) <= 0.0:
+                    continue  # a thin thing, before or behind both
+                best = 1 << 30
+                out_HW[y, x] = EMPTY
+                for sign in (-1, 1):
+                    for step in range(1, REACH + 1):
+                        j, i = y + sign * step * dy, x + sign * step * dx
+                        jj, ii = (j - dy, i - dx) if sign < 0 else (j, i)
+                        if ii < 0 or jj < 0 or i + dx >= width or j + dy >= height or q_HW[j, i] < 0.0:
+                            break
+                        if links[jj, ii]:  # goes on beyond: a surface
+                            gap = _colour_gap(rgb_HW3, y, x, j, i)
+                            if gap < best:
+                                best = gap
+                                out_HW[y, x] = q_HW[j, i]
+                            break
+                break
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -187,6 +214,20 @@ def _at_rim(q_HW, x0, y0, side, b, c, mean, bend):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
+def _nearest(q_HW, y, x):
+    """The pixel to take a colour from: itself, or one beside it when it says nothing (four texels are mixed)."""
+    height, width = q_HW.shape
+    y, x = min(max(y, 0), height - 1), min(max(x, 0), width - 1)
+    if q_HW[y, x] >= 0.0:
+        return y, x
+    for j in range(max(y - 1, 0), min(y + 2, height)):
+        for i in range(max(x - 1, 0), min(x + 2, width)):
+            if q_HW[j, i] >= 0.0:
+                return j, i
+    return y, x
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
 def _cut(rgb_HW3, q_HW, right_HW, down_HW, trust_HW, lens, bend, flat, rect_N3, plane_N3, rim_N, tile_N, origin_M2,
          texel_MEE, trusts_MEE, qs_MEE):  # fmt: skip
     """Fill the arrays of `Cells`; the numbers of cells and tiles."""
@@ -241,10 +282,9 @@ def _cut(rgb_HW3, q_HW, right_HW, down_HW, trust_HW, lens, bend, flat, rect_N3, 
                     inside = 0 <= x < width and 0 <= y < height and q_HW[y, x] >= 0.0
                     qs_MEE[tiles, j, i] = q_HW[y, x] if inside else EMPTY
                     trusts_MEE[tiles, j, i] = trust_HW[y, x] if inside else 0
-                    # A colour is always there, so that only a rim needs to look before it takes one.
-                    x, y = min(max(x, 0), width - 1), min(max(y, 0), height - 1)
-                    red, green, blue = np.int64(rgb_HW3[y, x, 0]), np.int64(rgb_HW3[y, x, 1]), np.int64(rgb_HW3[y, x, 2])
-                    texel_MEE[tiles, j, i] = red + (green << LANE) + (blue << 2 * LANE)
+                    y, x = _nearest(q_HW, y, x)
+                    red, green = np.int64(rgb_HW3[y, x, 0]), np.int64(rgb_HW3[y, x, 1])
+                    texel_MEE[tiles, j, i] = red + (green << LANE) + (np.int64(rgb_HW3[y, x, 2]) << 2 * LANE)
             tiles += 1
     return cells, tiles
 
@@ -286,7 +326,7 @@ def cut(picture: Keyframe | Patch) -> Cells:
     right_HW, down_HW = np.zeros((height, width), np.bool_), np.zeros((height, width), np.bool_)
     _links(q_HW, bend, jump, right_HW, down_HW)
     clean_HW, trust_HW = np.empty_like(q_HW), np.zeros((height, width), np.uint8)
-    _drop_ramps(q_HW, right_HW, down_HW, clean_HW)
+    _snap_ramps(picture.rgb, q_HW, right_HW, down_HW, clean_HW)
     right_HW[:], down_HW[:] = False, False
     _links(clean_HW, bend, jump, right_HW, down_HW)
     _grade(clean_HW, right_HW, down_HW, np.empty((height, width), np.bool_), trust_HW)

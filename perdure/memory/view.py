@@ -42,6 +42,7 @@ LEAST = 0.06  # of a gain, so that a poor picture still shows where there is no 
 STEEP = 3  # weight is quality to this power: the best picture takes nearly all
 WEIGHT = 2048  # of a colour's weights: whole numbers, so that one product serves three colours
 FINE = 3.5  # a picture's pixels in two of ours (squared steps, both ways): 2 when equal; above, they are averaged
+MENDED = 0.02  # confidence of a filled pinhole
 FEET = 1.01  # a mover is drawn this much nearer, so that what it stands on does not cut it
 SECOND = np.cos(np.radians(100.0))  # a creature's second patch is of use up to this angle
 
@@ -123,7 +124,8 @@ def _aim(cells, lens_K5, turn_K33, shift_K3, eye_K3, use_K, width, height, aimed
         i20, i21, i22 = b0 * c1 - b1 * c0, a1 * c0 - a0 * c1, a0 * b1 - a1 * b0
         det = a0 * i00 + a1 * i10 + a2 * i20
         facing = det / lens_K5[k, 4]  # distance to the plane now, in its distance then
-        if BEHIND < facing < EDGE_ON:
+        # A cell of one pixel may be a wild guess of a slope: it hides nothing.
+        if facing < EDGE_ON and (facing > BEHIND or side < 2.0):
             continue
 
         first_x, last_x, first_y, last_y = 0.0, width - 1.0, 0.0, height - 1.0
@@ -379,6 +381,32 @@ def _resolve(sum_HW6, front_HW, moving_HW6, moving_front_HW, rgb_HW3, known_HW, 
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
+def _mend(rgb_HW3, known_HW, depth_HW):
+    """Fill pixels with five known neighbours or more, from the farther ones: pinholes, too small to be news."""
+    height, width = known_HW.shape
+    for y in range(1, height - 1):
+        for x in range(1, width - 1):
+            if known_HW[y, x] > 0.0:
+                continue
+            count, far = 0, 0.0
+            for j in range(y - 1, y + 2):
+                for i in range(x - 1, x + 2):
+                    if known_HW[j, i] > MENDED:
+                        count += 1
+                        far = max(far, depth_HW[j, i])
+            if count < 5:
+                continue
+            red, green, blue, total = 0, 0, 0, 0
+            for j in range(y - 1, y + 2):
+                for i in range(x - 1, x + 2):
+                    if known_HW[j, i] > MENDED and depth_HW[j, i] > 0.9 * far:
+                        red, green, blue = red + rgb_HW3[j, i, 0], green + rgb_HW3[j, i, 1], blue + rgb_HW3[j, i, 2]
+                        total += 1
+            rgb_HW3[y, x, 0], rgb_HW3[y, x, 1], rgb_HW3[y, x, 2] = red // total, green // total, blue // total
+            known_HW[y, x], depth_HW[y, x] = MENDED, far
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
 def _soften(known_HW, line_HW, out_HW):
     """Confidence as a byte, falling off over two pixels towards what is not known, so that no edge is hard."""
     height, width = known_HW.shape
@@ -390,15 +418,14 @@ def _soften(known_HW, line_HW, out_HW):
             line_HW[y, x] = total / 9.0
     for y in range(height):
         for x in range(width):
-            own = known_HW[y, x]
             out_HW[y, x] = 0
-            if own <= 0.0:
+            if known_HW[y, x] <= 0.0:
                 continue
             total = 0.0
             for d in range(-2, 3):
                 total += (3.0 - abs(d)) * line_HW[min(max(y + d, 0), height - 1), x]
             smooth = total / 9.0
-            soft = min(own, max(2.0 * smooth - own, 0.0), smooth)
+            soft = min(smooth, known_HW[y, x], 2.0 * smooth - known_HW[y, x])
             out_HW[y, x] = np.uint8(max(255.0 * soft, 1.0))
 
 
@@ -488,5 +515,6 @@ def render(
         moving.draw(poses, np.array(use, np.bool_), camera)
         _resolve(still.sum_HW6, still.front_HW, moving.sum_HW6, moving.front_HW, view.rgb[t], known_HW,
                  view.depth[t], view.mover[t])  # fmt: skip
+        _mend(view.rgb[t], known_HW, view.depth[t])
         _soften(known_HW, line_HW, view.confidence[t])
     return view
