@@ -27,7 +27,7 @@ def found(scene: Scene, preset: Preset, name: str = "", seed: int = 0, looks: in
     """A world of this scene, and the painter that can show the truth of it."""
     intrinsics = Intrinsics.from_fov(preset.width, preset.height, preset.horizontal_degrees)
     bare = World.create(
-        name or scene.name, scene.kind, scene.seed, scene.xml, scene.movers, scene.spawn, intrinsics=intrinsics, seed=seed
+        name or f"{scene.kind}-{scene.seed}", scene.kind, scene.seed, scene.xml, scene.movers, scene.spawn, intrinsics=intrinsics, seed=seed
     )
     model, data = bare.physics.posed()
     painter = Painter(scene, model)

@@ -9,9 +9,9 @@ Shapes: G geoms, L lamps, D directions, X Y Z cells of the volume.
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
 from perdure.camera import Intrinsics, rays
+from perdure.data.sources.kernels import kernel, kernel_that_allocates
 from perdure.data.sources.shading import (
     AROUND, CELL, COLOUR, CORNER, ENCODE_STEPS, GLOW, LAMP_COLOUR, LAMP_REACH, LAMPS, OPEN, SUN, SUN_FOCAL, SUN_POSE,
     SUNLIGHT, sky, sunlit,
@@ -23,10 +23,10 @@ from perdure.data.sources.tracer import (
 SHADOW_SIDE = 768
 SUN_DISTANCE = 150.0
 CELL_SIZE = 0.4  # metres
-DIRECTIONS = 40
+DIRECTIONS = 32
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@kernel
 def _bake_lamps(geoms, scene, lamps, volume):
     """Which cells are in the open, and the share of each lamp that they see: 1, or 0 behind something."""
     for i in range(volume.shape[0]):
@@ -48,7 +48,7 @@ def _bake_lamps(geoms, scene, lamps, volume):
                             volume[i, j, k, LAMPS + n] = 1.0
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@kernel_that_allocates
 def _bake_around(geoms, surfaces, scene, lamps, shadow, volume, directions, fill, ground):
     """Light from all around each open cell: sky where a ray leaves, one bounce where it does not."""
     count = directions.shape[0]

@@ -19,7 +19,7 @@ from perdure.data.sources.shading import (
     CLOUDS, EXPOSURE, FOG, HORIZON, SCENE_VALUES, SKY_SEED, SUN, SUNLIGHT, ZENITH, shade,
 )  # fmt: skip
 from perdure.data.sources.tracer import (
-    BOX, CAPSULE, CYLINDER, ELLIPSOID, ENTITY, GEOM_COLUMNS, KIND, OFFSET, PLANE, POS, ROT, SIZE, SPHERE, SURFACE,
+    BOUND, BOX, CAPSULE, CYLINDER, ELLIPSOID, ENTITY, GEOM_COLUMNS, KIND, OFFSET, PLANE, POS, ROT, SIZE, SPHERE, SURFACE,
     sort_into_tiles, trace,
 )  # fmt: skip
 
@@ -65,6 +65,8 @@ class Painter:
         self._geoms[:, KIND] = model.geom_type[self._drawn]
         self._geoms[:, SIZE : SIZE + 3] = model.geom_size[self._drawn]
         self._geoms[:, SURFACE] = rows
+        bound = model.geom_rbound[self._drawn]
+        self._geoms[:, BOUND] = np.where(bound > 0, bound, 1e6)  # MuJoCo gives 0 for planes
         self._geoms[:, ENTITY] = entity
         pos, rot = self._place(rest)
         offset = np.einsum("gji,gj->gi", rot, pos)
@@ -79,6 +81,7 @@ class Painter:
             scene.sky.fill,
             rgb(scene.sky.ground),
         )
+        self._work = np.empty(self._light.volume.shape[3])
         self._spheres = _Spheres(self._geoms)
         self._scratch: dict[tuple[int, int], tuple[NDArray, NDArray, NDArray]] = {}
 
@@ -99,7 +102,7 @@ class Painter:
         depth, entity = np.empty(shape, np.float32), np.empty(shape, np.uint8)
         shade(
             self._geoms, count, lists, self._surfaces, *self._light, *self._spheres.placed(pos, rot),
-            pose, rays(intrinsics), fx, fy, FAR, geom, far, face, colour, depth, entity,
+            pose, rays(intrinsics), fx, fy, FAR, geom, far, face, colour, depth, entity, self._work,
         )  # fmt: skip
         return Picture(colour, depth, entity)
 

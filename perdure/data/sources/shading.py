@@ -8,7 +8,8 @@ Light is linear until `tone`. Shapes: H height, W width, L lamps, B spheres, K c
 """
 
 import numpy as np
-from numba import njit
+
+from perdure.data.sources.kernels import inlined, kernel
 
 from perdure.data.sources.textures import (
     EMBLEM, LEAF, PANEL, PICTURE, RUG, STRIPE, WINDOW, noise, texture,
@@ -43,7 +44,7 @@ ENCODE_STEPS = 4096
 SHADOW_BIAS = 0.03  # metres
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+@inlined
 def colour_of(geoms, g, surfaces, row, x, y, z, nx, ny, nz, ex, ey, ez):
     """(3) albedo at a local point with local normal; ex, ey, ez is the extent of the pixel there."""
     kind, tex, across = int(geoms[g, KIND]), int(surfaces[row, TEXTURE]), 1.0 / surfaces[row, SCALE]
@@ -85,7 +86,7 @@ def colour_of(geoms, g, surfaces, row, x, y, z, nx, ny, nz, ex, ey, ez):
     )
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+@inlined
 def sky(scene, dx, dy, dz):
     """(3) the sky along a unit direction."""
     up = max(dz, 0.0)
@@ -111,7 +112,7 @@ def sky(scene, dx, dy, dz):
     return r, g, b
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+@inlined
 def sunlit(scene, shadow, x, y, z):
     """Share of the sun seen from a point, softened over three texels of the shadow map."""
     wx, wy, wz = x - scene[SUN_POSE + 3], y - scene[SUN_POSE + 7], z - scene[SUN_POSE + 11]
@@ -134,7 +135,7 @@ def sunlit(scene, shadow, x, y, z):
     return total / 9.0
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+@inlined
 def around(scene, volume, x, y, z, out):
     """Fill out (3 + L): light from all around, then the share of each lamp, by trilinear lookup."""
     out[:] = 0.0
@@ -156,7 +157,7 @@ def around(scene, volume, x, y, z, out):
         out[n] /= total
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+@inlined
 def shaded_by(scene, spheres, creatures, entity, x, y, z, nx, ny, nz):
     """(share of the sun, share of the light around) that creatures other than `entity` leave to a point."""
     sun, ambient = 1.0, 1.0
@@ -187,7 +188,7 @@ def shaded_by(scene, spheres, creatures, entity, x, y, z, nx, ny, nz):
     return sun, ambient
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+@inlined
 def tone(scene, encode, value):
     """An sRGB byte, as float, of linear light: exposure, then a filmic shoulder."""
     x = max(value, 0.0) * scene[EXPOSURE]
@@ -195,7 +196,7 @@ def tone(scene, encode, value):
     return float(encode[int(min(x, 1.0) * (ENCODE_STEPS - 1))])
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+@inlined
 def seen(geoms, surfaces, scene, lamps, volume, shadow, encode, spheres, creatures, pose, g, t, dx, dy, dz, work):
     """(3) sRGB, as floats in [0, 255], of a ray that meets geom g at depth t, or the sky if g is -1."""
     length = np.sqrt(dx * dx + dy * dy + dz * dz)
@@ -263,15 +264,15 @@ def seen(geoms, surfaces, scene, lamps, volume, shadow, encode, spheres, creatur
     return tone(scene, encode, r), tone(scene, encode, gr), tone(scene, encode, b)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@kernel
 def shade(
     geoms, count, lists, surfaces, scene, lamps, volume, shadow, encode, spheres, creatures,
-    pose, rays_HW3, fx, fy, far, geom_HW, depth_HW, face_HW, rgb, depth, entity,
+    pose, rays_HW3, fx, fy, far, geom_HW, depth_HW, face_HW, rgb, depth, entity, work,
 ):  # fmt: skip
-    """Fill rgb (H, W, 3), depth (H, W) and entity (H, W). A pixel on an edge is the mean of four rays."""
+    """Fill rgb (H, W, 3), depth (H, W) and entity (H, W). A pixel on an edge is the mean of four rays.
+    `work` has room for the volume's channels."""
     height, width = geom_HW.shape
     columns = (width + TILE_W - 1) // TILE_W
-    work = np.empty(volume.shape[3] - AROUND)
     for i in range(height):
         up, low = max(i - 1, 0), min(i + 1, height - 1)
         for j in range(width):

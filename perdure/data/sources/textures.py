@@ -8,7 +8,8 @@ Fitted textures take u, v in [-1, 1] over the face instead.
 """
 
 import numpy as np
-from numba import njit
+
+from perdure.data.sources.kernels import kernel
 
 (
     PLAIN, PLASTER, BRICK, TILE, CHECKER, PLANK, MARBLE, GRASS, STONE, STRIPE, LEAF, METAL,
@@ -17,7 +18,7 @@ from numba import njit
 """In the order of `scene.TEXTURES`; a test holds the two together."""
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def hashed(i, j, seed):
     """A number in [0, 1) for a cell."""
     h = (int(i) * 374761393 + int(j) * 668265263 + int(seed) * 974634777) & 0xFFFFFFFF
@@ -26,7 +27,7 @@ def hashed(i, j, seed):
     return (h ^ (h >> 16)) / 4294967296.0
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def noise(u, v, seed):
     """Smooth value noise in [0, 1], one blob a unit."""
     i, j = np.floor(u), np.floor(v)
@@ -37,13 +38,13 @@ def noise(u, v, seed):
     return a * (1.0 - y) + b * y
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def keep(fw):
     """How much of a detail one unit wide is left when a pixel is `fw` units wide."""
     return min(max(1.4 - 1.6 * fw, 0.0), 1.0)
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def lines(x, width, fw):
     """Share of the pixel covered by lines `width` wide, one a unit, starting at each integer: an exact box filter."""
     fw = max(fw, 1e-4)
@@ -52,13 +53,13 @@ def lines(x, width, fw):
     return (fp * width + min(p - fp, width) - fq * width - min(q - fq, width)) / fw
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def step(edge, x, fw):
     """0 below the edge, 1 above, a ramp one pixel wide between."""
     return min(max((x - edge) / max(fw, 1e-4) + 0.5, 0.0), 1.0)
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _courses(u, v, seed, fu, fv, joint, ragged):
     """Blocks two to one, in courses that are staggered: (hash of the block, mortar, bevel)."""
     row = np.floor(2.0 * v)
@@ -69,7 +70,7 @@ def _courses(u, v, seed, fu, fv, joint, ragged):
     return hashed(np.floor(x), row, seed), mortar, bevel
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _cells(u, v, seed):
     """Voronoi: (distance between the two nearest centres' borders, hash of the nearest)."""
     iu, iv = np.floor(u), np.floor(v)
@@ -87,7 +88,7 @@ def _cells(u, v, seed):
     return np.sqrt(second) - np.sqrt(first), tag
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _fitted(kind, u, v, fw, seed):
     """Textures of one whole face, u and v in [-1, 1], v upward."""
     au, av = abs(u), abs(v)
@@ -135,7 +136,7 @@ def _fitted(kind, u, v, fw, seed):
     return step(0.24, field, fw), groove, 1.0
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def texture(kind, u, v, fu, fv, seed):
     fw = max(fu, fv)
     if kind == PLAIN:

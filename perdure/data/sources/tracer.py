@@ -5,14 +5,12 @@ times faster, because each tile of the image keeps a list, near to far, of the g
 A ray is in units of camera depth: its direction has z = 1 in the camera, so that its parameter t is
 depth. A geom that the eye is inside of is not seen.
 
-Kernels pass around few flat tables, and index them cell by cell: numba counts references on every slice
-and every tuple member, which made the same code five times slower.
-
 Shapes: H height, W width, G geoms, T tiles.
 """
 
 import numpy as np
-from numba import njit
+
+from perdure.data.sources.kernels import inlined, kernel, kernel_that_allocates
 
 PLANE, SPHERE, CAPSULE, ELLIPSOID, CYLINDER, BOX = 0, 2, 3, 4, 5, 6
 """MuJoCo's numbers for geom types."""
@@ -22,7 +20,7 @@ NEAR = 0.02
 MISS = 1e9
 
 
-# Columns of the geom table (G, GEOM_COLUMNS). The caller fills them up to ENTITY, `sort_into_tiles` the rest.
+# Columns of the geom table (G, GEOM_COLUMNS). The caller fills them up to ENTITY, and BOUND; `sort_into_tiles` the rest.
 KIND = 0  # MuJoCo's geom type
 SIZE = 1  # 3: half sizes, radii and half lengths, as MuJoCo has them
 POS = 4  # 3
@@ -34,10 +32,11 @@ CLOSEST = 21  # least depth at which the geom can be met
 EYE = 22  # 3: the eye in the geom's frame
 RIGHT = 25  # 3: how a ray changes one pixel to the right, in the geom's frame
 DOWN = 28  # 3: and one pixel down
-GEOM_COLUMNS = 31
+BOUND = 31  # radius of a sphere around the geom, far too large for a plane
+GEOM_COLUMNS = 32
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+@inlined
 def meet(kind, sx, sy, sz, ox, oy, oz, dx, dy, dz):
     """Where the ray enters the geom (in its own frame), or MISS."""
     if kind == BOX:
@@ -95,7 +94,7 @@ def meet(kind, sx, sy, sz, ox, oy, oz, dx, dy, dz):
     return t if t > NEAR else MISS
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+@inlined
 def normal_of(kind, sx, sy, sz, x, y, z):
     """(nx, ny, nz, face) at a point of a geom's surface, in its own frame. `face` tells flat sides apart."""
     if kind == BOX:
@@ -124,7 +123,7 @@ def normal_of(kind, sx, sy, sz, x, y, z):
     return x * r, y * r, z * r, 0
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _half_extent(kind, sx, sy, sz):
     """Half sizes of the box around a geom in its own frame."""
     if kind == SPHERE:
@@ -138,7 +137,7 @@ def _half_extent(kind, sx, sy, sz):
     return sx, sy, sz
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@kernel_that_allocates
 def _screen_box(geoms, g, pose, fx, fy, cx, cy):
     """The rectangle (x0, y0, x1, y1, least depth) that a geom's box covers, clipped at the near plane."""
     hx, hy, hz = _half_extent(int(geoms[g, KIND]), geoms[g, SIZE], geoms[g, SIZE + 1], geoms[g, SIZE + 2])
@@ -171,7 +170,7 @@ def _screen_box(geoms, g, pose, fx, fy, cx, cy):
     return x0, y0, x1, y1, max(closest, NEAR)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@kernel_that_allocates
 def sort_into_tiles(geoms, pose, fx, fy, cx, cy, width, height):
     """(count (T,), lists (T, G)): the geoms that may show in each tile, near to far. Completes `geoms`."""
     n = geoms.shape[0]
@@ -199,7 +198,7 @@ def sort_into_tiles(geoms, pose, fx, fy, cx, cy, width, height):
     return count, lists
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+@inlined
 def into(geoms, g, dx, dy, dz):
     """A world direction in a geom's frame."""
     return (
@@ -209,7 +208,7 @@ def into(geoms, g, dx, dy, dz):
     )
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+@inlined
 def out_of(geoms, g, x, y, z):
     """A direction in a geom's frame, in the world."""
     return (
@@ -219,7 +218,7 @@ def out_of(geoms, g, x, y, z):
     )
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+@inlined
 def nearest_in_tile(geoms, count, lists, tile, dx, dy, dz):
     """(geom, depth) of the first geom on a ray through a tile; (-1, MISS) if there is none."""
     best, found = MISS, -1
@@ -237,11 +236,16 @@ def nearest_in_tile(geoms, count, lists, tile, dx, dy, dz):
     return found, best
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@kernel
 def nearest(geoms, x, y, z, dx, dy, dz, reach):
     """(geom, distance) of the first geom on any ray, closer than `reach`: the plain loop, for baking light."""
     best, found = reach, -1
+    square = dx * dx + dy * dy + dz * dz
     for g in range(geoms.shape[0]):
+        ex, ey, ez = geoms[g, POS] - x, geoms[g, POS + 1] - y, geoms[g, POS + 2] - z
+        along = ex * dx + ey * dy + ez * dz
+        if (ex * ex + ey * ey + ez * ez - geoms[g, BOUND] ** 2) * square > along * along:
+            continue
         ox, oy, oz = into(geoms, g, x - geoms[g, POS], y - geoms[g, POS + 1], z - geoms[g, POS + 2])
         lx, ly, lz = into(geoms, g, dx, dy, dz)
         t = meet(int(geoms[g, KIND]), geoms[g, SIZE], geoms[g, SIZE + 1], geoms[g, SIZE + 2], ox, oy, oz, lx, ly, lz)
@@ -250,7 +254,7 @@ def nearest(geoms, x, y, z, dx, dy, dz, reach):
     return found, best
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def inside(geoms, x, y, z):
     """Whether a point lies within some geom."""
     for g in range(geoms.shape[0]):
@@ -274,7 +278,7 @@ def inside(geoms, x, y, z):
     return False
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@kernel
 def trace(geoms, count, lists, pose, rays_HW3, geom_HW, depth_HW, face_HW):
     """Fill geom (-1 for none), depth (MISS for none) and flat-side number of each pixel."""
     height, width = geom_HW.shape
