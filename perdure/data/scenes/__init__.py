@@ -1,9 +1,11 @@
 """Procedural scenes: `build(kind, seed)`. The same kind and seed always give the same scene."""
 
 from perdure.data.scenes.court import court
+from perdure.data.scenes.hall import hall
+from perdure.data.scenes.rooms import rooms
 from perdure.data.scenes.scene import Scene
 
-KINDS = {"court": court}
+KINDS = {"court": court, "hall": hall, "rooms": rooms}
 """What a scene can be."""
 
 

@@ -3,6 +3,8 @@
 Positions are centres in metres, sizes are half sizes (as in MJCF), yaw is radians to the left.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from perdure.data.scenes.scene import EYE, MOVING, PLAYER, STILL, Lamp, Scene, Sky, Surface
@@ -32,6 +34,16 @@ _MJCF = """<mujoco model="{name}">
   </worldbody>
 </mujoco>
 """
+
+
+@dataclass(frozen=True)
+class Opening:
+    """A hole in a wall, `middle` metres along it."""
+
+    middle: float
+    width: float
+    bottom: float
+    top: float
 
 
 def _numbers(values: tuple[float, ...] | list[float]) -> str:
@@ -75,6 +87,35 @@ class Blocks:
     def limb(self, material: str, start: Point, end: Point, radius: float) -> None:
         """A capsule from one point to another."""
         self._geoms.append(limb(material, start, end, radius, STILL))
+
+    def wall(
+        self,
+        material: str,
+        start: tuple[float, float],
+        end: tuple[float, float],
+        height: float,
+        thick: float,
+        openings: tuple[Opening, ...] = (),
+    ) -> None:
+        """An upright wall between two points on the ground, with openings; `thick` is half its thickness."""
+        length = float(np.hypot(end[0] - start[0], end[1] - start[1]))
+        ux, uy = (end[0] - start[0]) / length, (end[1] - start[1]) / length
+        yaw = float(np.arctan2(uy, ux))
+
+        def piece(a: float, b: float, bottom: float, top: float) -> None:
+            if b - a > 1e-3 and top - bottom > 1e-3:
+                m = 0.5 * (a + b)
+                centre = (start[0] + ux * m, start[1] + uy * m, 0.5 * (bottom + top))
+                self.box(material, centre, (0.5 * (b - a), thick, 0.5 * (top - bottom)), yaw)
+
+        at = 0.0
+        for opening in sorted(openings, key=lambda o: o.middle):
+            a, b = opening.middle - 0.5 * opening.width, opening.middle + 0.5 * opening.width
+            piece(at, a, 0.0, height)
+            piece(a, b, 0.0, opening.bottom)
+            piece(a, b, opening.top, height)
+            at = b
+        piece(at, length, 0.0, height)
 
     def lamp(self, position: Point, colour: str, strength: float, reach: float = 8.0) -> None:
         self.lamps.append(Lamp(position, colour, strength, reach))
