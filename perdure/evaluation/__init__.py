@@ -1,0 +1,1 @@
+"""How good it is: figures that can be asked for again, each against a truth that is known."""
