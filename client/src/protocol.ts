@@ -74,7 +74,6 @@ export interface Welcome {
   version: number;
   worlds: WorldInfo[];
   scenes: string[];
-  keys: Record<string, number>;
 }
 
 export interface Worlds {

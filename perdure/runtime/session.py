@@ -17,18 +17,17 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from perdure.world.action import FRAMES_PER_SECOND, TURN_LIMIT, Action
-
-if TYPE_CHECKING:
-    from perdure.world.state import World
+from perdure.world.state import World
+from perdure.world.store import Store
 
 Frames = NDArray[np.uint8]
-Agent = Callable[["World", Frames], Action]
+Agent = Callable[[World, Frames | None], Action]  # the frames are None before the first step of a new world
 Result = TypeVar("Result")
 
 PERIOD = 1.0 / FRAMES_PER_SECOND
@@ -41,9 +40,9 @@ class Stepper(Protocol):
 
     timings: dict[str, float]
 
-    def open(self, world: "World") -> "tuple[World, Any, Frames]": ...
+    def open(self, world: World, store: Store | None = None) -> tuple[World, Any, Frames | None]: ...
 
-    def step(self, world: "World", action: Action, cache: Any) -> "tuple[World, Frames]": ...
+    def step(self, world: World, action: Action, cache: Any, store: Store | None = None) -> tuple[World, Frames]: ...
 
 
 class SessionEnded(RuntimeError):
@@ -208,7 +207,7 @@ class Figures:
 
 
 class Session:
-    """Plays one world until it is closed.
+    """Plays one world until it is closed. With a store, every step is in it before its frames are seen.
 
     `agent`, if given, acts in place of the inbox. `turn` is held while the engine works: sessions that
     share an engine share one. `subscribe` before `start` to see every frame.
@@ -217,18 +216,19 @@ class Session:
     def __init__(
         self,
         engine: Stepper,
-        world: "World",
+        world: World,
+        store: Store | None = None,
         *,
         agent: Agent | None = None,
         turn: AbstractContextManager[Any] | None = None,
     ) -> None:
         self.inbox = Inbox()
         self.world = world  # the newest durable state; a frozen value, so reading it needs no lock
-        self._engine = engine
+        self._engine, self._store = engine, store
         self._agent = agent
         self._turn = turn or threading.Lock()
         self._cache: Any = None  # the step thread's own, as are the frames
-        self._frames: Frames = np.zeros((0, 0, 0, 3), np.uint8)
+        self._frames: Frames | None = None
         self._changed = threading.Condition()  # guards all that follows
         self._waiting: _Chunk | None = None  # made, and not yet begun to be shown
         self._jobs: deque[tuple[Callable[[Any], Any], Future[Any]]] = deque()
@@ -287,7 +287,7 @@ class Session:
                 self._paused = False
                 self._changed.notify_all()
 
-    def between_steps(self, job: "Callable[[World], Result]") -> "Future[Result]":
+    def between_steps(self, job: Callable[[World], Result]) -> Future[Result]:
         """Run `job(world)` on the step's thread while no step runs: to fork, to save, to look closely."""
         future: Future[Result] = Future()
         with self._changed:
@@ -323,8 +323,9 @@ class Session:
     def _step_loop(self) -> None:
         try:
             with self._turn:
-                self.world, self._cache, frames = self._engine.open(self.world)
-            self._hand_over(frames, {}, {}, replayed=True)
+                self.world, self._cache, frames = self._engine.open(self.world, self._store)
+            if frames is not None:
+                self._hand_over(frames, {}, {}, replayed=True)
             while task := self._next_task():
                 task()
         except BaseException as error:  # whatever it was, those who watch must hear of it
@@ -363,7 +364,7 @@ class Session:
         action, echoes = self.inbox.take() if self._agent is None else (self._agent(self.world, self._frames), {})
         began = time.perf_counter()
         with self._turn:
-            self.world, frames = self._engine.step(self.world, action, self._cache)
+            self.world, frames = self._engine.step(self.world, action, self._cache, self._store)
             stages = dict(self._engine.timings)
         cost = time.perf_counter() - began
         with self._changed:

@@ -6,10 +6,9 @@ WS  /ws           see protocol.py
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import msgspec
@@ -23,42 +22,30 @@ from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.websockets import WebSocket
 
-from perdure.runtime.session import Stepper
-from perdure.server.protocol import WorldInfo
-from perdure.server.room import Keeper, Report, Rooms
+from perdure.server.room import Keeper, Rooms
 from perdure.server.viewer import Viewer
-
-if TYPE_CHECKING:
-    from perdure.world.state import World
 
 PAGE = Path(__file__).parent / "page"
 SCENES = ("court", "hall", "rooms")
 
 
 def create_app(
-    open_world: "Callable[[str, Report], tuple[Stepper, World]]",
-    list_worlds: Callable[[], list[WorldInfo]],
-    new_world: Callable[[str, str, int], None],
-    fork_world: "Callable[[World, str], None]",
-    close_world: "Callable[[World], None]",
+    keeper: Keeper,
     *,
     scenes: Sequence[str] = SCENES,
     max_sessions: int = 2,
     linger: float = 4.0,
     hosts: Sequence[str] | None = None,
 ) -> Starlette:
-    """An application that plays the worlds behind these callables, each of which may block.
+    """An application that plays the worlds of this keeper (`Shelf` is one).
 
-    `open_world(name, report)` gives the engine and the world, and may call `report(stage, fraction)` on the
-    way; it and the others raise `ValueError` for what a user can mend. `fork_world(world, name)` is called
-    between two steps. At most `max_sessions` worlds are played at once; one that nobody watches is paused,
-    and closed after `linger` seconds. `hosts`, if given, are the only names that the server answers to.
+    At most `max_sessions` worlds are played at once; one that nobody watches is paused, and closed after
+    `linger` seconds. `hosts`, if given, are the only names that the server answers to.
     """
-    keeper = Keeper(open_world, close_world, list_worlds, new_world, fork_world)
     rooms = Rooms(keeper, max_sessions, linger)
 
     async def worlds(request: Request) -> Response:
-        return Response(msgspec.json.encode(await asyncio.to_thread(list_worlds)), media_type="application/json")
+        return Response(msgspec.json.encode(await asyncio.to_thread(keeper.list)), media_type="application/json")
 
     async def health(request: Request) -> Response:
         failed = [room.name for room in rooms if room.session.ended is not None]

@@ -3,6 +3,8 @@
 Every keyframe is unprojected once, for it never changes. A cell takes the mean colour of the points
 in it, bright where they stand up like a wall, dim where they lie like a floor.
 
+A cell that nobody saw, beside some that were seen, takes after them: far floor is seen sparsely.
+
 Shapes: H, W cells; N points.
 """
 
@@ -18,8 +20,8 @@ from perdure.camera import unproject
 from perdure.server import protocol
 from perdure.world.geometry import Keyframe
 
-CELL = 0.1  # metres
-SIDE = 512  # cells, at first; doubled when the world outgrows it
+CELL = 0.125  # metres
+SIDE = 256  # cells, at first; doubled when the world outgrows it
 REACH = 16.0  # metres: beyond, a pixel covers too much ground to be drawn as a point
 ABOVE = 0.5  # metres over the eye: what is higher is a ceiling and would hide the place
 UPRIGHT = 0.3  # metres over the floor from which a point belongs to something that stands
@@ -57,7 +59,7 @@ class SmallMap:
         if not len(points_N3):
             return
         cells_N2 = np.floor(points_N3[:, :2] / CELL).astype(np.int64)
-        self._reach(cells_N2.min(0), cells_N2.max(0))
+        self._reach(cells_N2.min(0) - 1, cells_N2.max(0) + 1)  # a rim stays empty
         x, y = (cells_N2 - self._origin).T
         np.add.at(self._count, (y, x), 1)
         np.add.at(self._colour, (y, x), colours_N3)
@@ -92,16 +94,16 @@ class SmallMap:
         rows, columns = np.nonzero(self._count)
         if not len(rows):
             return None
-        top, bottom, left, right = rows.min(), rows.max() + 1, columns.min(), columns.max() + 1
+        top, bottom, left, right = rows.min() - 1, rows.max() + 2, columns.min() - 1, columns.max() + 2
         box = slice(top, bottom), slice(left, right)
-        count_HW = self._count[box]
-        colour_HW3 = self._colour[box] / np.maximum(count_HW, 1)[..., None]
+        seen_HW = self._count[box] > 0
+        colour_HW3 = self._colour[box] / np.maximum(self._count[box], 1)[..., None]
         floor = np.median(self._low[self._count > 0])
         upright_HW = self._high[box] > floor + UPRIGHT
-        shade_HW = np.where(upright_HW, 1.15, 0.45)
-        rgba = np.zeros((*count_HW.shape, 4), np.uint8)
-        rgba[..., :3] = np.clip(colour_HW3 * shade_HW[..., None], 0, 255)
-        rgba[..., 3] = np.where(count_HW > 0, np.where(upright_HW, 255, 200), 0)
+        colour_HW3, seen_HW, upright_HW = _grown(colour_HW3, seen_HW, upright_HW)
+        rgba = np.zeros((*seen_HW.shape, 4), np.uint8)
+        rgba[..., :3] = np.clip(colour_HW3 * np.where(upright_HW, 1.2, 0.5)[..., None], 0, 255)
+        rgba[..., 3] = 255 * seen_HW
         out = io.BytesIO()
         Image.fromarray(rgba[::-1]).save(out, "PNG", compress_level=3)  # row 0 of a picture is its top, +y here
         return protocol.Map(
@@ -111,3 +113,20 @@ class SmallMap:
             metres=CELL,
             keyframes=keyframes,
         )
+
+
+def _grown(
+    colour_HW3: NDArray[np.float64], seen_HW: NDArray[np.bool_], upright_HW: NDArray[np.bool_]
+) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_]]:
+    """The same with every unseen cell that has a seen neighbour filled in, upright if one of them is."""
+    total, count = np.zeros_like(colour_HW3), np.zeros(seen_HW.shape)
+    upright = np.zeros_like(upright_HW)
+    for dy in (-1, 0, 1):
+        for dx in (-1, 0, 1):
+            near = np.roll(seen_HW, (dy, dx), (0, 1))  # the outermost cells are empty, so nothing comes round
+            total += np.roll(colour_HW3, (dy, dx), (0, 1)) * near[..., None]
+            count += near
+            upright |= np.roll(upright_HW, (dy, dx), (0, 1)) & near
+    fill = ~seen_HW & (count > 0)
+    filled = np.where(fill[..., None], total / np.maximum(count, 1)[..., None], colour_HW3)
+    return filled, seen_HW | fill, np.where(fill, upright, upright_HW)

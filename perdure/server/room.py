@@ -3,17 +3,16 @@
 import asyncio
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from perdure.runtime.session import Session, Stepper
 from perdure.server import protocol
 from perdure.server.map import SmallMap
 from perdure.server.video import JpegEncoder
-
-if TYPE_CHECKING:
-    from perdure.world.state import World
+from perdure.world.state import World
+from perdure.world.store import Store
 
 log = logging.getLogger(__name__)
 
@@ -21,15 +20,22 @@ Report = Callable[[str, float], None]
 """Called with a stage in words and how far the whole has come, 0 to 1; from any thread."""
 
 
-@dataclass(frozen=True)
-class Keeper:
+class Keeper(Protocol):
     """What the server asks of whoever keeps the worlds. All may block; users' mistakes raise `ValueError`."""
 
-    open: "Callable[[str, Report], tuple[Stepper, World]]"
-    close: "Callable[[World], None]"
-    list: Callable[[], list[protocol.WorldInfo]]
-    new: Callable[[str, str, int], None]  # name, scene, seed
-    fork: "Callable[[World, str], None]"  # the world as it is now, the new name
+    def list(self) -> Sequence[protocol.WorldInfo]: ...
+
+    def open(self, name: str, report: Report) -> tuple[Stepper, World, Store | None]: ...
+
+    def close(self, world: World) -> None: ...
+
+    def new(self, name: str, scene: str, seed: int) -> str:
+        """Make a world; the name that it is opened by."""
+        ...
+
+    def fork(self, world: World, name: str) -> str:
+        """Fork a world that is open, as it is now; the name that the fork is opened by."""
+        ...
 
 
 class Busy(RuntimeError):
@@ -87,10 +93,9 @@ class Rooms:
 
     async def enter(self, name: str, report: Report) -> Room:
         """The room of a world, opened if need be. Raises `Busy`, or what the keeper raised."""
-        while (place := self._places.get(name)) and self._is_over(place):
-            self._shut(name, place, linger=0.0)
-            assert place.leaving is not None
-            await asyncio.shield(place.leaving)
+        while (over := self._in_the_way(name)) is not None:
+            await self._shut(*over, linger=0.0)
+        place = self._places.get(name)
         if place is None:
             if len(self._places) >= self._limit:
                 raise Busy(f"expected at most {self._limit} worlds at once, and all are being played")
@@ -120,10 +125,16 @@ class Rooms:
 
     async def close(self) -> None:
         """Close every room now."""
-        places = list(self._places.items())
-        for name, place in places:
-            self._shut(name, place, linger=0.0)
-        await asyncio.gather(*(place.leaving for _, place in places if place.leaving), return_exceptions=True)
+        await asyncio.gather(*(self._shut(name, place, linger=0.0) for name, place in self._places.items()))
+
+    def _in_the_way(self, name: str) -> tuple[str, _Place] | None:
+        """A place that must be closed before a world can be entered: its own that is over, or one that is idle."""
+        place = self._places.get(name)
+        if place is not None:
+            return (name, place) if self._is_over(place) else None
+        if len(self._places) < self._limit:
+            return None
+        return next((item for item in self._places.items() if not item[1].viewers), None)
 
     @staticmethod
     def _is_over(place: _Place) -> bool:
@@ -141,8 +152,8 @@ class Rooms:
         def report(stage: str, fraction: float) -> None:
             loop.call_soon_threadsafe(tell, stage, fraction)
 
-        engine, world = await asyncio.to_thread(self._keeper.open, name, report)
-        session = Session(engine, world, turn=self._turns.setdefault(id(engine), threading.Lock()))
+        engine, world, store = await asyncio.to_thread(self._keeper.open, name, report)
+        session = Session(engine, world, store, turn=self._turns.setdefault(id(engine), threading.Lock()))
         session.start()
         return Room(name, session, place)
 
@@ -151,13 +162,14 @@ class Rooms:
         if not place.viewers:
             self._shut(name, place, self._linger)
 
-    def _shut(self, name: str, place: _Place, linger: float) -> None:
-        if place.closing:
-            return
-        if place.leaving is not None:
-            place.leaving.cancel()
-        place.closing = not linger
-        place.leaving = asyncio.create_task(self._close(name, place, linger))
+    def _shut(self, name: str, place: _Place, linger: float) -> asyncio.Future[None]:
+        """Begin to close a place, anew if it is only lingering; done when it is closed."""
+        if place.leaving is None or not place.closing:
+            if place.leaving is not None:
+                place.leaving.cancel()
+            place.closing = not linger
+            place.leaving = asyncio.create_task(self._close(name, place, linger))
+        return asyncio.shield(place.leaving)
 
     async def _close(self, name: str, place: _Place, linger: float) -> None:
         assert place.opening is not None

@@ -130,7 +130,7 @@ class Viewer:
     # Worlds
 
     async def _list(self) -> list[protocol.WorldInfo]:
-        return await asyncio.to_thread(self._keeper.list)
+        return list(await asyncio.to_thread(self._keeper.list))
 
     async def _open(self, name: str) -> None:
         loop = asyncio.get_running_loop()
@@ -180,21 +180,22 @@ class Viewer:
             await self._complain("refused", f"one of {', '.join(self._scenes)}", repr(scene), "choose another scene")
         elif await self._is_name(name):
             try:
-                await asyncio.to_thread(self._keeper.new, name, scene, seed)
+                made = await asyncio.to_thread(self._keeper.new, name, scene, seed)
             except ValueError as error:
                 await self._complain("refused", "a world that can be made", str(error), "change what was asked for")
                 return
-            await self._send(protocol.Created(world=name, parent=None))
+            await self._send(protocol.Created(world=made, parent=None))
             await self._send(protocol.Worlds(worlds=await self._list()))
 
     async def _fork(self, room: Room, name: str) -> None:
         if await self._is_name(name):
             try:
-                await asyncio.wrap_future(room.session.between_steps(lambda world: self._keeper.fork(world, name)))
+                forking = room.session.between_steps(lambda world: self._keeper.fork(world, name))
+                made = await asyncio.wrap_future(forking)
             except (ValueError, SessionEnded) as error:
                 await self._complain("refused", "a world that can be forked", str(error), "choose another name")
                 return
-            await self._send(protocol.Created(world=name, parent=room.name))
+            await self._send(protocol.Created(world=made, parent=room.name))
             await self._send(protocol.Worlds(worlds=await self._list()))
 
     async def _is_name(self, name: str) -> bool:

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -23,7 +24,7 @@ def play():
     open_sessions: list[Session] = []
 
     def start(engine: FakeEngine, **settings) -> tuple[Session, Subscription]:
-        session = Session(engine, fake_world(), **settings)
+        session = Session(engine, cast(Any, fake_world()), **settings)
         open_sessions.append(session)
         subscription = session.subscribe(size=1000)
         session.start()
@@ -213,7 +214,7 @@ def test_a_failing_step_is_told_to_all_who_watch(play):
 
 
 def test_closing_ends_threads_and_subscriptions():
-    session = Session(FakeEngine(0.05), fake_world())
+    session = Session(FakeEngine(0.05), cast(Any, fake_world()))
     subscription = session.subscribe()
     session.start()
     subscription.get(5.0)
@@ -227,11 +228,11 @@ def test_sessions_that_share_an_engine_take_turns(play):
     inside: list[int] = []
 
     class Watched(FakeEngine):
-        def step(self, world, action, cache):
+        def step(self, world, action, cache, store=None):
             inside.append(1)
             try:
                 assert len(inside) == 1
-                return super().step(world, action, cache)
+                return super().step(world, action, cache, store)
             finally:
                 inside.pop()
 

@@ -6,7 +6,9 @@ python -m tests.server.fake_app --port 8701 --seconds 0.15
 import argparse
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from starlette.applications import Starlette
 
@@ -26,38 +28,40 @@ class FakeKeeper:
         self.closed: list[str] = []
         self.new("first", "rooms", 7)
 
-    def open(self, name: str, report: Report) -> tuple[FakeEngine, FakeWorld]:
+    def open(self, name: str, report: Report) -> tuple[FakeEngine, Any, None]:
         if name not in self.worlds:
             raise ValueError(f"expected one of {', '.join(self.worlds)}, got {name!r}")
         for i, stage in enumerate(("reading the world", "loading the model", "remembering")):
             report(stage, i / 3)
             time.sleep(self._opening / 3)
-        return self.engine, self.worlds[name][0]
+        return self.engine, self.worlds[name][0], None
 
-    def close(self, world: FakeWorld) -> None:
+    def close(self, world: Any) -> None:
         with self._lock:
             info = self.worlds[world.name][1]
             self.worlds[world.name] = world, WorldInfo(**{**vars_of(info), "step": world.step, "modified": time.time()})
             self.closed.append(world.name)
 
-    def list(self) -> list[WorldInfo]:
+    def list(self) -> Sequence[WorldInfo]:
         return [info for _, info in self.worlds.values()]
 
-    def new(self, name: str, scene: str, seed: int) -> None:
+    def new(self, name: str, scene: str, seed: int) -> str:
         with self._lock:
             if name in self.worlds:
                 raise ValueError(f"expected a new name, got {name!r}, which is taken")
             world = fake_world(name, *self._size)
             self.worlds[name] = world, WorldInfo(name=name, scene=scene, seed=seed, modified=time.time())
+        return name
 
-    def fork(self, world: FakeWorld, name: str) -> None:
+    def fork(self, world: Any, name: str) -> str:
         self.new(name, self.worlds[world.name][1].scene, 0)
         with self._lock:
             info = WorldInfo(name=name, scene="rooms", step=world.step, parent=world.name, modified=time.time())
             self.worlds[name] = replace(world, name=name), info
+        return name
 
     def app(self, **settings) -> Starlette:
-        return create_app(self.open, self.list, self.new, self.fork, self.close, **settings)
+        return create_app(self, **settings)
 
 
 def vars_of(info: WorldInfo) -> dict:

@@ -48,7 +48,7 @@ def draw(camera: np.ndarray, intrinsics: Intrinsics, label: str) -> tuple[np.nda
     axis = reach.argmin(-1)
     depth = reach.min(-1)
     points = origin + directions * depth[..., None]
-    tile = np.floor(points * 1.0 + 1e-6).astype(int).sum(-1) % 2
+    tile = np.floor(points * 2.0 + 1e-6).astype(int).sum(-1) % 2
     shade = np.exp(-depth / 14.0) * (0.8 + 0.2 * tile)
     rgb = (TILES[axis] * shade[..., None]).clip(0, 255).astype(np.uint8)
     picture = Image.fromarray(rgb)
@@ -63,10 +63,10 @@ class FakeEngine:
         self._seconds, self._jitter, self._fail_at = seconds, jitter, fail_at
         self._random = np.random.default_rng(0)
 
-    def open(self, world: Any) -> tuple[Any, dict[str, int], np.ndarray]:
+    def open(self, world: Any, store: Any = None) -> tuple[Any, dict[str, int], np.ndarray]:
         return world, {"steps": 0}, self._frames(world)
 
-    def step(self, world: Any, action: Action, cache: dict[str, int]) -> tuple[Any, np.ndarray]:
+    def step(self, world: Any, action: Action, cache: dict[str, int], store: Any = None) -> tuple[Any, np.ndarray]:
         began = time.perf_counter()
         if world.step + 1 == self._fail_at:
             raise ArithmeticError("the model drew NaN")

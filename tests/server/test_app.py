@@ -206,6 +206,16 @@ def test_too_many_worlds_are_a_clean_busy(house):
         two.open("first")  # a world that is played already has room for more
 
 
+def test_a_world_that_nobody_watches_makes_room_for_another(house):
+    place = house(max_sessions=1, linger=60.0)
+    place.keeper.new("second", "hall", 1)
+    with place.page() as page:
+        page.open()
+        page.frame()
+        page.open("second")
+        assert place.keeper.closed == ["first"]
+
+
 def test_new_and_fork_make_worlds_that_open(house):
     with house().page() as page:
         page.say(protocol.New(name="second", scene="hall", seed=5))

@@ -1,0 +1,86 @@
+"""The page in a real Chromium: frames move, keys are felt, the address opens worlds."""
+
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from perdure.bench.live import Browser, find_chromium, open_in, serving, wait_for, walk
+from perdure.server.app import PAGE
+
+SERVER = [sys.executable, "-m", "tests.server.fake_app", "--seconds", "0.1", "--opening", "0.1"]
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(find_chromium() is None, reason="needs Chromium: apt-get install chromium"),
+    pytest.mark.skipif(not (PAGE / "index.html").is_file(), reason="needs the built page: make page"),
+]
+
+# What the canvas shows, as 32 samples of its red channel.
+SAMPLES = """(() => {
+  const canvas = document.getElementById("picture");
+  const pixels = canvas.getContext("2d").getImageData(0, 60, canvas.width, 1).data;
+  return Array.from({ length: 32 }, (_, i) => pixels[4 * Math.floor((i * canvas.width) / 32)]);
+})()"""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with serving(SERVER) as address, Browser(address) as browser:
+        yield browser
+
+
+def test_the_page_lists_worlds_opens_one_and_frames_move(browser: Browser):
+    wait_for(lambda: browser.ask("document.querySelectorAll('.card').length") == 3, 30, "three worlds on the page")
+    assert open_in(browser, "first") == "first"
+    drawn = browser.ask("perdure.state().drawn")
+    wait_for(lambda: browser.ask("perdure.state().drawn") > drawn + 8, 20, "frames that follow each other")
+    wait_for(lambda: browser.ask("perdure.state().maps") > 0, 20, "a map")
+    assert browser.ask("document.getElementById('connection').dataset.state") == "connected"
+
+
+def test_a_key_turns_the_view_and_its_latency_is_measured(browser: Browser):
+    open_in(browser, "first")
+    before = browser.ask(SAMPLES)
+    browser.ask("perdure.reset()")
+    browser.key("ArrowLeft", True)
+    wait_for(lambda: browser.ask(SAMPLES) != before, 20, "another view")
+    assert browser.ask("document.querySelector('kbd[data-key=\"16\"]').classList.contains('held')")
+    browser.key("ArrowLeft", False)
+    wait_for(lambda: browser.ask("perdure.figures().latencies") >= 2, 20, "both events to be answered")
+    figures = browser.ask("perdure.figures()")
+    assert 50 < figures["latency_p50_ms"] < 3000
+    assert figures["queued_max"] <= 2
+    assert figures["in_flight_max"] <= 2
+
+
+def test_dragging_turns_the_view(browser: Browser):
+    open_in(browser, "first")
+    before = browser.ask(SAMPLES)
+    browser.mouse("mousePressed", 400, 300, held=True)
+    for x in range(400, 700, 20):
+        browser.mouse("mouseMoved", x, 300, held=True)
+    browser.mouse("mouseReleased", 700, 300)
+    wait_for(lambda: browser.ask(SAMPLES) != before, 20, "another view")
+
+
+def test_space_pauses_and_goes_on(browser: Browser):
+    open_in(browser, "first")
+    for paused in (True, False):
+        browser.key("Space", True)
+        browser.key("Space", False)
+        on = "document.getElementById('paused').classList.contains('on')"
+        wait_for(lambda paused=paused, on=on: browser.ask(on) is paused, 20, f"paused to be {paused}")
+
+
+def test_a_new_world_is_made_and_entered(browser: Browser):
+    browser.ask("location.hash = ''")
+    assert open_in(browser, None).startswith("bench-")
+    walk(browser, 0.5)
+
+
+def test_a_world_that_is_not_there_is_told_in_words(browser: Browser):
+    browser.ask("perdure.open('nowhere')")
+    wait_for(lambda: browser.ask("document.querySelectorAll('.toast.bad').length") > 0, 20, "a complaint")
+    assert "nowhere" in browser.ask("document.querySelector('.toast.bad').textContent")
+    wait_for(lambda: browser.ask("document.body.dataset.view") == "home", 20, "the list of worlds")
