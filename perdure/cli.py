@@ -14,6 +14,7 @@ import webbrowser
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -174,6 +175,24 @@ def bench(
                 figures = view.run()
         case _:
             raise ValueError(f"no benchmark named {name!r}: there are live, promise and view")
+    show(figures, as_json)
+
+
+@app.command("eval")
+def evaluate(
+    name: Annotated[str, typer.Argument(help="return: there and back, is it the same place?")],
+    scenes: Annotated[int, typer.Option(help="How many held-out scenes.")] = 20,
+    frames: Annotated[int, typer.Option(help="How long a walk, there and back.")] = 256,
+    sheets: Annotated[Path | None, typer.Option(help="A folder for pictures to look at.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure how good it is, against a truth that is known."""
+    if name != "return":
+        raise ValueError(f"no evaluation named {name!r}: there is return")
+    with stage(f"walking {scenes} scenes there and back"):
+        from perdure.evaluation import persistence
+
+        figures = persistence.return_trip(scenes, frames, sheets=sheets)
     show(figures, as_json)
 
 
