@@ -68,7 +68,7 @@ class Mechanism:
         fields = tuple[str, bytes, tuple[Mover, ...], int, Intrinsics]
         return cls(*msgspec.msgpack.decode(payload, type=fields))
 
-    @cached_property
+    @property
     def compiled(self) -> "_Compiled":
         return _compiled(self.model, self.movers)
 
