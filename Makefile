@@ -56,7 +56,7 @@ $(BIN)/hatchling:
 	touch $@
 
 $(VENV)/.play: pyproject.toml $(BIN)/hatchling | page
-	echo "· packages   numpy, mujoco, openvino and friends (under 500 MB; a minute or two the first time)"
+	echo "· packages   numpy, mujoco, openvino and friends (150 MB to fetch; a minute or two the first time)"
 	$(PIP) install --editable .
 	touch $@
 

@@ -241,6 +241,8 @@ def show(facts: Mapping[str, Any], as_json: bool) -> None:
 def flat(facts: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
     """Nested facts as single ones, each named by the way to it."""
     for name, value in facts.items():
+        if isinstance(value, list) and value and isinstance(value[0], Mapping):
+            value = {str(i): item for i, item in enumerate(value)}
         if isinstance(value, Mapping):
             yield from flat(value, f"{above}{name} ")
         elif isinstance(value, list | tuple):
