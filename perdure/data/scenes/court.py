@@ -23,11 +23,11 @@ BANNERS = (
     ("#17828a", "#fbe9c6", "#fbe9c6"),
 )
 
-SKIES = (  # zenith, horizon, sun colour, pitch of the sun
-    ("#3877c2", "#cfe3ee", "#ffe6bc", 0.85),
-    ("#3a6fb5", "#f1d9b8", "#ffcf8a", 0.55),
-    ("#4f86bd", "#f4cfae", "#ffb56b", 0.42),
-    ("#2f78b8", "#d9ecec", "#fff0d0", 1.0),
+SKIES = (  # zenith, horizon, sun colour, pitch of the sun, exposure
+    ("#3877c2", "#cfe3ee", "#ffe6bc", 0.85, 0.86),
+    ("#3a6fb5", "#f1d9b8", "#ffcf8a", 0.62, 0.98),
+    ("#4f86bd", "#f4cfae", "#ffb56b", 0.52, 1.1),
+    ("#2f78b8", "#d9ecec", "#fff0d0", 1.0, 0.8),
 )
 
 
@@ -50,6 +50,9 @@ def court(seed: int) -> Scene:
     blocks.surface("timber", Surface("plank", ("#8a5f3b", "#a5754a", "#4a311f"), 1.2, s + 8))
     blocks.surface("water", Surface("water", ("#2b7f96", "#58b3bd", "#d8f2f0"), 0.9, s + 9, gloss=0.8))
     blocks.surface("bronze", Surface("metal", ("#5f8a78", "#7aa08a", "#3c5a50"), 0.8, s + 10, gloss=0.5))
+    blocks.surface("door", Surface("panel", ("#6b4428", "#8f5f38", "#33200f"), 1.0, s, anchored=True))
+    for n, colour in enumerate(("#e0503c", "#f2c23a", "#d86fa8")):
+        blocks.surface(f"flower{n}", Surface("plain", (colour,) * 3))
     blocks.surface("night", Surface("plain", ("#2b2630",) * 3))
 
     half = float(rng.uniform(7.0, 9.0)), float(rng.uniform(6.5, 8.0))
@@ -73,11 +76,11 @@ def court(seed: int) -> Scene:
     homes = [home for _ in range(int(rng.integers(2, 4))) if (home := blocks.place(rng, (half[0] - 1, half[1] - 1), 0.9))]
     populate(blocks, rng, homes, 3.5)
 
-    zenith, horizon, sun, pitch = SKIES[int(rng.integers(len(SKIES)))]
+    zenith, horizon, sun, pitch, exposure = SKIES[int(rng.integers(len(SKIES)))]
     sky = Sky(
         zenith=zenith, horizon=horizon, ground=floor_dark, clouds=float(rng.uniform(0.35, 0.75)),
         sun_yaw=float(rng.uniform(-np.pi, np.pi)), sun_pitch=pitch, sun_colour=sun, sun_strength=2.4,
-        fill=0.75, fog=0.006, exposure=0.95, seed=int(rng.integers(1 << 16)),
+        fill=0.95, fog=0.006, exposure=exposure, seed=int(rng.integers(1 << 16)),
     )  # fmt: skip
     return blocks.finish("court", seed, sky, (*spawn, yaw), (half[0] + 1.2, half[1] + 1.2, 7.2), f"court {seed}")
 
@@ -113,7 +116,9 @@ def _walls(
 
 def _gate(blocks: Blocks, at, size, stone: str) -> None:
     """A round arch about a wooden door."""
-    blocks.box("timber", at(0.0, 0.02, 1.05), size(0.85, 0.06, 1.05))
+    for sign in (-1, 1):
+        blocks.box("door", at(sign * 0.44, 0.0, 1.1), size(0.42, 0.06, 1.1))
+    blocks.geom("ellipsoid", "night", at(0.0, 0.02, 2.1), size(0.9, 0.05, 0.65))
     for sign in (-1, 1):
         blocks.box(stone, at(sign * 1.05, -0.05, 1.0), size(0.22, 0.2, 1.0))
     for angle in np.linspace(0, np.pi, 7):
@@ -136,7 +141,7 @@ def _tower(blocks: Blocks, rng: np.random.Generator, x: float, y: float, wall: s
         blocks.box("night", spot, (0.08, 0.22, 0.42), a)
         blocks.box(stone, (spot[0], spot[1], z + 0.48), (0.14, 0.32, 0.08), a)
     door = (x + (radius - 0.02) * float(np.cos(toward)), y + (radius - 0.02) * float(np.sin(toward)), 0.95)
-    blocks.box("timber", door, (0.1, 0.45, 0.95), toward)
+    blocks.box("door", door, (0.1, 0.45, 0.95), toward)
     blocks.take(x, y, radius + 0.4)
 
 
@@ -165,6 +170,9 @@ def _garden(blocks: Blocks, rng: np.random.Generator, x: float, y: float) -> Non
     for angle in rng.uniform(0, 1) + np.arange(3) * 2 * np.pi / 3:
         lobe = x + 0.75 * crown * float(np.cos(angle)), y + 0.75 * crown * float(np.sin(angle)), tall + 0.5 * crown
         blocks.ball("hedge", lobe, 0.68 * crown)
+    for n in range(9):
+        along = x + float(np.sign(x)) * -1.7, y + (n - 4) * 0.38
+        blocks.ball(f"flower{n % 3}", (*along, 0.14), 0.13)
     blocks.take(x, y, 2.3)
 
 

@@ -101,7 +101,7 @@ def add_golem(
     name = f"creature{index}"
     seed = int(rng.integers(1 << 16))
     shell = blocks.surface(f"{name}_shell", Surface("stone", (stone, "#8d93a0", "#2a2c33"), 0.34, seed, anchored=True))
-    glow = blocks.surface(f"{name}_glow", Surface("plain", (light,) * 3, glow=1.6, anchored=True))
+    glow = blocks.surface(f"{name}_glow", Surface("plain", (light,) * 3, glow=0.8, anchored=True))
     gold = blocks.surface(f"{name}_gold", Surface("plain", (band,) * 3, gloss=0.6, anchored=True))
     dark = blocks.surface(f"{name}_dark", Surface("plain", ("#1d1a22",) * 3, gloss=0.4, anchored=True))
     hover = float(rng.uniform(1.15, 1.35))

@@ -46,10 +46,13 @@ def hall(seed: int) -> Scene:
     trim = blocks.surface("trim", Surface("plaster", (pillar_light, light, mortar), 1.0, s + 3))
     ceiling = blocks.surface("ceiling", Surface("plank", (top, top, "#2a211a"), 1.6, s + 4))
     blocks.surface("gold", Surface("plain", ("#d6a63c",) * 3, gloss=0.6))
-    blocks.surface("flame", Surface("plain", ("#ffb45a",) * 3, glow=3.0))
+    blocks.surface("flame", Surface("plain", ("#ffb45a",) * 3, glow=1.5))
     blocks.surface("iron", Surface("plain", ("#2c2a2e",) * 3, gloss=0.3))
     blocks.surface("carpet", Surface("stripe", (carpet[0], carpet[1], carpet[2]), 1.2, s + 5))
     blocks.surface("hem", Surface("plain", (carpet[2],) * 3))
+    blocks.surface("door", Surface("panel", ("#6b4428", "#8f5f38", "#33200f"), 1.0, s, anchored=True))
+    blocks.surface("dado", Surface("tile", (floor_dark, floor_dark, carpet[2]), 0.5, s + 6))
+    blocks.surface("tapestry", Surface("rug", (carpet[0], carpet[2], floor_dark), 1.0, s, anchored=True))
     blocks.surface("cushion", Surface("plain", (carpet[0],) * 3))
 
     bays = int(rng.integers(4, 6))
@@ -74,6 +77,7 @@ def hall(seed: int) -> Scene:
                 blocks.box(banner, (x, side * (aisle - 0.44), 2.7), (0.3, 0.03, 0.7))
     end = 1 if rng.integers(2) else -1
     _carpet(blocks, half, end)
+    _gate(blocks, -end * half[0], trim)
     _throne(blocks, rng, end * (half[0] - 1.3), end, trim)
     _braziers(blocks, rng, half, aisle, end)
 
@@ -114,11 +118,18 @@ def _shell(
             for edge in (-1, 1):
                 blocks.box(trim, (x + edge * 0.62, side * half[1], 0.56 * height), (0.08, 0.09, 0.25 * height))
             blocks.box(trim, (x, side * half[1], 0.81 * height), (0.7, 0.1, 0.08))
-        blocks.box(trim, (0, side * (half[1] - 0.04), 0.18), (half[0], 0.06, 0.18))
+        blocks.box("dado", (0, side * (half[1] - 0.02), 0.5), (half[0], 0.04, 0.5))
+        blocks.box(trim, (0, side * (half[1] - 0.04), 1.04), (half[0], 0.07, 0.05))
     for end in (-1, 1):
         x = end * (half[0] + 0.2)
         blocks.wall(wall, (x, -half[1]), (x, half[1]), height, 0.2)
-        blocks.box(trim, (end * (half[0] - 0.04), 0, 0.18), (0.06, half[1], 0.18))
+        for side in (-1, 1):
+            middle, wide = side * 0.5 * (half[1] + 1.6), 0.5 * (half[1] - 1.6)  # beside the gate
+            blocks.box("dado", (end * (half[0] - 0.02), middle, 0.5), (0.04, wide, 0.5))
+            blocks.box(trim, (end * (half[0] - 0.04), middle, 1.04), (0.07, wide, 0.05))
+            blocks.box("tapestry", (end * (half[0] - 0.03), side * 0.62 * half[1], 2.45), (0.05, 0.85, 1.1))
+            rod = end * (half[0] - 0.08)
+            blocks.limb("gold", (rod, side * 0.62 * half[1] - 1.0, 3.6), (rod, side * 0.62 * half[1] + 1.0, 3.6), 0.05)
 
 
 def _roof(
@@ -154,6 +165,16 @@ def _carpet(blocks: Blocks, half: tuple[float, float], end: int) -> None:
     blocks.box("carpet", (0.0, 0, 0.012), (half[0] - 1.2, 0.8, 0.012))
 
 
+def _gate(blocks: Blocks, x: float, trim: str) -> None:
+    """A pair of tall doors in a stone frame."""
+    for side in (-1, 1):
+        blocks.box("door", (x, side * 0.62, 1.45), (0.1, 0.6, 1.45))
+        blocks.ball("gold", (x - 0.14 * float(np.sign(x)), side * 0.14, 1.2), 0.07)
+        blocks.box(trim, (x, side * 1.4, 1.55), (0.2, 0.2, 1.55))
+    blocks.box(trim, (x, 0, 3.2), (0.22, 1.75, 0.16))
+    blocks.egg(trim, (x, 0, 3.36), (0.16, 1.3, 0.55))
+
+
 def _throne(blocks: Blocks, rng: np.random.Generator, x: float, end: int, trim: str) -> None:
     """Three steps, a high seat of gold with a cushion, and a sun of rays on the wall behind it."""
     for n in range(3):
@@ -162,17 +183,17 @@ def _throne(blocks: Blocks, rng: np.random.Generator, x: float, end: int, trim: 
     back = x + end * 0.75
     blocks.box("gold", (x + end * 0.4, 0, top + 0.25), (0.4, 0.5, 0.25))
     blocks.box("cushion", (x + end * 0.36, 0, top + 0.55), (0.36, 0.42, 0.06))
-    blocks.box("gold", (back, 0, top + 1.0), (0.1, 0.55, 1.0))
-    blocks.box("cushion", (back - end * 0.09, 0, top + 1.15), (0.04, 0.4, 0.6))
+    blocks.box("gold", (back, 0, top + 1.0), (0.12, 0.68, 1.0))
+    blocks.box("cushion", (back - end * 0.11, 0, top + 1.15), (0.04, 0.5, 0.62))
     for side in (-1, 1):
         blocks.box("gold", (x + end * 0.35, side * 0.5, top + 0.62), (0.42, 0.09, 0.12))
-        blocks.ball("gold", (back, side * 0.52, top + 2.08), 0.15)
+        blocks.ball("gold", (back, side * 0.62, top + 2.1), 0.18)
     wall = x + end * 1.22
-    blocks.egg("gold", (wall, 0, 3.35), (0.1, 0.5, 0.5))
+    blocks.egg("gold", (wall, 0, 3.3), (0.14, 0.62, 0.62))
     for angle in np.arange(12) * np.pi / 6:
-        tip = 0.72 + 0.22 * (int(round(angle / (np.pi / 6))) % 2)
+        tip = 0.88 + 0.24 * (int(round(angle / (np.pi / 6))) % 2)
         c, s = float(np.cos(angle)), float(np.sin(angle))
-        blocks.limb("gold", (wall, 0.56 * c, 3.35 + 0.56 * s), (wall, tip * c, 3.35 + tip * s), 0.05)
+        blocks.limb("gold", (wall, 0.7 * c, 3.3 + 0.7 * s), (wall, tip * c, 3.3 + tip * s), 0.06)
     blocks.take(x, 0, 2.0)
 
 

@@ -31,6 +31,8 @@ ARTS = (
     ("#d7e8b8", "#4a7a34", "#f2c23a"),
 )
 
+PAPERS = (("#c9a86c", "#b8935a"), ("#7f9fa6", "#6c8d96"), ("#b98a7a", "#a87868"), ("#95a67a", "#84966a"), ("#a696b4", "#9585a5"))
+
 CLOTHS = (("#b3282d", "#f0dcb8", "#e9b64a"), ("#245f9a", "#f0e6d0", "#d9a84a"), ("#2f7a5a", "#f4ead0", "#e08a4a"))
 
 
@@ -66,13 +68,13 @@ def rooms(seed: int) -> Scene:
     blocks.surface("pale", Surface("plank", ("#d9b98a", "#c9a674", "#8a6a45"), 1.0, s + 1))
     blocks.surface("frame", Surface("plain", ("#f3ead8",) * 3))
     blocks.surface("ceiling", Surface("plaster", ("#f3ecdc", "#e6dcc6", "#cfc3aa"), 1.5, s + 2))
-    blocks.surface("globe", Surface("plain", ("#ffe6b8",) * 3, glow=2.2))
+    blocks.surface("globe", Surface("plain", ("#ffe6b8",) * 3, glow=1.2))
     blocks.surface("linen", Surface("plain", ("#f4efe4",) * 3))
     blocks.surface("pot", Surface("plain", ("#b8623c",) * 3))
     blocks.surface("leaves", Surface("leaf", ("#2f7a3f", "#5fa64a", "#1c4a28"), 0.4, s + 3))
     blocks.surface("ground", Surface("grass", ("#6f9a3c", "#8fb04a", "#f4e7a0"), 1.0, s + 4))
-    passage = Surface("plaster", ("#ead9b8", "#dcc79f", "#b9a27a"), 1.3, s + 5)
-    blocks.surface("passage", passage)
+    paper = PAPERS[int(rng.integers(len(PAPERS)))]
+    blocks.surface("passage", Surface("stripe", (paper[0], paper[1], paper[1]), 0.8, s + 5))
     runner = CLOTHS[int(rng.integers(len(CLOTHS)))]
     blocks.surface("runner", Surface("chevron", (runner[0], runner[2], runner[1]), 0.7, s + 6))
     blocks.surface("boards", Surface("plank", ("#b98a58", "#a3764a", "#553820"), 1.4, s + 7))
@@ -100,7 +102,7 @@ def rooms(seed: int) -> Scene:
     sky = Sky(
         zenith="#4a8fd0", horizon="#dfe8e6", ground="#8a9a5a", clouds=float(rng.uniform(0.3, 0.6)),
         sun_yaw=float(rng.choice([-1, 1])) * float(rng.uniform(1.0, 2.1)), sun_pitch=float(rng.uniform(0.5, 0.75)),
-        sun_colour="#ffdca0", sun_strength=3.2, fill=1.1, fog=0.006, exposure=1.15, seed=int(rng.integers(1 << 16)),
+        sun_colour="#ffdca0", sun_strength=3.2, fill=1.05, fog=0.006, exposure=1.05, seed=int(rng.integers(1 << 16)),
     )  # fmt: skip
     return blocks.finish("rooms", seed, sky, spawn, (half[0] + 0.8, half[1] + 0.8, HEIGHT + 0.6), f"rooms {seed}")
 
@@ -160,7 +162,14 @@ def _corridor(blocks: Blocks, rng: np.random.Generator, half: tuple[float, float
         doors = [Opening(room.x + half[0], DOOR_WIDTH, 0.0, DOOR_HEIGHT) for room in plan if room.out == side]
         blocks.wall("passage", (-half[0], y), (half[0], y), HEIGHT, WALL, tuple(doors))
         for a, b in zip([-half[0], *(d.middle - half[0] + 0.8 for d in doors)], [*(d.middle - half[0] - 0.8 for d in doors), half[0]], strict=True):
-            blocks.box("dado", (0.5 * (a + b), y, 0.45), (0.5 * (b - a), WALL + 0.02, 0.45))
+            middle = 0.5 * (a + b)
+            blocks.box("dado", (middle, y, 0.45), (0.5 * (b - a), WALL + 0.02, 0.45))
+            blocks.box("frame", (middle, y, 0.93), (0.5 * (b - a), WALL + 0.04, 0.03))
+            name = f"gallery{side}_{len(blocks.surfaces)}"
+            art = ARTS[int(rng.integers(len(ARTS)))]
+            picture = blocks.surface(name, Surface("picture", art, 1.0, int(rng.integers(64)), anchored=True))
+            if b - a > 1.2:
+                blocks.box(picture, (middle, y - side * 0.1, 1.65), (min(0.3 * (b - a), 0.6), 0.03, 0.36))
     for end in (-1, 1):
         x = end * (half[0] - WALL)
         blocks.wall("passage", (x, -aisle), (x, aisle), HEIGHT, WALL)
@@ -170,7 +179,7 @@ def _corridor(blocks: Blocks, rng: np.random.Generator, half: tuple[float, float
         blocks.post("pot", end * (half[0] - 0.6), 0.75 * end * aisle - end * 0.2, 0.0, 0.4, 0.2)
         blocks.ball("leaves", (end * (half[0] - 0.6), 0.75 * end * aisle - end * 0.2, 0.8), 0.38)
         blocks.ball("globe", (end * 0.5 * half[0], 0, HEIGHT - 0.2), 0.15)
-        blocks.lamp((end * 0.5 * half[0], 0.0, HEIGHT - 0.3), LAMP, 2.6, 6.0)
+        blocks.lamp((end * 0.5 * half[0], 0.0, HEIGHT - 0.3), LAMP, 2.2, 6.0)
 
 
 def _rug(blocks: Blocks, rng: np.random.Generator, room: Room, s: int) -> None:
