@@ -33,6 +33,10 @@ let mapped = 0;
 let complaint = ""; // the last one
 let creating: string | undefined; // a world that we asked for, and enter when it is there
 
+// A link may name the world as ?world=; from then on it stands after the #.
+const asked = new URLSearchParams(location.search).get("world");
+if (asked) history.replaceState(null, "", `${location.pathname}#${encodeURIComponent(asked)}`);
+
 const figures = new Figures();
 const panel = new Panel(figures);
 const map = new SmallMap(element("map"));
@@ -223,7 +227,14 @@ declare global {
       reset(): void;
       open(world: string): void;
       create(name: string, scene: string, seed: number): void;
-      state(): { world: string | undefined; opened: boolean; drawn: number; maps: number; complaint: string };
+      state(): {
+        world: string | undefined;
+        worlds: string[];
+        opened: boolean;
+        drawn: number;
+        maps: number;
+        complaint: string;
+      };
     };
   }
 }
@@ -232,5 +243,12 @@ window.perdure = {
   reset: () => figures.reset(),
   open: go,
   create,
-  state: () => ({ world, opened, drawn: figures.all().frames, maps: mapped, complaint }),
+  state: () => ({
+    world,
+    worlds: worlds.map((w) => w.name),
+    opened,
+    drawn: figures.all().frames,
+    maps: mapped,
+    complaint,
+  }),
 };

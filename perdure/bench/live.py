@@ -6,6 +6,7 @@ keys, and asks the page what it drew and when. Nothing is simulated: keys are pr
 
 import base64
 import json
+import os
 import random
 import shutil
 import signal
@@ -35,6 +36,7 @@ FLAGS = (
     "--disable-sync",
     "--remote-debugging-port=0",
 )
+PLAY = (sys.executable, "-m", "perdure.cli", "play", "--no-open")
 WARM_UP = 3.0  # seconds that are not counted
 KEY_CODES = {"KeyW": 87, "KeyS": 83, "KeyA": 65, "KeyD": 68, "ArrowLeft": 37, "ArrowRight": 39, "Space": 32}
 
@@ -143,16 +145,14 @@ def _stop(process: subprocess.Popen[Any]) -> None:
 
 
 @contextmanager
-def serving(command: Sequence[str] | None = None) -> Iterator[str]:
-    """The address of a server that is started for this, and ended after. `command` is given `--port`."""
+def serving(command: Sequence[str] = PLAY, home: str | None = None) -> Iterator[str]:
+    """The address of a server that is started for this, and ended after. `home` is where its worlds are kept."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    ours = command is None
-    start = [sys.executable, "-m", "perdure.cli", "play"] if command is None else list(command)
-    process = subprocess.Popen(
-        [*start, "--port", str(port), *(["--no-open"] if ours else [])], stdout=subprocess.DEVNULL
-    )
+    places = {"PERDURE_HOME": home} if home else {}
+    start = [*command, "--port", str(port)]
+    process = subprocess.Popen(start, stdout=subprocess.DEVNULL, env=os.environ | places)
 
     def answers() -> bool:
         if process.poll() is not None:
@@ -164,24 +164,23 @@ def serving(command: Sequence[str] | None = None) -> Iterator[str]:
             return False
 
     try:
-        wait_for(answers, 120, "the server to answer")
+        wait_for(answers, 180, "the server to answer")
         yield f"http://127.0.0.1:{port}"
     finally:
         _stop(process)
 
 
-def open_in(browser: Browser, world: str | None) -> str:
-    """Open a world in the page, or a new one, and wait until it is drawn; its name."""
-    wait_for(
-        lambda: browser.ask("window.perdure !== undefined && document.querySelectorAll('[name=scene]').length > 0"),
-        60,
-        "the page",
-    )
-    if world is None:
-        world = f"bench-{time.strftime('%Y%m%d-%H%M%S')}"
-        browser.ask(f"perdure.create({json.dumps(world)}, document.querySelector('[name=scene]').value, 1)")
-    else:
-        browser.ask(f"perdure.open({json.dumps(world)})")
+def open_in(browser: Browser, world: str | None = None) -> str:
+    """Open a world in the page, the first of its list unless said, and wait until it is drawn; its name."""
+    wait_for(lambda: browser.ask("window.perdure?.state().worlds.length > 0"), 60, "the page to list a world")
+    world = world or str(browser.ask("perdure.state().worlds[0]"))
+    browser.ask(f"perdure.open({json.dumps(world)})")
+    wait_until_drawn(browser, world)
+    return world
+
+
+def wait_until_drawn(browser: Browser, world: str) -> None:
+    """Until the page shows a new frame of this world."""
 
     def drawn() -> bool:
         state = browser.ask("perdure.state()")
@@ -190,7 +189,6 @@ def open_in(browser: Browser, world: str | None) -> str:
         return state.get("world") == world and state["drawn"] > 0
 
     wait_for(drawn, 180, f"a first new frame of {world}")
-    return world
 
 
 def walk(browser: Browser, seconds: float, seed: int = 0) -> None:
@@ -207,16 +205,19 @@ def walk(browser: Browser, seconds: float, seed: int = 0) -> None:
     browser.key("KeyW", False)
 
 
-def run(seconds: float = 60.0, world: str | None = None, command: Sequence[str] | None = None) -> dict[str, Any]:
+def run(seconds: float = 60.0, world: str | None = None, command: Sequence[str] = PLAY) -> dict[str, Any]:
     """Figures of `seconds` of walking, as the page saw them.
 
-    `world` is opened, or a new one made. Intervals are between drawn frames of new model steps; an
-    action's time runs from the key's event in the browser to the end of drawing the first frame that
-    has it. `frames_queued_max` counts frames that waited in the server for this page.
+    `world` is one of the user's own; without it, one is made for this and thrown away. Intervals are
+    between drawn frames of new model steps; an action's time runs from the key's event in the browser to
+    the end of drawing the first frame that has it. `frames_queued_max` counts frames that waited in the
+    server for this page.
     """
     if seconds <= 0:
         raise ValueError(f"expected a time to measure for, got {seconds} s")
-    with serving(command) as address, Browser(address) as browser:
+    with ExitStack() as stack:
+        home = None if world else stack.enter_context(tempfile.TemporaryDirectory(prefix="perdure-bench-"))
+        browser = stack.enter_context(Browser(stack.enter_context(serving(command, home))))
         version = browser.call("Browser.getVersion")["product"]
         began = time.monotonic()
         world = open_in(browser, world)

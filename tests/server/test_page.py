@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from perdure.bench.live import Browser, find_chromium, open_in, serving, wait_for, walk
+from perdure.bench.live import Browser, find_chromium, open_in, serving, wait_for, wait_until_drawn, walk
 from perdure.server.app import PAGE
 
 SERVER = [sys.executable, "-m", "tests.server.fake_app", "--seconds", "0.1", "--opening", "0.1"]
@@ -75,8 +75,18 @@ def test_space_pauses_and_goes_on(browser: Browser):
 
 def test_a_new_world_is_made_and_entered(browser: Browser):
     browser.ask("location.hash = ''")
-    assert open_in(browser, None).startswith("bench-")
+    browser.ask("document.querySelector('#new [name=name]').value = 'mine'")
+    browser.ask("document.querySelector('#new .primary').click()")
+    wait_until_drawn(browser, "mine")
     walk(browser, 0.5)
+    assert "mine" in browser.ask("perdure.state().worlds")
+
+
+def test_a_link_may_name_its_world(browser: Browser):
+    browser.ask("location.href = '/?world=long-hall'")
+    wait_for(lambda: bool(browser.ask("window.perdure?.state().world === 'long-hall'")), 20, "the page anew")
+    wait_until_drawn(browser, "long-hall")
+    assert browser.ask("location.search + location.hash") == "#long-hall"
 
 
 def test_a_world_that_is_not_there_is_told_in_words(browser: Browser):
