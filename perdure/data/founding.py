@@ -10,17 +10,19 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from perdure.camera import Intrinsics, look, yaw_pitch
+from perdure.camera import Array, Intrinsics, look, yaw_pitch
 from perdure.data.scenes import build
 from perdure.data.scenes.scene import Scene
 from perdure.data.sources.playground import SKY, STATIC, Painter
 from perdure.memory.track import look_around
 from perdure.presets.nano import Preset
 from perdure.world.geometry import MILLIMETRES, Geometry, Keyframe
-from perdure.world.identity import Entity, Patch
+from perdure.world.identity import Entity
 from perdure.world.state import World
 
 LOOKS = 6  # directions that the first look around takes in
+CREATURE = 1.2  # metres across, about
+CLOSE = Intrinsics.from_fov(128, 128, 50.0)  # the camera of a look at a creature
 
 
 def found(scene: Scene, preset: Preset, name: str = "", seed: int = 0, looks: int = LOOKS) -> tuple[World, Painter]:
@@ -31,7 +33,7 @@ def found(scene: Scene, preset: Preset, name: str = "", seed: int = 0, looks: in
     )
     model, data = bare.physics.posed()
     painter = Painter(scene, model)
-    entities = (Entity(0, "player", "you", "player"), *creatures(scene, painter, data, intrinsics))
+    entities = (Entity(0, "player", "you", "player"), *creatures(scene, painter, data))
     geometry = Geometry(tuple(seeds(bare, painter, data, looks)))
     return replace(bare, entities=entities, geometry=geometry), painter
 
@@ -53,4 +55,21 @@ def seeds(world: World, painter: Painter, data: mujoco.MjData, looks: int) -> li
         still = (picture.entity == STATIC) | (picture.entity == SKY)
         depth = np.rint(picture.depth * MILLIMETRES).astype(np.uint16)
         out.append(Keyframe(-1, pose, intrinsics, picture.rgb, depth, still))
+    return out
+
+
+def creatures(scene: Scene, painter: Painter, data: mujoco.MjData) -> list[Entity]:
+    """Each creature with a look from all sides, as it stands at the start."""
+
+    def paint(pose: Array, intrinsics: Intrinsics) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.uint8]]:
+        picture = painter.paint(data, pose, intrinsics)
+        return picture.rgb, picture.depth, picture.entity
+
+    out = []
+    for mover in scene.movers:
+        body = np.eye(4)
+        body[:3, :3] = data.body(mover.body).xmat.reshape(3, 3)
+        body[:3, 3] = data.body(mover.body).xpos
+        patches = look_around(paint, 1 + mover.entity, body, CREATURE, CLOSE)
+        out.append(Entity(mover.entity, "creature", scene.names[mover.entity], mover.body, patches))
     return out

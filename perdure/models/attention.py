@@ -7,6 +7,8 @@ matrices, four channels at a time), so a stored key knows neither its age nor it
 Shapes: B batch, N tokens, H heads, D head size, R = D/2, S key tokens.
 """
 
+from typing import NamedTuple
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -24,30 +26,48 @@ def rotary_angles(times_N: Tensor, rows_N: Tensor, columns_N: Tensor, size: int)
     return torch.cat(parts, -1)
 
 
-def rotate(x_NHR: Tensor, angles_N: Tensor) -> Tensor:
-    """Turn each pair (i, i + R/2) of the channels of (..., N, H, R) by (..., N, R/2) angles."""
-    cos, sin = (f(angles_N).to(x_NHR.dtype).unsqueeze(-2) for f in (torch.cos, torch.sin))
+class Place(NamedTuple):
+    """Where tokens stand and how they are seen, worked out once for all layers."""
+
+    cos: Tensor  # (B, N, 1, R/2)
+    sin: Tensor  # (B, N, 1, R/2)
+    camera: Tensor  # (B, R, R) the 4x4 camera, once for every four channels
+
+
+def place(angles_N: Tensor, matrix: Tensor, size: int, dtype: torch.dtype) -> Place:
+    """From (B or 1, N, R/2) angles and (B, 4, 4) cameras, for halves of `size` channels."""
+    angles = angles_N.unsqueeze(-2)
+    return Place(angles.cos().to(dtype), angles.sin().to(dtype), spread(matrix, size).to(dtype))
+
+
+def spread(matrix: Tensor, size: int) -> Tensor:
+    """(B, R, R) with (B, 4, 4) along its diagonal: one dense product is faster than many tiny ones."""
+    b, groups = matrix.shape[0], size // 4
+    eye = torch.eye(groups, dtype=matrix.dtype, device=matrix.device)
+    return (eye[None, :, None, :, None] * matrix[:, None, :, None, :]).reshape(b, size, size)
+
+
+def rotate(x_NHR: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Turn each pair (i, i + R/2) of the channels of (B, N, H, R)."""
     a, b = x_NHR.chunk(2, -1)
     return torch.cat([a * cos - b * sin, a * sin + b * cos], -1)
 
 
-def through(x_NHR: Tensor, matrix: Tensor) -> Tensor:
-    """Multiply each group of four channels of (B, N, H, R) by its camera, (B, 4, 4)."""
-    grouped = x_NHR.unflatten(-1, (-1, 4))  # B N H R/4 4
-    flat = grouped.flatten(1, 3) @ matrix.to(x_NHR.dtype).transpose(-1, -2)
-    return flat.view(grouped.shape).flatten(-2)
+def through(x_NHR: Tensor, camera: Tensor) -> Tensor:
+    """Multiply each four channels of (B, N, H, R) by a camera that `spread` has laid out."""
+    return (x_NHR.flatten(1, 2) @ camera.transpose(-1, -2)).view(x_NHR.shape)
 
 
-def placed(x_NHD: Tensor, angles_N: Tensor, matrix: Tensor) -> Tensor:
-    """Rotary positions on the first half of each head, a camera on the second."""
+def placed(x_NHD: Tensor, at: Place) -> Tensor:
+    """Rotary positions on the first half of each head, a camera on the second: queries and keys."""
     first, second = x_NHD.chunk(2, -1)
-    return torch.cat([rotate(first, angles_N), through(second, matrix)], -1)
+    return torch.cat([rotate(first, at.cos, at.sin), through(second, at.camera)], -1)
 
 
-def seen_through(x_NHD: Tensor, matrix: Tensor) -> Tensor:
-    """A camera on the second half of each head; the first half as it is (values and outputs)."""
+def seen_through(x_NHD: Tensor, camera: Tensor) -> Tensor:
+    """A camera on the second half of each head, the first half as it is: values and outputs."""
     first, second = x_NHD.chunk(2, -1)
-    return torch.cat([first, through(second, matrix)], -1)
+    return torch.cat([first, through(second, camera)], -1)
 
 
 def attend(q_NHD: Tensor, k_SHD: Tensor, v_SHD: Tensor, mask_S: Tensor | None = None) -> Tensor:

@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from perdure.models.attention import attend, placed, rotary_angles, seen_through
+from perdure.models.attention import attend, place, placed, rotary_angles, seen_through, spread
 from perdure.models.config import DitConfig
 from perdure.models.context import PROXY_CHANNELS
 
@@ -46,13 +46,20 @@ class Scene(NamedTuple):
     action: Tensor  # (B, A)
 
 
+class RMSNorm(nn.RMSNorm):
+    """In whatever precision comes in, so that mixed precision keeps the fused kernel."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.rms_norm(x, self.normalized_shape, self.weight.to(x.dtype), self.eps)
+
+
 class Attention(nn.Module):
     def __init__(self, config: DitConfig) -> None:
         super().__init__()
         dim = config.dim
         self.heads = config.heads
         self.to_q, self.to_k, self.to_v, self.to_out = (nn.Linear(dim, dim) for _ in range(4))
-        self.norm_q, self.norm_k = nn.RMSNorm(dim, eps=1e-6), nn.RMSNorm(dim, eps=1e-6)
+        self.norm_q, self.norm_k = RMSNorm(dim, eps=1e-6), RMSNorm(dim, eps=1e-6)
 
     def project(self, x_BNE: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         q, k, v = self.norm_q(self.to_q(x_BNE)), self.norm_k(self.to_k(x_BNE)), self.to_v(x_BNE)
@@ -110,10 +117,10 @@ class NanoTransformer(nn.Module):
         return self.patch_embedding(x).flatten(2).transpose(1, 2)
 
     def grid_angles(self, h: int, w: int, device: torch.device) -> Tensor:
-        """(N, D/4) rotary angles of a latent's tokens at time 0."""
-        rows, columns = torch.meshgrid(torch.arange(h, device=device), torch.arange(w, device=device), indexing="ij")
-        rows, columns = rows.flatten(), columns.flatten()
-        return rotary_angles(torch.zeros_like(rows), rows, columns, self.config.head_dim // 2)
+        """(1, N, D/4) rotary angles of the tokens of an h x w latent at time 0."""
+        rows, columns = torch.arange(h // self.config.patch, device=device), torch.arange(w // self.config.patch, device=device)
+        rows, columns = (x.flatten() for x in torch.meshgrid(rows, columns, indexing="ij"))
+        return rotary_angles(torch.zeros_like(rows), rows, columns, self.config.head_dim // 2).unsqueeze(0)
 
     def time_angles(self, ages_BM: Tensor) -> Tensor:
         """(B, M, D/4) what an age adds to a token's rotary angles: a memory lies before the present."""
@@ -126,16 +133,16 @@ class NanoTransformer(nn.Module):
         nothing = latent_BChw.new_zeros(b, self.patch_embedding.in_channels - self.config.latent_channels, h, w)
         x = self.patchify(latent_BChw, nothing)
         _, time = self.embed_time(sigma_B, action_BA)
-        angles = self.grid_angles(h // self.config.patch, w // self.config.patch, x.device)
+        # Seen from itself a memory's camera is the identity, and its age is none.
+        eye = torch.eye(4, device=x.device).expand(b, 4, 4)
+        at = place(self.grid_angles(h, w, x.device), eye, self.config.head_dim // 2, x.dtype)
         keys, values = [], []
         for block in self.blocks:
             shift, scale, gate, shift_ffn, scale_ffn, gate_ffn = block.modulation(time)
             q, k, v = block.attn1.project(block.norm1(x) * (1 + scale) + shift)
             keys.append(k)
             values.append(v)
-            # Seen from itself a memory's camera is the identity, and its age is none.
-            eye = torch.eye(4, device=x.device, dtype=x.dtype).expand(b, 4, 4)
-            x = block.mix(x, attend(placed(q, angles, eye), placed(k, angles, eye), v), gate, shift_ffn, scale_ffn, gate_ffn)
+            x = block.mix(x, attend(placed(q, at), placed(k, at), v), gate, shift_ffn, scale_ffn, gate_ffn)
         return torch.stack(keys, 1), torch.stack(values, 1)
 
     def denoise(self, noisy_BChw: Tensor, sigma_B: Tensor, scene: Scene, past: Hindsight) -> Tensor:
@@ -143,20 +150,23 @@ class NanoTransformer(nn.Module):
         b, _, h, w = noisy_BChw.shape
         x = self.patchify(noisy_BChw, torch.cat([scene.view, scene.coverage, scene.proxy], 1))
         time_E, time = self.embed_time(sigma_B, scene.action)
-        here = self.grid_angles(h // self.config.patch, w // self.config.patch, x.device)
-        there = here + self.time_angles(past.ages).unsqueeze(2)  # B M N D/4
-        m, n = past.ages.shape[1], here.shape[0]
-        cameras = past.cameras.flatten(0, 1)
+        half, n, m = self.config.head_dim // 2, x.shape[1], past.ages.shape[1]
+        here = self.grid_angles(h, w, x.device)
+        there = (here.unsqueeze(1) + self.time_angles(past.ages).unsqueeze(2)).flatten(0, 1)  # B*M N D/4
+        as_query = place(here, scene.to_clip.transpose(-1, -2), half, x.dtype)
+        as_key = place(here, scene.from_clip, half, x.dtype)
+        as_memory = place(there, past.cameras.flatten(0, 1), half, x.dtype)
+        to_clip = spread(scene.to_clip, half).to(x.dtype)
         mask = torch.cat([past.present.repeat_interleave(n, 1), past.present.new_ones(b, n)], 1)
         for layer, block in enumerate(self.blocks):
             shift, scale, gate, shift_ffn, scale_ffn, gate_ffn = block.modulation(time)
             q, k, v = block.attn1.project(block.norm1(x) * (1 + scale) + shift)
-            old_k = placed(past.keys[:, layer].flatten(0, 1), there.flatten(0, 1), cameras).view(b, m * n, *k.shape[2:])
-            old_v = seen_through(past.values[:, layer].flatten(0, 1), cameras).view(b, m * n, *v.shape[2:])
-            k = torch.cat([old_k, placed(k, here, scene.from_clip)], 1)
-            v = torch.cat([old_v, seen_through(v, scene.from_clip)], 1)
-            seen = attend(placed(q, here, scene.to_clip.transpose(-1, -2)), k, v, mask)
-            x = block.mix(x, seen_through(seen, scene.to_clip), gate, shift_ffn, scale_ffn, gate_ffn)
+            old_k = placed(past.keys[:, layer].flatten(0, 1), as_memory).view(b, m * n, *k.shape[2:])
+            old_v = seen_through(past.values[:, layer].flatten(0, 1), as_memory.camera).view(b, m * n, *v.shape[2:])
+            k = torch.cat([old_k, placed(k, as_key)], 1)
+            v = torch.cat([old_v, seen_through(v, as_key.camera)], 1)
+            seen = seen_through(attend(placed(q, as_query), k, v, mask), to_clip)
+            x = block.mix(x, seen, gate, shift_ffn, scale_ffn, gate_ffn)
         shift, scale = (self.scale_shift_table + time_E.unsqueeze(1)).unsqueeze(2).unbind(1)
         out = self.proj_out(self.norm_out(x) * (1 + scale) + shift).float()
         p, c = self.config.patch, self.config.latent_channels

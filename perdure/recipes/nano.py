@@ -51,7 +51,7 @@ def make_lessons(recipe: Recipe, runs: Path, share: int = 0, shares: int = 1) ->
         folder = runs / "lessons" / f"{number:05d}"
         if folder.exists():
             continue
-        kind, seed = KINDS[number % len(KINDS)], HELD_OUT + number
+        kind, seed = tuple(KINDS)[number % len(KINDS)], HELD_OUT + number
         world, painter = found(build(kind, seed), recipe.preset, seed=seed, looks=recipe.looks[(number // 3) % len(recipe.looks)])
         make(record(world, painter, Explorer(seed), recipe.chunks), recipe.preset, seed, folder)
         print(f"lesson {number + 1} of {recipe.clips}: {kind} {seed}", flush=True)

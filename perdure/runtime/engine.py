@@ -57,7 +57,7 @@ class Engine:
         """
         frames = None
         for step in range(max(1, world.step - FINDING_LAG + 1), world.step + 1):
-            then = world if step == world.step else _past(store, step)
+            then = world if step == world.step else _past(store, world, step)
             action = then.history.memories[step - 1].action
             found, frames = self.decode(then, recall(then, action, self, self.preset))
             world = world.expect(found.pending[-1])
@@ -121,7 +121,7 @@ class Engine:
         self.timings[stage] = (perf_counter() - start) * 1000
 
 
-def _past(store: Store | None, step: int) -> World:
+def _past(store: Store | None, world: World, step: int) -> World:
     if store is None:
         raise ValueError("expected the store that this world lives in, to look at its last chunks again; got none")
-    return store.world_at(step)
+    return store.world_at(step, world.branch)

@@ -93,7 +93,7 @@ def codec_loss(codec: nn.Module, batch: CodecBatch) -> tuple[Tensor, dict[str, f
         "drawing_psnr": psnr(out.drawing, given.frames),
         "view_psnr": psnr(given.view, given.frames),
         "depth_error": depth_error,
-        "gate": float(out.gate.detach().mean()),
+        "gate": out.gate.detach().mean().item(),
         "latent_std": float(latent.detach().std()),
         "moving": float(F.binary_cross_entropy_with_logits(out.observation.moving.detach(), given.moving)),
     }

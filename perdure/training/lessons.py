@@ -42,10 +42,10 @@ class NoEncoder:
 
 
 def spoilt(depth: F32, amount: float, random: np.random.Generator) -> F32:
-    """`depth` with a smooth relative error, as an estimator would make it."""
+    """`depth` with a relative error, smooth but for a little grain, as an estimator would make it."""
     h, w = depth.shape
     field = random.normal(0, amount, (6, 8)).astype(np.float32)
-    return depth * np.exp(enlarged(field, h, w)) * np.exp(random.normal(0, amount / 4, depth.shape).astype(np.float32))
+    return depth * np.exp(enlarged(field, h, w)) * np.exp(random.normal(0, amount / 20, depth.shape).astype(np.float32))
 
 
 def make(clip: Clip, preset: Preset, seed: int, folder: Path) -> None:
@@ -177,7 +177,7 @@ class Lessons:
 
 def pictures(array: NDArray[np.uint8]) -> Tensor:
     """(..., H, W, 3) bytes to (..., 3, H, W) in [0, 1]."""
-    return torch.from_numpy(np.ascontiguousarray(array)).movedim(-1, -3).float() / 255
+    return torch.from_numpy(np.array(array)).movedim(-1, -3).float() / 255
 
 
 def codec_row(clip: dict[str, NDArray], i: int) -> tuple[Tensor, ...]:

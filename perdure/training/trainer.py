@@ -78,7 +78,7 @@ class Trainer:
                     self.average[name].lerp_(p, 1 - decay)
             self.steps += 1
             self.seconds += time.monotonic() - start
-            for key, figure in {"loss": float(value), **figures}.items():
+            for key, figure in {"loss": value.item(), **figures}.items():
                 sums[key] = sums.get(key, 0.0) + figure
             if self.steps % self.config.log_every == 0:
                 self.log({key: total / self.config.log_every for key, total in sums.items()})

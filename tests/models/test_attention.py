@@ -2,7 +2,7 @@
 
 import torch
 
-from perdure.models.attention import attend, attend_plain, placed, rotary_angles, rotate, seen_through, through
+from perdure.models.attention import attend, attend_plain, place, placed, rotary_angles, rotate, seen_through, spread, through
 
 
 def heads(*shape: int) -> torch.Tensor:
@@ -33,9 +33,10 @@ def test_rotation_keeps_lengths_and_only_differences_count() -> None:
 
     def score(at: float, to: float) -> torch.Tensor:
         angles = [rotary_angles(torch.tensor([t]), torch.tensor([t]), torch.tensor([0.0]), 32) for t in (at, to)]
-        return (rotate(q, angles[0]) * rotate(k, angles[1])).sum()
+        turned = [rotate(x, a.cos(), a.sin()) for x, a in zip((q, k), angles, strict=True)]
+        torch.testing.assert_close(turned[0].norm(), q.norm())
+        return (turned[0] * turned[1]).sum()
 
-    torch.testing.assert_close(rotate(q, rotary_angles(torch.tensor([3.0]), torch.tensor([1.0]), torch.tensor([2.0]), 32)).norm(), q.norm())
     torch.testing.assert_close(score(2, 5), score(7, 10))
     assert abs(float(score(2, 5) - score(2, 6))) > 1e-4
 
@@ -51,13 +52,14 @@ def rigid(seed: int) -> torch.Tensor:
 def test_only_the_relative_camera_counts() -> None:
     """Moving the whole world, viewer and memory alike, changes nothing that attention gives."""
     torch.manual_seed(0)
-    q, k, v, angles = heads(1, 4), heads(1, 6), heads(1, 6), torch.zeros(1, 8)
+    q, k, v = heads(1, 4), heads(1, 6), heads(1, 6)
     viewer, memory, world = rigid(1), rigid(2), rigid(3)
 
     def seen(viewer_from_world: torch.Tensor, world_from_memory: torch.Tensor) -> torch.Tensor:
-        turned = placed(q, angles.expand(4, 8), viewer_from_world.transpose(-1, -2))
-        out = attend(turned, placed(k, angles.expand(6, 8), world_from_memory), seen_through(v, world_from_memory))
-        return seen_through(out, viewer_from_world)
+        query = place(torch.zeros(1, 4, 8), viewer_from_world.transpose(-1, -2), 16, torch.float32)
+        key = place(torch.zeros(1, 6, 8), world_from_memory, 16, torch.float32)
+        out = attend(placed(q, query), placed(k, key), seen_through(v, key.camera))
+        return seen_through(out, spread(viewer_from_world, 16))
 
     there = seen(viewer, memory)
     torch.testing.assert_close(there, seen(viewer @ torch.linalg.inv(world), world @ memory), atol=1e-4, rtol=1e-4)
@@ -66,4 +68,4 @@ def test_only_the_relative_camera_counts() -> None:
 
 def test_through_multiplies_groups_of_four() -> None:
     x, matrix = torch.arange(8.0).view(1, 1, 1, 8), torch.diag(torch.tensor([1.0, 2, 3, 4])).unsqueeze(0)
-    assert through(x, matrix).flatten().tolist() == [0, 2, 6, 12, 4, 10, 18, 28]
+    assert through(x, spread(matrix, 8)).flatten().tolist() == [0, 2, 6, 12, 4, 10, 18, 28]
