@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from perdure.data.scenes.scene import EYE, MOVING, PLAYER, STILL, Lamp, Scene, Sky, Surface
-from perdure.world.physics import Mover
+from perdure.world.mover import Mover
 
 PLAYER_RADIUS = 0.3
 PLAYER_HALF = 0.55  # of the cylinder between the capsule's ends
@@ -27,7 +27,8 @@ _MJCF = """<mujoco model="{name}">
     <body name="player" pos="{x} {y} {z}">
       <joint name="player_x" type="slide" axis="1 0 0"/>
       <joint name="player_y" type="slide" axis="0 1 0"/>
-      <geom name="player" type="capsule" size="{radius} {half}" mass="70" friction="0 0 0" priority="1" group="{player}" material="player"/>
+      <geom name="player" type="capsule" size="{radius} {half}" mass="70" friction="0 0 0" priority="1"
+            group="{player}" material="player"/>
       <site name="eye" pos="0 0 {eye}" group="{player}"/>
     </body>
 {bodies}

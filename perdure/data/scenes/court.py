@@ -1,10 +1,12 @@
 """The court: a walled courtyard under the sky, with landmarks that tell its corners apart."""
 
+from collections.abc import Callable
+
 import numpy as np
 
-from perdure.data.scenes.blocks import Blocks
+from perdure.data.scenes.blocks import Blocks, Point
 from perdure.data.scenes.creatures import populate
-from perdure.data.scenes.scene import Scene, Sky, Surface
+from perdure.data.scenes.scene import Scene, Sky, Surface, plain
 
 PALETTES = (  # wall light, wall dark, mortar, roof, floor light, floor dark
     ("#d9b48a", "#b98a63", "#8d7358", "#a8452f", "#cdb99a", "#a58e70"),
@@ -37,7 +39,8 @@ def court(seed: int) -> Scene:
     light, dark, mortar, roof, floor_light, floor_dark = PALETTES[int(rng.integers(len(PALETTES)))]
     s = int(rng.integers(1 << 16))
     wall_texture = str(rng.choice(["brick", "ashlar"]))
-    wall = blocks.surface("wall", Surface(wall_texture, (light, dark, mortar), 0.9 if wall_texture == "brick" else 1.4, s))
+    wall_scale = 0.9 if wall_texture == "brick" else 1.4
+    wall = blocks.surface("wall", Surface(wall_texture, (light, dark, mortar), wall_scale, s))
     stone = blocks.surface("stone", Surface("ashlar", (floor_light, floor_dark, mortar), 1.1, s + 1))
     cap = blocks.surface("cap", Surface("plaster", (floor_light, light, mortar), 1.2, s + 2))
     tiles = blocks.surface("roof", Surface("brick", (roof, roof, "#3a2a26"), 0.7, s + 3))
@@ -52,13 +55,13 @@ def court(seed: int) -> Scene:
     blocks.surface("bronze", Surface("metal", ("#5f8a78", "#7aa08a", "#3c5a50"), 0.8, s + 10, gloss=0.5))
     blocks.surface("door", Surface("panel", ("#6b4428", "#8f5f38", "#33200f"), 1.0, s, anchored=True))
     for n, colour in enumerate(("#e0503c", "#f2c23a", "#d86fa8")):
-        blocks.surface(f"flower{n}", Surface("plain", (colour,) * 3))
-    blocks.surface("night", Surface("plain", ("#2b2630",) * 3))
+        blocks.surface(f"flower{n}", plain(colour))
+    blocks.surface("night", plain("#2b2630"))
 
     half = float(rng.uniform(7.0, 9.0)), float(rng.uniform(6.5, 8.0))
     height = float(rng.uniform(2.6, 3.4))
     blocks.geom("plane", floor, (0, 0, 0), (half[0] + 6, half[1] + 6, 1.0))
-    _walls(blocks, rng, half, height, wall, cap, stone, s)
+    _walls(blocks, rng, half, height, wall, cap, stone)
     corners = [(-1, -1), (1, -1), (1, 1), (-1, 1)]
     first = int(rng.integers(4))
     sign = corners[first]
@@ -67,14 +70,14 @@ def court(seed: int) -> Scene:
     lawn = corners[(first + 2) % 4]
     _garden(blocks, rng, lawn[0] * (half[0] - 2.4), lawn[1] * (half[1] - 2.2))
     corner = corners[(first + 1) % 4]
-    _statue(blocks, rng, corner[0] * (half[0] - 2.2), corner[1] * (half[1] - 2.2), stone, s)
+    _statue(blocks, corner[0] * (half[0] - 2.2), corner[1] * (half[1] - 2.2), stone)
     corner = corners[(first + 3) % 4]
     _stall(blocks, rng, corner[0] * (half[0] - 2.0), corner[1] * (half[1] - 2.0), s)
 
     spawn = _open_spot(blocks, rng, half)
     yaw = float(np.arctan2(-spawn[1], -spawn[0]) + rng.uniform(-0.3, 0.3))
-    homes = [home for _ in range(int(rng.integers(2, 4))) if (home := blocks.place(rng, (half[0] - 1, half[1] - 1), 0.9))]
-    populate(blocks, rng, homes, 3.5)
+    found = [blocks.place(rng, (half[0] - 1, half[1] - 1), 0.9) for _ in range(int(rng.integers(2, 4)))]
+    populate(blocks, rng, [home for home in found if home], 3.5)
 
     zenith, horizon, sun, pitch, exposure = SKIES[int(rng.integers(len(SKIES)))]
     sky = Sky(
@@ -86,7 +89,7 @@ def court(seed: int) -> Scene:
 
 
 def _walls(
-    blocks: Blocks, rng: np.random.Generator, half: tuple[float, float], height: float, wall: str, cap: str, stone: str, s: int
+    blocks: Blocks, rng: np.random.Generator, half: tuple[float, float], height: float, wall: str, cap: str, stone: str
 ) -> None:
     """Four walls with a coping and merlons, banners on them, and an arched gate in one."""
     gate = int(rng.integers(4))
@@ -95,10 +98,11 @@ def _walls(
         away = half[1] if side % 2 == 0 else half[0]
         sign = 1.0 if side < 2 else -1.0
 
-        def at(t: float, out: float, z: float, side: int = side, sign: float = sign, away: float = away) -> tuple[float, float, float]:
-            return (t, sign * (away + out), z) if side % 2 == 0 else (sign * (away + out), t, z)
+        def at(t: float, out: float, z: float, side: int = side, edge: float = sign * away) -> Point:
+            out = edge + np.sign(edge) * out
+            return (t, out, z) if side % 2 == 0 else (out, t, z)
 
-        def size(t: float, out: float, z: float, side: int = side) -> tuple[float, float, float]:
+        def size(t: float, out: float, z: float, side: int = side) -> Point:
             return (t, out, z) if side % 2 == 0 else (out, t, z)
 
         blocks.box(wall, at(0.0, 0.25, 0.5 * height), size(along + 0.5, 0.25, 0.5 * height))
@@ -114,8 +118,8 @@ def _walls(
             blocks.box(banner, at(share * along, -0.03, 0.62 * height), size(0.5, 0.03, 0.32 * height))
 
 
-def _gate(blocks: Blocks, at, size, stone: str) -> None:
-    """A round arch about a wooden door."""
+def _gate(blocks: Blocks, at: Callable[..., Point], size: Callable[..., Point], stone: str) -> None:
+    """A round arch about a pair of doors; `at` and `size` turn along, out and up into the wall's own axes."""
     for sign in (-1, 1):
         blocks.box("door", at(sign * 0.44, 0.0, 1.1), size(0.42, 0.06, 1.1))
     blocks.geom("ellipsoid", "night", at(0.0, 0.02, 2.1), size(0.9, 0.05, 0.65))
@@ -176,14 +180,14 @@ def _garden(blocks: Blocks, rng: np.random.Generator, x: float, y: float) -> Non
     blocks.take(x, y, 2.3)
 
 
-def _statue(blocks: Blocks, rng: np.random.Generator, x: float, y: float, stone: str, s: int) -> None:
+def _statue(blocks: Blocks, x: float, y: float, stone: str) -> None:
     """A bronze figure with a raised arm on a pedestal."""
     blocks.box(stone, (x, y, 0.15), (0.75, 0.75, 0.15))
     blocks.box(stone, (x, y, 0.75), (0.5, 0.5, 0.5))
     a = float(np.arctan2(-y, -x))
     c, sn = float(np.cos(a)), float(np.sin(a))
 
-    def p(forward: float, left: float, up: float) -> tuple[float, float, float]:
+    def p(forward: float, left: float, up: float) -> Point:
         return x + c * forward - sn * left, y + sn * forward + c * left, 1.25 + up
 
     for side in (-1, 1):
@@ -209,7 +213,7 @@ def _stall(blocks: Blocks, rng: np.random.Generator, x: float, y: float, s: int)
     blocks.box(awning, (x, y, 2.2), (1.35, 1.0, 0.09))
     fruit = ("#d8392f", "#e9a52c", "#7fae3a")
     for n, colour in enumerate(fruit):
-        ball = blocks.surface(f"fruit{n}", Surface("plain", (colour,) * 3, gloss=0.3))
+        ball = blocks.surface(f"fruit{n}", plain(colour, gloss=0.3))
         for dy in (-0.22, 0.14):
             blocks.ball(ball, (x + 0.55 * (n - 1), y + dy, 1.0), 0.17)
     blocks.take(x, y, 1.75)
@@ -229,5 +233,5 @@ def _open_spot(blocks: Blocks, rng: np.random.Generator, half: tuple[float, floa
     """Where the player starts: free ground, away from the walls."""
     spot = blocks.place(rng, (half[0] - 1.0, half[1] - 1.0), 0.9)
     if spot is None:
-        raise AssertionError("a court always has free ground")
+        raise AssertionError("a court of this size always has free ground")
     return spot

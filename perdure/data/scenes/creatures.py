@@ -6,8 +6,8 @@ A creature is a mocap root body and mocap parts that hang on it; its frame has +
 import numpy as np
 
 from perdure.data.scenes.blocks import Blocks, Point, geom, limb, turned
-from perdure.data.scenes.scene import MOVING, Surface
-from perdure.world.physics import Mover, Part
+from perdure.data.scenes.scene import MOVING, Surface, plain
+from perdure.world.mover import Mover, Part
 
 UPRIGHT = (1.0, 0.0, 0.0, 0.0)
 
@@ -51,9 +51,9 @@ def add_strider(
     seed = int(rng.integers(1 << 16))
     hide = blocks.surface(f"{name}_hide", Surface("stripe", coat, 0.26, seed, anchored=True))
     leg = blocks.surface(f"{name}_leg", Surface("stripe", coat, 0.24, seed, anchored=True))
-    mane = blocks.surface(f"{name}_mane", Surface("plain", (coat[2],) * 3, anchored=True))
-    face = blocks.surface(f"{name}_face", Surface("plain", (coat[0],) * 3, anchored=True))
-    dark = blocks.surface(f"{name}_dark", Surface("plain", ("#17151a",) * 3, gloss=0.5, anchored=True))
+    mane = blocks.surface(f"{name}_mane", plain(coat[2], anchored=True))
+    face = blocks.surface(f"{name}_face", plain(coat[0], anchored=True))
+    dark = blocks.surface(f"{name}_dark", plain("#17151a", gloss=0.5, anchored=True))
     scale = float(rng.uniform(0.9, 1.1))
     s = scale
     hover = 0.92 * s
@@ -101,9 +101,9 @@ def add_golem(
     name = f"creature{index}"
     seed = int(rng.integers(1 << 16))
     shell = blocks.surface(f"{name}_shell", Surface("stone", (stone, "#8d93a0", "#2a2c33"), 0.34, seed, anchored=True))
-    glow = blocks.surface(f"{name}_glow", Surface("plain", (light,) * 3, glow=0.8, anchored=True))
-    gold = blocks.surface(f"{name}_gold", Surface("plain", (band,) * 3, gloss=0.6, anchored=True))
-    dark = blocks.surface(f"{name}_dark", Surface("plain", ("#1d1a22",) * 3, gloss=0.4, anchored=True))
+    glow = blocks.surface(f"{name}_glow", plain(light, glow=0.8, anchored=True))
+    gold = blocks.surface(f"{name}_gold", plain(band, gloss=0.6, anchored=True))
+    dark = blocks.surface(f"{name}_dark", plain("#1d1a22", gloss=0.4, anchored=True))
     hover = float(rng.uniform(1.15, 1.35))
     root = [
         _ball(shell, (0, 0, 0), 0.42),
@@ -138,9 +138,7 @@ def add_golem(
     blocks.creature("lantern golem", mover, bodies)
 
 
-def populate(
-    blocks: Blocks, rng: np.random.Generator, homes: list[tuple[float, float]], radius: float
-) -> None:
+def populate(blocks: Blocks, rng: np.random.Generator, homes: list[tuple[float, float]], radius: float) -> None:
     """One creature at each home, the kinds in turn, entity ids from 1."""
     first = int(rng.integers(2))
     for index, home in enumerate(homes):

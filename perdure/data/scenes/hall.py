@@ -4,7 +4,7 @@ import numpy as np
 
 from perdure.data.scenes.blocks import Blocks
 from perdure.data.scenes.creatures import populate
-from perdure.data.scenes.scene import Scene, Sky, Surface
+from perdure.data.scenes.scene import Scene, Sky, Surface, plain
 
 PALETTES = (  # wall light, wall dark, mortar, floor light, floor dark, pillar light, pillar dark, ceiling
     ("#d8c6a4", "#bfa77f", "#93805f", "#efe4cc", "#7d3b32", "#e9dcc0", "#c9b48d", "#8a6a4a"),
@@ -40,20 +40,22 @@ def hall(seed: int) -> Scene:
     wall = blocks.surface("wall", Surface("ashlar", (light, dark, mortar), 1.6, s))
     floor_texture = str(rng.choice(["checker", "hexagon", "checker", "tile"]))
     floor_scale = {"checker": 1.0, "hexagon": 0.9, "tile": 1.0}[floor_texture]
-    floor = blocks.surface("floor", Surface(floor_texture, (floor_light, floor_dark, mortar), floor_scale, s + 1, gloss=0.25))
+    floor_colours = (floor_light, floor_dark, mortar)
+    floor = blocks.surface("floor", Surface(floor_texture, floor_colours, floor_scale, s + 1, gloss=0.25))
     pillar_texture = str(rng.choice(["marble", "ashlar", "plaster"]))
-    pillar = blocks.surface("pillar", Surface(pillar_texture, (pillar_light, pillar_dark, mortar), 1.1, s + 2, gloss=0.2))
+    pillar_colours = (pillar_light, pillar_dark, mortar)
+    pillar = blocks.surface("pillar", Surface(pillar_texture, pillar_colours, 1.1, s + 2, gloss=0.2))
     trim = blocks.surface("trim", Surface("plaster", (pillar_light, light, mortar), 1.0, s + 3))
     ceiling = blocks.surface("ceiling", Surface("plank", (top, top, "#2a211a"), 1.6, s + 4))
-    blocks.surface("gold", Surface("plain", ("#d6a63c",) * 3, gloss=0.6))
-    blocks.surface("flame", Surface("plain", ("#ffb45a",) * 3, glow=1.5))
-    blocks.surface("iron", Surface("plain", ("#2c2a2e",) * 3, gloss=0.3))
+    blocks.surface("gold", plain("#d6a63c", gloss=0.6))
+    blocks.surface("flame", plain("#ffb45a", glow=1.5))
+    blocks.surface("iron", plain("#2c2a2e", gloss=0.3))
     blocks.surface("carpet", Surface("stripe", (carpet[0], carpet[1], carpet[2]), 1.2, s + 5))
-    blocks.surface("hem", Surface("plain", (carpet[2],) * 3))
+    blocks.surface("hem", plain(carpet[2]))
     blocks.surface("door", Surface("panel", ("#6b4428", "#8f5f38", "#33200f"), 1.0, s, anchored=True))
     blocks.surface("dado", Surface("tile", (floor_dark, floor_dark, carpet[2]), 0.5, s + 6))
     blocks.surface("tapestry", Surface("rug", (carpet[0], carpet[2], floor_dark), 1.0, s, anchored=True))
-    blocks.surface("cushion", Surface("plain", (carpet[0],) * 3))
+    blocks.surface("cushion", plain(carpet[0]))
 
     bays = int(rng.integers(4, 6))
     pitch = float(rng.uniform(3.2, 3.6))
@@ -78,8 +80,8 @@ def hall(seed: int) -> Scene:
     end = 1 if rng.integers(2) else -1
     _carpet(blocks, half, end)
     _gate(blocks, -end * half[0], trim)
-    _throne(blocks, rng, end * (half[0] - 1.3), end, trim)
-    _braziers(blocks, rng, half, aisle, end)
+    _throne(blocks, end * (half[0] - 1.3), end, trim)
+    _braziers(blocks, half, aisle, end)
 
     spot = (-end * (half[0] - float(rng.uniform(1.6, 2.6))), float(rng.uniform(-0.6, 0.6)))
     blocks.take(*spot, 0.8)
@@ -175,7 +177,7 @@ def _gate(blocks: Blocks, x: float, trim: str) -> None:
     blocks.egg(trim, (x, 0, 3.36), (0.16, 1.3, 0.55))
 
 
-def _throne(blocks: Blocks, rng: np.random.Generator, x: float, end: int, trim: str) -> None:
+def _throne(blocks: Blocks, x: float, end: int, trim: str) -> None:
     """Three steps, a high seat of gold with a cushion, and a sun of rays on the wall behind it."""
     for n in range(3):
         blocks.box(trim, (x + end * 0.15 * n, 0, 0.09 + 0.18 * n), (1.15 - 0.3 * n, 2.0 - 0.35 * n, 0.09))
@@ -190,14 +192,14 @@ def _throne(blocks: Blocks, rng: np.random.Generator, x: float, end: int, trim: 
         blocks.ball("gold", (back, side * 0.62, top + 2.1), 0.18)
     wall = x + end * 1.22
     blocks.egg("gold", (wall, 0, 3.3), (0.14, 0.62, 0.62))
-    for angle in np.arange(12) * np.pi / 6:
-        tip = 0.88 + 0.24 * (int(round(angle / (np.pi / 6))) % 2)
-        c, s = float(np.cos(angle)), float(np.sin(angle))
+    for ray in range(12):
+        tip = 0.88 + 0.24 * (ray % 2)
+        c, s = float(np.cos(ray * np.pi / 6)), float(np.sin(ray * np.pi / 6))
         blocks.limb("gold", (wall, 0.7 * c, 3.3 + 0.7 * s), (wall, tip * c, 3.3 + tip * s), 0.06)
     blocks.take(x, 0, 2.0)
 
 
-def _braziers(blocks: Blocks, rng: np.random.Generator, half: tuple[float, float], aisle: float, end: int) -> None:
+def _braziers(blocks: Blocks, half: tuple[float, float], aisle: float, end: int) -> None:
     """Fires on stands: two beside the throne, and others along the aisles."""
     spots = [(end * (half[0] - 1.6), -aisle), (end * (half[0] - 1.6), aisle)]
     spots += [(-end * (half[0] - 1.0), -half[1] + 1.0), (-end * (half[0] - 1.0), half[1] - 1.0)]

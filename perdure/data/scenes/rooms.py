@@ -6,7 +6,7 @@ import numpy as np
 
 from perdure.data.scenes.blocks import Blocks, Opening
 from perdure.data.scenes.creatures import populate
-from perdure.data.scenes.scene import Scene, Sky, Surface
+from perdure.data.scenes.scene import Scene, Sky, Surface, plain
 
 HEIGHT = 2.8
 WALL = 0.08  # half the thickness of one room's side of a wall
@@ -31,9 +31,21 @@ ARTS = (
     ("#d7e8b8", "#4a7a34", "#f2c23a"),
 )
 
-PAPERS = (("#c9a86c", "#b8935a"), ("#7f9fa6", "#6c8d96"), ("#b98a7a", "#a87868"), ("#95a67a", "#84966a"), ("#a696b4", "#9585a5"))
+PAPERS = (
+    ("#c9a86c", "#b8935a"),
+    ("#7f9fa6", "#6c8d96"),
+    ("#b98a7a", "#a87868"),
+    ("#95a67a", "#84966a"),
+    ("#a696b4", "#9585a5"),
+)
 
 CLOTHS = (("#b3282d", "#f0dcb8", "#e9b64a"), ("#245f9a", "#f0e6d0", "#d9a84a"), ("#2f7a5a", "#f4ead0", "#e08a4a"))
+
+
+CRATE = ("#7c5633", "#b0824f", "#4a311f")
+
+Links = dict[tuple[int, int], bool]
+"""Whether there is a door between two neighbouring rooms."""
 
 
 @dataclass(frozen=True)
@@ -66,11 +78,11 @@ def rooms(seed: int) -> Scene:
     aisle = float(rng.uniform(1.15, 1.35))
     blocks.surface("wood", Surface("plank", ("#8a5f3b", "#a5754a", "#4a311f"), 1.0, s))
     blocks.surface("pale", Surface("plank", ("#d9b98a", "#c9a674", "#8a6a45"), 1.0, s + 1))
-    blocks.surface("frame", Surface("plain", ("#f3ead8",) * 3))
+    blocks.surface("frame", plain("#f3ead8"))
     blocks.surface("ceiling", Surface("plaster", ("#f3ecdc", "#e6dcc6", "#cfc3aa"), 1.5, s + 2))
-    blocks.surface("globe", Surface("plain", ("#ffe6b8",) * 3, glow=1.2))
-    blocks.surface("linen", Surface("plain", ("#f4efe4",) * 3))
-    blocks.surface("pot", Surface("plain", ("#b8623c",) * 3))
+    blocks.surface("globe", plain("#ffe6b8", glow=1.2))
+    blocks.surface("linen", plain("#f4efe4"))
+    blocks.surface("pot", plain("#b8623c"))
     blocks.surface("leaves", Surface("leaf", ("#2f7a3f", "#5fa64a", "#1c4a28"), 0.4, s + 3))
     blocks.surface("ground", Surface("grass", ("#6f9a3c", "#8fb04a", "#f4e7a0"), 1.0, s + 4))
     paper = PAPERS[int(rng.integers(len(PAPERS)))]
@@ -118,9 +130,7 @@ def _plan(rng: np.random.Generator, half: tuple[float, float], aisle: float) -> 
     return plan
 
 
-def _room(
-    blocks: Blocks, rng: np.random.Generator, room: Room, theme: tuple[str, ...], s: int, links: dict[tuple[int, int], bool]
-) -> None:
+def _room(blocks: Blocks, rng: np.random.Generator, room: Room, theme: tuple[str, ...], s: int, links: Links) -> None:
     """Walls with a door to the corridor, a window, perhaps a door to the next room; floor, lamp, pictures."""
     n = room.index
     scale = {"stripe": 0.6, "chevron": 0.6, "brick": 0.8, "plaster": 1.3}[theme[0]]
@@ -138,7 +148,8 @@ def _room(
     for z in (0.86, 2.24):
         blocks.box("frame", (room.x, far - out * WALL, z), (0.95, 0.14, 0.05))
     for side in (-1, 1):
-        blocks.box("frame", (room.x + side * (0.5 * DOOR_WIDTH + 0.04), near, 0.5 * DOOR_HEIGHT), (0.06, 0.2, 0.5 * DOOR_HEIGHT))
+        jamb = room.x + side * (0.5 * DOOR_WIDTH + 0.04)
+        blocks.box("frame", (jamb, near, 0.5 * DOOR_HEIGHT), (0.06, 0.2, 0.5 * DOOR_HEIGHT))
     blocks.box("frame", (room.x, near, DOOR_HEIGHT + 0.04), (0.5 * DOOR_WIDTH + 0.1, 0.2, 0.06))
     for x, key in ((west + WALL, (n - 1, n)), (east - WALL, (n, n + 1))):
         depth = abs(far - near)
@@ -155,13 +166,17 @@ def _room(
     blocks.lamp((room.x, room.y, HEIGHT - 0.32), LAMP, 3.0, 6.0)
 
 
-def _corridor(blocks: Blocks, rng: np.random.Generator, half: tuple[float, float], aisle: float, plan: list[Room]) -> None:
+def _corridor(
+    blocks: Blocks, rng: np.random.Generator, half: tuple[float, float], aisle: float, plan: list[Room]
+) -> None:
     """Its own side of the walls with a dado, an end wall with a picture at either end, two lamps."""
     for side in (1, -1):
         y = side * (aisle - WALL)
         doors = [Opening(room.x + half[0], DOOR_WIDTH, 0.0, DOOR_HEIGHT) for room in plan if room.out == side]
         blocks.wall("passage", (-half[0], y), (half[0], y), HEIGHT, WALL, tuple(doors))
-        for a, b in zip([-half[0], *(d.middle - half[0] + 0.8 for d in doors)], [*(d.middle - half[0] - 0.8 for d in doors), half[0]], strict=True):
+        starts = [-half[0], *(door.middle - half[0] + 0.8 for door in doors)]
+        ends = [*(door.middle - half[0] - 0.8 for door in doors), half[0]]
+        for a, b in zip(starts, ends, strict=True):
             middle = 0.5 * (a + b)
             blocks.box("dado", (middle, y, 0.45), (0.5 * (b - a), WALL + 0.02, 0.45))
             blocks.box("frame", (middle, y, 0.93), (0.5 * (b - a), WALL + 0.04, 0.03))
@@ -203,7 +218,7 @@ def _bedroom(blocks: Blocks, rng: np.random.Generator, room: Room, s: int) -> No
 
 
 def _wardrobe(blocks: Blocks, room: Room, s: int) -> None:
-    panel = blocks.surface(f"panel{room.index}", Surface("panel", ("#7c5633", "#b0824f", "#4a311f"), 1.0, s, anchored=True))
+    panel = blocks.surface(f"panel{room.index}", Surface("panel", CRATE, 1.0, s, anchored=True))
     blocks.box(panel, (room.east - 0.5, room.near + room.out * 0.95, 1.0), (0.3, 0.6, 1.0))
 
 
@@ -213,7 +228,8 @@ def _study(blocks: Blocks, rng: np.random.Generator, room: Room, s: int) -> None
     _table(blocks, x, y, 0.75, 0.4)
     _chair(blocks, x, y - room.out * 0.8, -room.out)
     _shelves(blocks, rng, room.west + 0.36, room.near + room.out * 1.1, s, room.index)
-    globe = blocks.surface(f"world{room.index}", Surface("marble", ("#2f7fb0", "#5aa66a", "#e8dfb0"), 0.25, s, anchored=True))
+    earth = Surface("marble", ("#2f7fb0", "#5aa66a", "#e8dfb0"), 0.25, s, anchored=True)
+    globe = blocks.surface(f"world{room.index}", earth)
     blocks.ball(globe, (x + 0.4, y, 0.98), 0.2)
     _rug(blocks, rng, room, s)
 
@@ -249,7 +265,7 @@ def _dining(blocks: Blocks, rng: np.random.Generator, room: Room, s: int) -> Non
     for dx in (-0.45, 0.45):
         _chair(blocks, x + dx, y - room.out * 0.75, -room.out)
     for n, colour in enumerate(("#d8392f", "#e9a52c", "#7fae3a")):
-        ball = blocks.surface(f"fruit{room.index}_{n}", Surface("plain", (colour,) * 3, gloss=0.3))
+        ball = blocks.surface(f"fruit{room.index}_{n}", plain(colour, gloss=0.3))
         blocks.ball(ball, (x + 0.2 * (n - 1), y, 0.88), 0.11)
     _plant(blocks, room.east - 0.6, room.far - room.out * 0.6)
     _rug(blocks, rng, room, s)
@@ -274,7 +290,7 @@ def _greenhouse(blocks: Blocks, rng: np.random.Generator, room: Room, s: int) ->
 
 def _store(blocks: Blocks, rng: np.random.Generator, room: Room, s: int) -> None:
     """Crates in a stack, and barrels."""
-    crate = blocks.surface(f"crate{room.index}", Surface("panel", ("#7c5633", "#b0824f", "#4a311f"), 1.0, s, anchored=True))
+    crate = blocks.surface(f"crate{room.index}", Surface("panel", CRATE, 1.0, s, anchored=True))
     barrel = blocks.surface(f"barrel{room.index}", Surface("plank", ("#9a6a3e", "#b07c4c", "#4f3420"), 0.6, s + 1))
     x, y = room.west + 0.75, room.far - room.out * 0.75
     blocks.box(crate, (x, y, 0.4), (0.4, 0.4, 0.4), 0.1)
@@ -287,8 +303,10 @@ def _store(blocks: Blocks, rng: np.random.Generator, room: Room, s: int) -> None
 
 def _gallery(blocks: Blocks, rng: np.random.Generator, room: Room, s: int) -> None:
     """A bust on a pedestal, a vase on another."""
-    marble = blocks.surface(f"marble{room.index}", Surface("marble", ("#f2eee4", "#d9d2c2", "#9a9488"), 0.8, s, gloss=0.2))
-    vase = blocks.surface(f"vase{room.index}", Surface("stripe", ("#2f6fa8", "#f2e6c8", "#2f6fa8"), 0.18, s + 1, gloss=0.4, anchored=True))
+    veined = Surface("marble", ("#f2eee4", "#d9d2c2", "#9a9488"), 0.8, s, gloss=0.2)
+    banded = Surface("stripe", ("#2f6fa8", "#f2e6c8", "#2f6fa8"), 0.18, s + 1, gloss=0.4, anchored=True)
+    marble = blocks.surface(f"marble{room.index}", veined)
+    vase = blocks.surface(f"vase{room.index}", banded)
     x, y = room.west + 0.75, room.far - room.out * 0.75
     blocks.box(marble, (x, y, 0.5), (0.3, 0.3, 0.5))
     blocks.egg(marble, (x, y, 1.15), (0.3, 0.3, 0.22))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from perdure.world.physics import Mover
+from perdure.world.mover import Mover
 
 STILL, MOVING, PLAYER = 0, 1, 2
 """Geom groups."""
@@ -57,6 +57,11 @@ class Surface:
             raise ValueError(f"expected a scale above 0 metres, got {self.scale}")
         for colour in self.colours:
             rgb(colour)
+
+
+def plain(colour: str, gloss: float = 0.0, glow: float = 0.0, anchored: bool = False) -> Surface:
+    """One colour all over."""
+    return Surface("plain", (colour, colour, colour), gloss=gloss, glow=glow, anchored=anchored)
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ import os
 import tempfile
 from pathlib import Path
 
-import numba
+from numba.core import config
 
 # Compiled kernels are kept beside the code; a read-only install needs another place for them.
 if not os.access(Path(__file__).parent, os.W_OK):
-    numba.config.CACHE_DIR = str(Path(tempfile.gettempdir()) / f"perdure-numba-{os.getuid()}")
+    setattr(config, "CACHE_DIR", str(Path(tempfile.gettempdir()) / f"perdure-numba-{os.getuid()}"))  # noqa: B010

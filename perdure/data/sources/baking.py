@@ -13,12 +13,36 @@ import numpy as np
 from perdure.camera import Intrinsics, rays
 from perdure.data.sources.kernels import kernel, kernel_that_allocates
 from perdure.data.sources.shading import (
-    AROUND, CELL, COLOUR, CORNER, ENCODE_STEPS, GLOW, LAMP_COLOUR, LAMP_REACH, LAMPS, OPEN, SUN, SUN_FOCAL, SUN_POSE,
-    SUNLIGHT, sky, sunlit,
-)  # fmt: skip
+    AROUND,
+    CELL,
+    COLOUR,
+    CORNER,
+    ENCODE_STEPS,
+    GLOW,
+    LAMP_COLOUR,
+    LAMP_REACH,
+    LAMPS,
+    OPEN,
+    SUN,
+    SUN_FOCAL,
+    SUN_POSE,
+    SUNLIGHT,
+    sky,
+    sunlit,
+)
 from perdure.data.sources.tracer import (
-    KIND, POS, SIZE, SURFACE, inside, into, nearest, normal_of, out_of, sort_into_tiles, trace,
-)  # fmt: skip
+    KIND,
+    POS,
+    SIZE,
+    SURFACE,
+    inside,
+    into,
+    nearest,
+    normal_of,
+    out_of,
+    sort_into_tiles,
+    trace,
+)
 
 SHADOW_SIDE = 768
 SUN_DISTANCE = 150.0

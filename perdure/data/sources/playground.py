@@ -16,12 +16,36 @@ from perdure.camera import FAR, Intrinsics, check_pose, rays
 from perdure.data.scenes.scene import MOVING, PLAYER, TEXTURES, Scene, Sky, Surface, rgb
 from perdure.data.sources.baking import bake
 from perdure.data.sources.shading import (
-    CLOUDS, EXPOSURE, FOG, HORIZON, SCENE_VALUES, SKY_SEED, SUN, SUNLIGHT, ZENITH, shade,
-)  # fmt: skip
+    CLOUDS,
+    EXPOSURE,
+    FOG,
+    HORIZON,
+    SCENE_VALUES,
+    SKY_SEED,
+    SUN,
+    SUNLIGHT,
+    ZENITH,
+    shade,
+)
 from perdure.data.sources.tracer import (
-    BOUND, BOX, CAPSULE, CYLINDER, ELLIPSOID, ENTITY, GEOM_COLUMNS, KIND, OFFSET, PLANE, POS, ROT, SIZE, SPHERE, SURFACE,
-    sort_into_tiles, trace,
-)  # fmt: skip
+    BOUND,
+    BOX,
+    CAPSULE,
+    CYLINDER,
+    ELLIPSOID,
+    ENTITY,
+    GEOM_COLUMNS,
+    KIND,
+    OFFSET,
+    PLANE,
+    POS,
+    ROT,
+    SIZE,
+    SPHERE,
+    SURFACE,
+    sort_into_tiles,
+    trace,
+)
 
 STATIC, SKY = 0, 255
 """Values of the entity map; a creature is 1 + its entity's id."""

@@ -10,14 +10,36 @@ Light is linear until `tone`. Shapes: H height, W width, L lamps, B spheres, K c
 import numpy as np
 
 from perdure.data.sources.kernels import inlined, kernel
-
 from perdure.data.sources.textures import (
-    EMBLEM, LEAF, PANEL, PICTURE, RUG, STRIPE, WINDOW, noise, texture,
-)  # fmt: skip
+    EMBLEM,
+    PANEL,
+    PICTURE,
+    RUG,
+    STRIPE,
+    WINDOW,
+    noise,
+    texture,
+)
 from perdure.data.sources.tracer import (
-    BOX, CAPSULE, CYLINDER, DOWN, ENTITY, EYE, KIND, OFFSET, PLANE, RIGHT, SIZE, SURFACE, TILE_H, TILE_W,
-    into, nearest_in_tile, normal_of, out_of,
-)  # fmt: skip
+    BOX,
+    CAPSULE,
+    CYLINDER,
+    DOWN,
+    ENTITY,
+    EYE,
+    KIND,
+    OFFSET,
+    PLANE,
+    RIGHT,
+    SIZE,
+    SURFACE,
+    TILE_H,
+    TILE_W,
+    into,
+    nearest_in_tile,
+    normal_of,
+    out_of,
+)
 
 # Columns of the surface table (S, 14); three colours of three follow COLOUR.
 TEXTURE, SCALE, SEED, GLOSS, GLOW, COLOUR = 0, 1, 2, 3, 4, 5
@@ -118,8 +140,10 @@ def sunlit(scene, shadow, x, y, z):
     wx, wy, wz = x - scene[SUN_POSE + 3], y - scene[SUN_POSE + 7], z - scene[SUN_POSE + 11]
     depth = scene[SUN_POSE + 2] * wx + scene[SUN_POSE + 6] * wy + scene[SUN_POSE + 10] * wz
     side = shadow.shape[0]
-    u = (scene[SUN_POSE] * wx + scene[SUN_POSE + 4] * wy + scene[SUN_POSE + 8] * wz) / depth * scene[SUN_FOCAL] + 0.5 * side - 2.0
-    v = (scene[SUN_POSE + 1] * wx + scene[SUN_POSE + 5] * wy + scene[SUN_POSE + 9] * wz) / depth * scene[SUN_FOCAL] + 0.5 * side - 2.0
+    u = scene[SUN_POSE] * wx + scene[SUN_POSE + 4] * wy + scene[SUN_POSE + 8] * wz
+    v = scene[SUN_POSE + 1] * wx + scene[SUN_POSE + 5] * wy + scene[SUN_POSE + 9] * wz
+    u = u / depth * scene[SUN_FOCAL] + 0.5 * side - 2.0
+    v = v / depth * scene[SUN_FOCAL] + 0.5 * side - 2.0
     if not (u >= 0.0 and v >= 0.0 and u < side - 4.0 and v < side - 4.0):
         return 1.0
     i, j = int(u), int(v)

@@ -20,7 +20,8 @@ NEAR = 0.02
 MISS = 1e9
 
 
-# Columns of the geom table (G, GEOM_COLUMNS). The caller fills them up to ENTITY, and BOUND; `sort_into_tiles` the rest.
+# Columns of the geom table (G, GEOM_COLUMNS). The caller fills them up to ENTITY, and BOUND;
+# `sort_into_tiles` the rest.
 KIND = 0  # MuJoCo's geom type
 SIZE = 1  # 3: half sizes, radii and half lengths, as MuJoCo has them
 POS = 4  # 3
