@@ -47,7 +47,7 @@ PLAYER = (sys.executable, "-m", "perdure.bench.mortal")
 class Lane:
     """One branch of a world in one life of that world, and the kills along it."""
 
-    scene: int
+    scene: str  # its kind; its seed is its place among the kinds
     life: int
     branch: str
     kills: tuple[Kill, ...]
@@ -64,7 +64,7 @@ class Findings:
         """Count a case; `what` is what differed, or nothing."""
         self.cases += 1
         if what:
-            where = {"scene": KINDS[lane.scene], "life": lane.life, "branch": lane.branch}
+            where = {"scene": lane.scene, "life": lane.life, "branch": lane.branch}
             self.different.append({**where, "stage": kill.stage, "step": kill.step, "what": what})
 
 
@@ -83,14 +83,14 @@ def run(
     lanes = lay_out(cases, chunks, forks, window)
     fingerprint = OpenVINO(weights).fingerprint()
     findings = Findings()
-    for scene in sorted({lane.scene for lane in lanes}):
-        world = found(build(KINDS[scene], scene), preset, "twin", seed=scene, looks=LOOKS[scene % 3])[0]
+    for seed, scene in enumerate(dict.fromkeys(lane.scene for lane in lanes)):
+        world = found(build(scene, seed), preset, "twin", seed=seed, looks=LOOKS[seed % len(LOOKS)])[0]
         with tempfile.TemporaryDirectory(prefix="perdure-promise-") as home:
             Store.create(Path(home), world, fingerprint).close()
             life = Life(f"{home}/twin", f"{home}/log", str(weights), preset, (), 0)
             here = [lane for lane in lanes if lane.scene == scene]
             play_scene(Path(home), world, life, here, chunks, player, findings)
-        print(f"{KINDS[scene]}: {findings.cases} cases so far, {len(findings.different)} differ", file=sys.stderr)
+        print(f"{scene}: {findings.cases} cases so far, {len(findings.different)} differ", file=sys.stderr)
     kills = [kill for lane in lanes for kill in lane.kills]
     return {
         "cases": findings.cases,
@@ -117,7 +117,7 @@ def lay_out(cases: int, chunks: int, forks: bool, window: int) -> list[Lane]:
     # In its first life a world is killed early too, and forked after main has gone on; in its second it is forked
     # at once, and main goes on after that.
     lives = [(0, "main", 1), (0, FORK, leave + 1), (1, FORK, leave + 9), (1, "main", leave + 2)]
-    places = [(scene, *life) for scene in range(len(KINDS)) for life in lives if forks or life[1] == "main"]
+    places = [(scene, *life) for scene in KINDS for life in lives if forks or life[1] == "main"]
     lanes: list[Lane] = []
     for i, (scene, life, branch, first) in enumerate(places):
         stages = kinds[i :: len(places)]

@@ -84,9 +84,9 @@ def return_trip(
         raise ValueError(f"expected nano and others out of {', '.join(ROWS)}, got {', '.join(rows)}")
     preset = preset or nano()
     backend = backend or OpenVINO(weights or WEIGHTS)
-    trips: list[Trip] = []
+    kinds, trips = tuple(KINDS), list[Trip]()
     for seed in range(scenes):
-        trips.append(take(KINDS[seed % len(KINDS)], seed, frames, rows, looks, Seeing(preset, backend), sheets))
+        trips.append(take(kinds[seed % len(kinds)], seed, frames, rows, looks, Seeing(preset, backend), sheets))
         print(f"{seed + 1} of {scenes}: {trips[-1].line()}", file=sys.stderr)
     return {
         "scenes": scenes,

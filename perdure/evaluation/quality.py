@@ -8,11 +8,12 @@ Shapes: T frames, H height, W width.
 """
 
 from dataclasses import astuple, dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-F32 = NDArray[np.float32]
+Values = NDArray[np.floating[Any]]
 Frames = NDArray[np.uint8]  # (T, H, W, 3)
 Mask = NDArray[np.bool_]  # (T, H, W)
 
@@ -26,10 +27,10 @@ _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    error: F32  # (T, H, W) squared difference, mean over the colours, of values in 0..1
-    structure: F32  # (T, H-6, W-6) SSIM of the window about each pixel
-    edges_made: F32  # (T, H-1, W-1) gradient energy
-    edges_true: F32  # (T, H-1, W-1)
+    error: Values  # (T, H, W) squared difference, mean over the colours, of values in 0..1
+    structure: Values  # (T, H-6, W-6) SSIM of the window about each pixel
+    edges_made: Values  # (T, H-1, W-1) gradient energy
+    edges_true: Values  # (T, H-1, W-1)
 
 
 def compare(made: Frames, true: Frames) -> Comparison:
@@ -45,7 +46,7 @@ def compare(made: Frames, true: Frames) -> Comparison:
     return Comparison(error, structure(x, y), gradients(x), gradients(y))
 
 
-def structure(x_THW: F32, y_THW: F32) -> F32:
+def structure(x_THW: Values, y_THW: Values) -> Values:
     """SSIM of the 7x7 window about each pixel that has a whole one; values are in 0..255."""
     x, y = x_THW - 128, y_THW - 128  # about zero, squares keep more of their digits
     mean_x, mean_y = box(x), box(y)
@@ -58,7 +59,7 @@ def structure(x_THW: F32, y_THW: F32) -> F32:
     return alike / ((mean_x**2 + mean_y**2 + c1) * (var_x + var_y + c2))
 
 
-def box(x_THW: F32) -> F32:
+def box(x_THW: Values) -> Values:
     """Means over all whole 7x7 windows: each axis in four additions, 2, 4 and then 7 at a time."""
     for _ in range(2):
         x_THW = x_THW.swapaxes(-1, -2)
@@ -68,7 +69,7 @@ def box(x_THW: F32) -> F32:
     return x_THW / np.float32(WINDOW**2)
 
 
-def gradients(x_THW: F32) -> F32:
+def gradients(x_THW: Values) -> Values:
     """Squared step to the right plus squared step downward."""
     across, down = np.diff(x_THW, axis=-1)[:, :-1], np.diff(x_THW, axis=-2)[..., :-1]
     return across**2 + down**2
