@@ -2,12 +2,12 @@
 
     python -m perdure.recipes.nano all --runs ~/perdure-runs
 
-Stages may run apart (`lessons`, `codec`, `latents`, `flow`, `export`), so that one can go on in the
+Stages may run apart (`lessons`, `codec`, `latents`, `decoder`, `flow`, `export`), so that one can go on in the
 background while another is looked at. Held-out scenes have seeds below 1000 and are never drawn here.
 """
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -36,10 +36,11 @@ HELD_OUT = 1000
 class Recipe:
     preset: Preset
     clips: int = 240
-    chunks: int = 40  # a clip
+    chunks: int = 32  # a clip
     looks: tuple[int, ...] = (6, 6, 3, 1)  # directions a world was founded on, drawn at random
-    codec: TrainConfig = TrainConfig(minutes=60, learning_rate=6e-4)
-    codec_batch: int = 6
+    codec: TrainConfig = TrainConfig(minutes=60, learning_rate=8e-4)
+    codec_batch: int = 4
+    decoder: TrainConfig = TrainConfig(minutes=60, learning_rate=5e-4, cooldown=0.5)
     flow: TrainConfig = TrainConfig(minutes=60, learning_rate=6e-4, average=0.999)
     flow_batch: int = 3
     flow_run: int = 6
@@ -63,6 +64,15 @@ def train_codec(recipe: Recipe, runs: Path) -> None:
     Trainer(recipe.codec, codec, runs / "codec").fit(batches, codec_loss)
 
 
+def train_decoder(recipe: Recipe, runs: Path) -> None:
+    """The decoder goes on by itself, its encoder frozen, while the transformer learns the encoder's latents."""
+    codec = Codec(recipe.preset.codec).to(memory_format=torch.channels_last)
+    load_average(codec, runs / "codec")
+    codec.encoder.requires_grad_(False)
+    batches = Lessons(runs / "lessons", recipe.preset, seed=1).codec_batches(recipe.codec_batch)
+    Trainer(recipe.decoder, codec, runs / "decoder").fit(batches, codec_loss)
+
+
 def encode_latents(recipe: Recipe, runs: Path) -> None:
     codec = Codec(recipe.preset.codec).to(memory_format=torch.channels_last)
     load_average(codec, runs / "codec")
@@ -79,7 +89,7 @@ def train_flow(recipe: Recipe, runs: Path) -> None:
 def export_graphs(recipe: Recipe, runs: Path, folder: Path = WEIGHTS) -> None:
     preset = recipe.preset
     codec, dit = Codec(preset.codec), NanoTransformer(preset.dit)
-    load_average(codec, runs / "codec")
+    load_average(codec, runs / "decoder")
     load_average(dit, runs / "flow")
     write(codec.encoder, codec.decoder, dit, preset, folder)
 
@@ -88,7 +98,14 @@ def write(encoder: Encoder, decoder: Decoder, dit: NanoTransformer, preset: Pres
     export(graphs(encoder, decoder, dit), examples(preset.codec, preset.dit, preset.height, preset.width), folder)
 
 
-STAGES = {"lessons": make_lessons, "codec": train_codec, "latents": encode_latents, "flow": train_flow, "export": export_graphs}
+STAGES = {
+    "lessons": make_lessons,
+    "codec": train_codec,
+    "latents": encode_latents,
+    "decoder": train_decoder,
+    "flow": train_flow,
+    "export": export_graphs,
+}
 
 
 def main(
@@ -96,6 +113,7 @@ def main(
     runs: Annotated[Path, typer.Option(help="folder for lessons and checkpoints; tens of gigabytes")],
     clips: int = 240,
     codec_minutes: float = 60,
+    decoder_minutes: float = 60,
     flow_minutes: float = 60,
     threads: int = 2,
     share: Annotated[int, typer.Option(help="which share of the lessons this process makes")] = 0,
@@ -105,11 +123,12 @@ def main(
     torch.set_num_threads(threads)
     torch.manual_seed(0)
     base = Recipe(nano())
-    recipe = Recipe(
-        nano(),
+    recipe = replace(
+        base,
         clips=clips,
-        codec=TrainConfig(codec_minutes, learning_rate=base.codec.learning_rate),
-        flow=TrainConfig(flow_minutes, learning_rate=base.flow.learning_rate, average=base.flow.average),
+        codec=replace(base.codec, minutes=codec_minutes),
+        decoder=replace(base.decoder, minutes=decoder_minutes),
+        flow=replace(base.flow, minutes=flow_minutes),
     )
     if stage == "lessons":
         make_lessons(recipe, runs, share, shares)

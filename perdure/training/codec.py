@@ -77,7 +77,9 @@ def codec_loss(codec: nn.Module, batch: CodecBatch) -> tuple[Tensor, dict[str, f
     assert isinstance(codec, Codec)
     given = holed(batch)
     with torch.autocast("cpu", torch.bfloat16):
-        latent = codec.encoder(given.frames)
+        # A frozen encoder costs no backward pass: the decoder goes on learning while others use its latents.
+        with torch.set_grad_enabled(next(codec.encoder.parameters()).requires_grad):
+            latent = codec.encoder(given.frames)
         noisy = latent + LATENT_NOISE * torch.randn_like(latent) * torch.rand(latent.shape[0], 1, 1, 1)
         out: Decoded = codec.decoder(noisy, given.view, given.confidence, given.view_depth, given.proxy)
     # Latents of about unit variance, for the transformer's noise to be measured against.
