@@ -32,11 +32,12 @@ LANE = 21  # bits of a texel for each colour: room for a sum of weights that may
 EMPTY = -1.0  # q where the picture says nothing
 NEAREST = 0.05  # metres; a depth below is no measurement
 BEND = 0.02  # most that q may stray from a straight line, relative, within one surface
+MEASURED = 3e-4  # roughness of q below which depth was measured, not guessed: its edges are not soft
 REACH = 3  # pixels; a soft edge is no wider to either side
 JUMP = 0.01  # a step in q this small is no edge
 FLAT = 0.0015  # most that q may stray from the plane of its cell, relative
 GRAZE = 0.12  # metres; a plane that passes the camera nearer than this is a smear between two surfaces
-TRUST = (90, 200, 255)  # of a pixel at a depth edge, one away, and farther; of 255
+TRUST = (60, 160, 255)  # of a pixel at a depth edge, one away, and farther; of 255
 RIM_TRUST = 225  # of a pixel at the border of what the picture says
 
 
@@ -95,7 +96,7 @@ def _colour_gap(rgb_HW3, y, x, j, i):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _snap_ramps(rgb_HW3, q_HW, right_HW, down_HW, out_HW):
+def _snap_ramps(rgb_HW3, q_HW, right_HW, down_HW, out_HW, soft_HW):
     """A guessed depth is soft where one thing ends before another: give each pixel that lies between two
     surfaces and on neither to the one whose colour it has, or drop it where there is none to give it to."""
     height, width = q_HW.shape
@@ -117,6 +118,7 @@ def _snap_ramps(rgb_HW3, q_HW, right_HW, down_HW, out_HW):
                     continue  # a thin thing, before or behind both
                 best = 1 << 30
                 out_HW[y, x] = EMPTY
+                soft_HW[y, x] = True
                 for sign in (-1, 1):
                     for step in range(1, REACH + 1):
                         j, i = y + sign * step * dy, x + sign * step * dx
@@ -133,16 +135,17 @@ def _snap_ramps(rgb_HW3, q_HW, right_HW, down_HW, out_HW):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _grade(q_HW, right_HW, down_HW, near_HW, trust_HW):
+def _grade(q_HW, right_HW, down_HW, soft_HW, trust_HW):
     """How far each pixel is to be believed: less at a depth edge, a little less at the picture's border."""
     height, width = q_HW.shape
+    near_HW = soft_HW.copy()
     for y in range(height):
         for x in range(width):
-            near_HW[y, x] = False
             if q_HW[y, x] < 0.0:
                 continue
             near_HW[y, x] = (
-                (x > 0 and q_HW[y, x - 1] >= 0.0 and not right_HW[y, x - 1])
+                soft_HW[y, x]
+                or (x > 0 and q_HW[y, x - 1] >= 0.0 and not right_HW[y, x - 1])
                 or (x + 1 < width and q_HW[y, x + 1] >= 0.0 and not right_HW[y, x])
                 or (y > 0 and q_HW[y - 1, x] >= 0.0 and not down_HW[y - 1, x])
                 or (y + 1 < height and q_HW[y + 1, x] >= 0.0 and not down_HW[y, x])
@@ -325,11 +328,12 @@ def cut(picture: Keyframe | Patch) -> Cells:
 
     right_HW, down_HW = np.zeros((height, width), np.bool_), np.zeros((height, width), np.bool_)
     _links(q_HW, bend, jump, right_HW, down_HW)
-    clean_HW, trust_HW = np.empty_like(q_HW), np.zeros((height, width), np.uint8)
-    _snap_ramps(picture.rgb, q_HW, right_HW, down_HW, clean_HW)
-    right_HW[:], down_HW[:] = False, False
-    _links(clean_HW, bend, jump, right_HW, down_HW)
-    _grade(clean_HW, right_HW, down_HW, np.empty((height, width), np.bool_), trust_HW)
+    clean_HW, soft_HW, trust_HW = q_HW.copy(), np.zeros((height, width), np.bool_), np.zeros((height, width), np.uint8)
+    if rough > MEASURED:
+        _snap_ramps(picture.rgb, q_HW, right_HW, down_HW, clean_HW, soft_HW)
+        right_HW[:], down_HW[:] = False, False
+        _links(clean_HW, bend, jump, right_HW, down_HW)
+    _grade(clean_HW, right_HW, down_HW, soft_HW, trust_HW)
 
     most_cells = int((clean_HW >= 0).sum())
     most_tiles = min(most_cells, -(-height // TILE) * -(-width // TILE))

@@ -30,17 +30,19 @@ from perdure.memory.cells import EDGE, EMPTY, LANE, join
 from perdure.world.geometry import Keyframe
 from perdure.world.identity import Patch
 
-AGREE = 0.025  # surfaces nearer than this, relative, are taken for one
+AGREE = 0.04  # surfaces nearer than this, relative, are taken for one
 SLACK = 0.03  # pixels of a picture that a cell reaches over its border, against cracks
 STRAY = 0.004  # and so much of the parallax more, for planes that fit within `cells.FLAT`
 EDGE_ON = 0.01  # a plane nearer to this camera than this part of its distance then shows nothing
 BEHIND = -0.1  # and one so far on its other side is a surface seen from behind
 HALF = 0.4999  # of the texels around, so many must lie on the surface; a straight edge has 1/2
-SHARP = (0.15, 0.8)  # pixels of the picture for one of ours: worth nothing, worth all
+SHARP = (0.1, 0.9)  # pixels of the picture for one of ours: worth nothing, worth all
 ANGLE = (-0.2, 0.95)  # cosine between lines of sight: worth nothing, worth all
 LEAST = 0.06  # of a gain, so that a poor picture still shows where there is no other
 STEEP = 3  # weight is quality to this power: the best picture takes nearly all
+LITTLE = 0.02  # a weight below this part of what a pixel has is not worth the colour
 WEIGHT = 2048  # of a colour's weights: whole numbers, so that one product serves three colours
+PHASES = 64  # places between two texels that are told apart
 FINE = 3.5  # a picture's pixels in two of ours (squared steps, both ways): 2 when equal; above, they are averaged
 MENDED = 0.02  # confidence of a filled pinhole
 FEET = 1.01  # a mover is drawn this much nearer, so that what it stands on does not cut it
@@ -80,6 +82,7 @@ class Aimed(NamedTuple):
 def _aim(cells, lens_K5, turn_K33, shift_K3, eye_K3, use_K, width, height, aimed):
     """Carry every cell into the camera: fill `aimed` with those in view, and give their number."""
     count = 0
+    rows_V12 = aimed.rows_V12
     for n in range(cells.rect_N3.shape[0]):
         tile = cells.tile_N[n]
         k = cells.source_M[tile]
@@ -143,7 +146,6 @@ def _aim(cells, lens_K5, turn_K33, shift_K3, eye_K3, use_K, width, height, aimed
         i00, i01, i02 = i00 * inverse, i01 * inverse, i02 * inverse
         i10, i11, i12 = i10 * inverse, i11 * inverse, i12 * inverse
         i20, i21, i22 = i20 * inverse, i21 * inverse, i22 * inverse
-        gain = aimed.gain_V3[count]
         aimed.seen_V[count] = facing > 0.0
         if facing > 0.0:
             # Quality at the four corners, as a plane: a wall must not show its cells in the confidence.
@@ -165,19 +167,19 @@ def _aim(cells, lens_K5, turn_K33, shift_K3, eye_K3, use_K, width, height, aimed
                 cosine = (rx * tx + ry * ty + tz) / np.sqrt((rx * rx + ry * ry + 1.0) * (tx * tx + ty * ty + tz * tz))
                 g = _ramp(sharp, *SHARP) * _ramp(cosine, *ANGLE)
                 g_sum, g_u, g_v = g_sum + g, g_u + g * du, g_v + g * dv
-            gain[0], gain[1] = g_u / (side * side), g_v / (side * side)
-            gain[2] = g_sum / corners - gain[0] * mid_u - gain[1] * mid_v
+            g_u, g_v = g_u / (side * side), g_v / (side * side)
+            aimed.gain_V3[count, 0], aimed.gain_V3[count, 1] = g_u, g_v
+            aimed.gain_V3[count, 2] = g_sum / corners - g_u * mid_u - g_v * mid_v
             z = c0 * mid_u + c1 * mid_v + c2
             aimed.step_V4[count, 0], aimed.step_V4[count, 1] = (i00 - mid_u * i20) * z, (i10 - mid_v * i20) * z
             aimed.step_V4[count, 2], aimed.step_V4[count, 3] = (i01 - mid_u * i21) * z, (i11 - mid_v * i21) * z
 
-        rows = aimed.rows_V12[count]
-        rows[0], rows[1], rows[2] = i00, i01, i02 + 0.5 * (i00 + i01)
-        rows[3], rows[4], rows[5] = i10, i11, i12 + 0.5 * (i10 + i11)
-        rows[6], rows[7], rows[8] = i20, i21, i22 + 0.5 * (i20 + i21)
-        rows[9] = pb * i00 + pc * i10 + pa * i20
-        rows[10] = pb * i01 + pc * i11 + pa * i21
-        rows[11] = pb * i02 + pc * i12 + pa * i22 + 0.5 * (rows[9] + rows[10])
+        q0, q1 = pb * i00 + pc * i10 + pa * i20, pb * i01 + pc * i11 + pa * i21
+        rows_V12[count, 0], rows_V12[count, 1], rows_V12[count, 2] = i00, i01, i02 + 0.5 * (i00 + i01)
+        rows_V12[count, 3], rows_V12[count, 4], rows_V12[count, 5] = i10, i11, i12 + 0.5 * (i10 + i11)
+        rows_V12[count, 6], rows_V12[count, 7], rows_V12[count, 8] = i20, i21, i22 + 0.5 * (i20 + i21)
+        rows_V12[count, 9], rows_V12[count, 10] = q0, q1
+        rows_V12[count, 11] = pb * i02 + pc * i12 + pa * i22 + 0.5 * (q0 + q1)
         aimed.rect_V4[count, 0], aimed.rect_V4[count, 1] = left, top
         aimed.rect_V4[count, 2], aimed.rect_V4[count, 3] = left + size, top + size
         aimed.box_V4[count, 0], aimed.box_V4[count, 1] = int(first_x), int(last_x) + 1
@@ -200,147 +202,168 @@ def _texel_at(coordinate):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _share(q_EE, plane, u, v, i, j):
+def _share(cells, cell, tile, u, v):
     """Bilinear weight of the texels around (u, v) that lie on the cell's plane: 1/2 at a straight edge.
 
     Keeping what is above one half rounds the staircase of pixels off an edge.
     """
+    i, j = _texel_at(u), _texel_at(v)
     fu, fv = u - i, v - j
+    along, down = cells.plane_N3[cell, 0], cells.plane_N3[cell, 1]
+    at = along * i + down * j + cells.plane_N3[cell, 2]
     total = 0.0
-    for dj in range(2):
-        for di in range(2):
-            at = plane[0] * (i + di) + plane[1] * (j + dj) + plane[2]
-            if abs(q_EE[j + dj, i + di] - at) <= AGREE * at:
-                total += (fu if di else 1.0 - fu) * (fv if dj else 1.0 - fv)
+    if abs(cells.q_MEE[tile, j, i] - at) <= AGREE * at:
+        total += (1.0 - fu) * (1.0 - fv)
+    at += along
+    if abs(cells.q_MEE[tile, j, i + 1] - at) <= AGREE * at:
+        total += fu * (1.0 - fv)
+    at += down
+    if abs(cells.q_MEE[tile, j + 1, i + 1] - at) <= AGREE * at:
+        total += fu * fv
+    at -= along
+    if abs(cells.q_MEE[tile, j + 1, i] - at) <= AGREE * at:
+        total += (1.0 - fu) * fv
     return total
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def _find_depth(cells, aimed, count, front_HW):
     """The first pass: the greatest q of each pixel into `front_HW`, which comes in as EMPTY."""
+    rows_V12, rect_V4, box_V4 = aimed.rows_V12, aimed.rect_V4, aimed.box_V4
     for n in range(count):
-        r, cell = aimed.rows_V12[n], aimed.cell_V[n]
-        left, top, right, bottom = aimed.rect_V4[n, 0], aimed.rect_V4[n, 1], aimed.rect_V4[n, 2], aimed.rect_V4[n, 3]
+        # No views of rows anywhere in the passes: making one costs more than a pixel.
+        cell = aimed.cell_V[n]
+        rim, tile = cells.rim_N[cell], cells.tile_N[cell]
+        left, top, right, bottom = rect_V4[n, 0], rect_V4[n, 1], rect_V4[n, 2], rect_V4[n, 3]
+        u0, u1, u2, v0, v1, v2 = (rows_V12[n, 0], rows_V12[n, 1], rows_V12[n, 2], rows_V12[n, 3], rows_V12[n, 4],
+                                  rows_V12[n, 5])  # fmt: skip
+        w0, w1, w2, q0, q1, q2 = (rows_V12[n, 6], rows_V12[n, 7], rows_V12[n, 8], rows_V12[n, 9], rows_V12[n, 10],
+                                  rows_V12[n, 11])  # fmt: skip
         # A hidden side gives way to a seen one at the same depth.
         part = 1.0 if aimed.seen_V[n] else 1.0 - 2.0 * AGREE
-        for y in range(aimed.box_V4[n, 2], aimed.box_V4[n, 3]):
-            ru, rv, rw, rq = r[1] * y + r[2], r[4] * y + r[5], r[7] * y + r[8], r[10] * y + r[11]
-            for x in range(aimed.box_V4[n, 0], aimed.box_V4[n, 1]):
-                q = (r[9] * x + rq) * part
-                w = r[6] * x + rw
+        for y in range(box_V4[n, 2], box_V4[n, 3]):
+            ru, rv, rw, rq = u1 * y + u2, v1 * y + v2, w1 * y + w2, q1 * y + q2
+            for x in range(box_V4[n, 0], box_V4[n, 1]):
+                q = (q0 * x + rq) * part
+                w = w0 * x + rw
                 if q <= front_HW[y, x] or w <= 0.0 or q < 0.0:
                     continue
-                u, v = r[0] * x + ru, r[3] * x + rv
+                u, v = u0 * x + ru, v0 * x + rv
                 if u < left * w or u > right * w or v < top * w or v > bottom * w:
                     continue
-                if cells.rim_N[cell]:
-                    u, v = u / w, v / w
-                    q_EE = cells.q_MEE[cells.tile_N[cell]]
-                    if _share(q_EE, cells.plane_N3[cell], u, v, _texel_at(u), _texel_at(v)) < HALF:
-                        continue
+                if rim and _share(cells, cell, tile, u / w, v / w) < HALF:
+                    continue
                 front_HW[y, x] = q
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
-def _cubic(f):
-    """Catmull-Rom's weights of four texels for a place `f` past the second: far sharper than two."""
-    return (
-        0.5 * f * (f * (2.0 - f) - 1.0),
-        0.5 * (f * f * (3.0 * f - 5.0) + 2.0),
-        0.5 * f * (f * (4.0 - 3.0 * f) + 1.0),
-        0.5 * f * f * (f - 1.0),
+def _cubic(total: int) -> NDArray[np.int64]:
+    """(PHASES + 1, 4) Catmull-Rom's weights of four texels for places past the second, in whole parts of `total`."""
+    f = np.arange(PHASES + 1)[:, None] / PHASES
+    weights = 0.5 * np.concatenate(
+        [f * (f * (2 - f) - 1), f * f * (3 * f - 5) + 2, f * (f * (4 - 3 * f) + 1), f * f * (f - 1)], axis=1
     )
+    whole = np.round(weights * total).astype(np.int64)
+    whole[np.arange(len(whole)), whole.argmax(1)] += total - whole.sum(1)
+    return whole
+
+
+ACROSS, DOWN = _cubic(64), _cubic(WEIGHT // 64)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _sharp(texel_EE, u, v):
-    """(sum of colours in lanes, sum of weights) of 4 x 4 texels around (u, v)."""
+def _sharp(texel_MEE, tile, u, v):
+    """The colours of 4 x 4 texels around (u, v), in lanes, WEIGHT times as great."""
     i, j = min(max(int(u), 1), EDGE - 3), min(max(int(v), 1), EDGE - 3)
-    across, down = _cubic(u - i), _cubic(v - j)
-    lanes, weights = 0, 0
-    for dj in range(4):
-        scaled = down[dj] * WEIGHT
-        for di in range(4):
-            weight = int(across[di] * scaled)
-            weights += weight
-            lanes += weight * texel_EE[j + dj - 1, i + di - 1]
-    return lanes, weights
+    m = min(max(int((u - i) * PHASES + 0.5), 0), PHASES)
+    n = min(max(int((v - j) * PHASES + 0.5), 0), PHASES)
+    a, b, c, d = ACROSS[m, 0], ACROSS[m, 1], ACROSS[m, 2], ACROSS[m, 3]
+    i -= 1
+    lanes = 0
+    for k in range(4):
+        y = j + k - 1
+        line = a * texel_MEE[tile, y, i] + b * texel_MEE[tile, y, i + 1]
+        lanes += DOWN[n, k] * (line + c * texel_MEE[tile, y, i + 2] + d * texel_MEE[tile, y, i + 3])
+    return lanes
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _smooth(texel_EE, u, v, step_4):
-    """The same of four bilinear looks, a quarter of our pixel apart each way: for a picture finer than ours."""
-    lanes, weights = 0, 0
-    for dy in (-0.25, 0.25):
-        for dx in (-0.25, 0.25):
-            at_u = min(max(u + dx * step_4[0] + dy * step_4[2], 0.0), EDGE - 1.0)
-            at_v = min(max(v + dx * step_4[1] + dy * step_4[3], 0.0), EDGE - 1.0)
-            i, j = _texel_at(at_u), _texel_at(at_v)
-            fu, fv = at_u - i, (at_v - j) * (0.25 * WEIGHT)
-            w11 = int(fu * fv)
-            w10 = int(fv) - w11
-            w01 = int(fu * (0.25 * WEIGHT)) - w11
-            w00 = WEIGHT // 4 - w11 - w10 - w01
-            lanes += w00 * texel_EE[j, i] + w01 * texel_EE[j, i + 1]
-            lanes += w10 * texel_EE[j + 1, i] + w11 * texel_EE[j + 1, i + 1]
-            weights += WEIGHT // 4
-    return lanes, weights
+def _smooth(texel_MEE, tile, u, v, u_x, v_x, u_y, v_y):
+    """The same of four bilinear looks, half a pixel of ours apart each way: for a picture finer than ours."""
+    lanes = 0
+    for k in range(4):
+        dx, dy = (0.25 if k & 1 else -0.25), (0.25 if k & 2 else -0.25)
+        at_u = min(max(u + dx * u_x + dy * u_y, 0.0), EDGE - 1.001)
+        at_v = min(max(v + dx * v_x + dy * v_y, 0.0), EDGE - 1.001)
+        i, j = int(at_u), int(at_v)
+        m, n = int((at_u - i) * 32.0 + 0.5), int((at_v - j) * 16.0 + 0.5)
+        lanes += (16 - n) * ((32 - m) * texel_MEE[tile, j, i] + m * texel_MEE[tile, j, i + 1])
+        lanes += n * ((32 - m) * texel_MEE[tile, j + 1, i] + m * texel_MEE[tile, j + 1, i + 1])
+    return lanes
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _on_plane(texel_EE, trust_EE, q_EE, plane, u, v):
-    """The same of the two by two texels that lie on the cell's plane, and their trust."""
+def _on_plane(cells, cell, tile, u, v):
+    """(the same of those of two by two texels that lie on the cell's plane, their weight, their trust)."""
     i, j = _texel_at(u), _texel_at(v)
     fu, fv = u - i, v - j
     lanes, weights, trusts = 0, 0, 0
-    for dj in range(2):
-        for di in range(2):
-            at = plane[0] * (i + di) + plane[1] * (j + dj) + plane[2]
-            if abs(q_EE[j + dj, i + di] - at) <= AGREE * at:
-                weight = int((fu if di else 1.0 - fu) * (fv if dj else 1.0 - fv) * WEIGHT)
-                weights += weight
-                lanes += weight * texel_EE[j + dj, i + di]
-                trusts += weight * trust_EE[j + dj, i + di]
-    return lanes, weights, trusts / (255.0 * weights)
+    for k in range(4):
+        di, dj = k & 1, k >> 1
+        at = cells.plane_N3[cell, 0] * (i + di) + cells.plane_N3[cell, 1] * (j + dj) + cells.plane_N3[cell, 2]
+        if abs(cells.q_MEE[tile, j + dj, i + di] - at) <= AGREE * at:
+            weight = int((fu if di else 1.0 - fu) * (fv if dj else 1.0 - fv) * WEIGHT)
+            weights += weight
+            lanes += weight * cells.texel_MEE[tile, j + dj, i + di]
+            trusts += weight * cells.trust_MEE[tile, j + dj, i + di]
+    return lanes, weights, trusts / (255.0 * max(weights, 1))
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def _gather(cells, aimed, count, front_HW, sum_HW6):
     """The second pass: every cell that agrees with the depth adds weight * (1, q, r, g, b), and its quality counts."""
-    lane = (1 << LANE) - 1
-    half = 1 << (LANE - 1)
+    rows_V12, rect_V4, box_V4, step_V4 = aimed.rows_V12, aimed.rect_V4, aimed.box_V4, aimed.step_V4
+    lane, half = (1 << LANE) - 1, 1 << (LANE - 1)
     for n in range(count):
         if not aimed.seen_V[n]:
             continue
-        r, cell, gain, step = aimed.rows_V12[n], aimed.cell_V[n], aimed.gain_V3[n], aimed.step_V4[n]
-        left, top, right, bottom = aimed.rect_V4[n, 0], aimed.rect_V4[n, 1], aimed.rect_V4[n, 2], aimed.rect_V4[n, 3]
-        rim, plane, tile = cells.rim_N[cell], cells.plane_N3[cell], cells.tile_N[cell]
-        texel_EE, trust_EE, q_EE = cells.texel_MEE[tile], cells.trust_MEE[tile], cells.q_MEE[tile]
-        fine = step[0] * step[0] + step[1] * step[1] + step[2] * step[2] + step[3] * step[3] > FINE
-        for y in range(aimed.box_V4[n, 2], aimed.box_V4[n, 3]):
-            ru, rv, rw, rq = r[1] * y + r[2], r[4] * y + r[5], r[7] * y + r[8], r[10] * y + r[11]
-            for x in range(aimed.box_V4[n, 0], aimed.box_V4[n, 1]):
-                q = r[9] * x + rq
+        cell = aimed.cell_V[n]
+        rim, tile = cells.rim_N[cell], cells.tile_N[cell]
+        left, top, right, bottom = rect_V4[n, 0], rect_V4[n, 1], rect_V4[n, 2], rect_V4[n, 3]
+        u0, u1, u2, v0, v1, v2 = (rows_V12[n, 0], rows_V12[n, 1], rows_V12[n, 2], rows_V12[n, 3], rows_V12[n, 4],
+                                  rows_V12[n, 5])  # fmt: skip
+        w0, w1, w2, q0, q1, q2 = (rows_V12[n, 6], rows_V12[n, 7], rows_V12[n, 8], rows_V12[n, 9], rows_V12[n, 10],
+                                  rows_V12[n, 11])  # fmt: skip
+        g0, g1, g2 = aimed.gain_V3[n, 0], aimed.gain_V3[n, 1], aimed.gain_V3[n, 2]
+        u_x, v_x, u_y, v_y = step_V4[n, 0], step_V4[n, 1], step_V4[n, 2], step_V4[n, 3]
+        fine = u_x * u_x + v_x * v_x + u_y * u_y + v_y * v_y > FINE
+        for y in range(box_V4[n, 2], box_V4[n, 3]):
+            ru, rv, rw, rq = u1 * y + u2, v1 * y + v2, w1 * y + w2, q1 * y + q2
+            for x in range(box_V4[n, 0], box_V4[n, 1]):
+                q = q0 * x + rq
+                w = w0 * x + rw
                 front = front_HW[y, x]
-                w = r[6] * x + rw
                 if q < front * (1.0 - AGREE) or w <= 0.0 or q < 0.0:
                     continue
-                u, v = r[0] * x + ru, r[3] * x + rv
+                u, v = u0 * x + ru, v0 * x + rv
                 if u < left * w or u > right * w or v < top * w or v > bottom * w:
                     continue
                 u, v = u / w, v / w
-                quality = max(gain[0] * u + gain[1] * v + gain[2], LEAST * LEAST)
-                if rim:
-                    if _share(q_EE, plane, u, v, _texel_at(u), _texel_at(v)) < HALF:
-                        continue
-                    lanes, weights, trust = _on_plane(texel_EE, trust_EE, q_EE, plane, u, v)
-                    quality *= trust
-                elif fine:
-                    lanes, weights = _smooth(texel_EE, u, v, step)
-                else:
-                    lanes, weights = _sharp(texel_EE, u, v)
+                quality = max(g0 * u + g1 * v + g2, LEAST * LEAST)
                 if front > 0.0:
                     quality *= max(1.0 - (front - q) / (AGREE * front), 0.0)
+                if quality**STEEP < LITTLE * sum_HW6[y, x, 0]:
+                    continue
+                lanes, weights = 0, WEIGHT
+                if rim:
+                    lanes, weights, trust = _on_plane(cells, cell, tile, u, v)
+                    # A little less than the first pass asks: a pixel that has a depth must get a colour.
+                    if weights < int(0.98 * HALF * WEIGHT):
+                        continue
+                    quality *= trust
+                elif fine:
+                    lanes = _smooth(cells.texel_MEE, tile, u, v, u_x, v_x, u_y, v_y)
+                else:
+                    lanes = _sharp(cells.texel_MEE, tile, u, v)
                 weight = quality**STEEP
                 part = weight / weights
                 red = lanes & lane
@@ -349,13 +372,12 @@ def _gather(cells, aimed, count, front_HW, sum_HW6):
                 green = lanes & lane
                 green -= (green & half) << 1
                 blue = (lanes - green) >> LANE
-                sums = sum_HW6[y, x]
-                sums[0] += weight
-                sums[1] += weight * q
-                sums[2] += part * red
-                sums[3] += part * green
-                sums[4] += part * blue
-                sums[5] = max(sums[5], quality)
+                sum_HW6[y, x, 0] += weight
+                sum_HW6[y, x, 1] += weight * q
+                sum_HW6[y, x, 2] += part * red
+                sum_HW6[y, x, 3] += part * green
+                sum_HW6[y, x, 4] += part * blue
+                sum_HW6[y, x, 5] = max(sum_HW6[y, x, 5], quality)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
