@@ -6,9 +6,11 @@ import mujoco
 import numpy as np
 import pytest
 
+from perdure.camera import yaw_pitch
 from perdure.data.scenes import KINDS, build
 from perdure.data.scenes.blocks import PLAYER_RADIUS, Blocks, Opening, turned
 from perdure.data.scenes.scene import EYE, MOVING, PLAYER, STILL, Scene, Sky, Surface, rgb
+from perdure.world.physics import Physics
 
 SEEDS = range(12)
 CASES = [(kind, seed) for kind in KINDS for seed in SEEDS]
@@ -41,7 +43,7 @@ def test_the_player_starts_on_free_ground(kind: str, seed: int) -> None:
     scene, model, data = loaded(kind, seed)
     assert data.ncon == 0
     x, y, _ = scene.spawn
-    assert np.allclose(data.body("player").xpos[:2], [x, y], atol=1e-3)
+    assert np.allclose(data.body("player").xpos, [x, y, 0], atol=1e-3)
     assert np.allclose(data.site("eye").xpos, [x, y, EYE], atol=1e-3)
     player = model.body("player").id
     for bearing in np.linspace(0, 2 * np.pi, 32, endpoint=False):
@@ -50,6 +52,14 @@ def test_the_player_starts_on_free_ground(kind: str, seed: int) -> None:
         for height in (0.4, 0.9, 1.5):
             distance = mujoco.mj_ray(model, data, np.array([x, y, height]), ray, None, True, player, hit)
             assert distance < 0 or distance > PLAYER_RADIUS
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_eye_of_physics_is_the_scene_s(kind: str) -> None:
+    scene, _, data = loaded(kind, 2)
+    camera = Physics.from_xml(scene.xml, scene.movers, scene.spawn).still().cameras[-1]
+    assert np.allclose(camera[:3, 3], data.site("eye").xpos, atol=1e-3)
+    assert yaw_pitch(camera) == pytest.approx((scene.spawn[2], 0.0))
 
 
 @pytest.mark.parametrize(("kind", "seed"), CASES)

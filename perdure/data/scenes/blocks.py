@@ -24,11 +24,11 @@ _MJCF = """<mujoco model="{name}">
   </asset>
   <worldbody>
 {geoms}
-    <body name="player" pos="{x} {y} {z}">
+    <body name="player" pos="{x} {y} 0">
       <joint name="player_x" type="slide" axis="1 0 0"/>
       <joint name="player_y" type="slide" axis="0 1 0"/>
-      <geom name="player" type="capsule" size="{radius} {half}" mass="70" friction="0 0 0" priority="1"
-            group="{player}" material="player"/>
+      <geom name="player" type="capsule" pos="0 0 {centre}" size="{radius} {half}" mass="70"
+            friction="0 0 0" priority="1" group="{player}" material="player"/>
       <site name="eye" pos="0 0 {eye}" group="{player}"/>
     </body>
 {bodies}
@@ -161,10 +161,10 @@ class Blocks:
             bodies="\n".join(f"    {line}" for line in self._bodies),
             x=f"{spawn[0]:.5g}",
             y=f"{spawn[1]:.5g}",
-            z=f"{centre:.5g}",
+            centre=f"{centre:.5g}",
             radius=PLAYER_RADIUS,
             half=PLAYER_HALF,
-            eye=f"{EYE - centre:.5g}",
+            eye=EYE,
             player=PLAYER,
         )
         return Scene(

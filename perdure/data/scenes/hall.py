@@ -98,7 +98,7 @@ def hall(seed: int) -> Scene:
         sun_yaw=float(rng.choice([-1, 1])) * float(rng.uniform(1.1, 2.0)), sun_pitch=float(rng.uniform(0.8, 1.1)),
         sun_colour="#ffe3ad", sun_strength=3.4, fill=1.15, fog=0.012, exposure=1.25, seed=int(rng.integers(1 << 16)),
     )  # fmt: skip
-    return blocks.finish("hall", seed, sky, (*spot, yaw), (half[0] + 0.8, half[1] + 0.8, height + 0.8), f"hall {seed}")
+    return blocks.finish("hall", seed, sky, (*spot, yaw), (half[0] + 0.8, half[1] + 0.8, height + 1.0), f"hall {seed}")
 
 
 def _shell(
@@ -141,8 +141,8 @@ def _roof(
     gap = 1.1
     middle, width = 0.5 * (half[1] + gap), 0.5 * (half[1] + 0.4 - gap) + 0.1
     for side in (-1, 1):
-        blocks.box(ceiling, (0, side * middle, height + 0.1), (half[0] + 0.4, width, 0.1))
-        blocks.box(trim, (0, side * (gap + 0.05), height + 0.05), (half[0] + 0.4, 0.12, 0.25))
+        blocks.box(ceiling, (0, side * middle, height + 0.3), (half[0] + 0.4, width, 0.3))
+        blocks.box(trim, (0, side * (gap + 0.05), height + 0.2), (half[0] + 0.4, 0.12, 0.4))
     for n in range(bays + 1):
         x = -half[0] + n * pitch
         blocks.box(trim, (x, 0, height - 0.15), (0.16, half[1], 0.18))

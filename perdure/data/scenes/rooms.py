@@ -95,7 +95,7 @@ def rooms(seed: int) -> Scene:
     blocks.geom("plane", "ground", (0, 0, -0.02), (half[0] + 8, half[1] + 8, 1.0))
     blocks.box("boards", (0, 0, -0.01), (half[0], aisle, 0.01))
     blocks.box("runner", (0, 0, 0.006), (half[0] - 0.6, 0.55, 0.006))
-    blocks.box("ceiling", (0, 0, HEIGHT + 0.1), (half[0] + 0.3, half[1] + 0.3, 0.1))
+    blocks.box("ceiling", (0, 0, HEIGHT + 0.3), (half[0] + 0.3, half[1] + 0.3, 0.3))
 
     plan = _plan(rng, half, aisle)
     themes = rng.permutation(len(THEMES))
@@ -116,7 +116,7 @@ def rooms(seed: int) -> Scene:
         sun_yaw=float(rng.choice([-1, 1])) * float(rng.uniform(1.0, 2.1)), sun_pitch=float(rng.uniform(0.5, 0.75)),
         sun_colour="#ffdca0", sun_strength=3.2, fill=1.05, fog=0.006, exposure=1.05, seed=int(rng.integers(1 << 16)),
     )  # fmt: skip
-    return blocks.finish("rooms", seed, sky, spawn, (half[0] + 0.8, half[1] + 0.8, HEIGHT + 0.6), f"rooms {seed}")
+    return blocks.finish("rooms", seed, sky, spawn, (half[0] + 0.8, half[1] + 0.8, HEIGHT + 1.0), f"rooms {seed}")
 
 
 def _plan(rng: np.random.Generator, half: tuple[float, float], aisle: float) -> list[Room]:
@@ -169,7 +169,7 @@ def _room(blocks: Blocks, rng: np.random.Generator, room: Room, theme: tuple[str
 def _corridor(
     blocks: Blocks, rng: np.random.Generator, half: tuple[float, float], aisle: float, plan: list[Room]
 ) -> None:
-    """Its own side of the walls with a dado, an end wall with a picture at either end, two lamps."""
+    """Its own side of the walls with a dado, an end wall with a picture at either end, three lamps."""
     for side in (1, -1):
         y = side * (aisle - WALL)
         doors = [Opening(room.x + half[0], DOOR_WIDTH, 0.0, DOOR_HEIGHT) for room in plan if room.out == side]
@@ -193,8 +193,9 @@ def _corridor(
         blocks.box(picture, (x - end * 0.1, 0, 1.55), (0.03, 0.6, 0.5))
         blocks.post("pot", end * (half[0] - 0.6), 0.75 * end * aisle - end * 0.2, 0.0, 0.4, 0.2)
         blocks.ball("leaves", (end * (half[0] - 0.6), 0.75 * end * aisle - end * 0.2, 0.8), 0.38)
-        blocks.ball("globe", (end * 0.5 * half[0], 0, HEIGHT - 0.2), 0.15)
-        blocks.lamp((end * 0.5 * half[0], 0.0, HEIGHT - 0.3), LAMP, 2.2, 6.0)
+    for x in (-0.6 * half[0], 0.0, 0.6 * half[0]):
+        blocks.ball("globe", (x, 0, HEIGHT - 0.2), 0.15)
+        blocks.lamp((x, 0.0, HEIGHT - 0.3), LAMP, 2.6, 6.0)
 
 
 def _rug(blocks: Blocks, rng: np.random.Generator, room: Room, s: int) -> None:
