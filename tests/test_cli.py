@@ -1,22 +1,32 @@
 """The commands, on worlds made from a small stand-in for a scene; the real ones are slow to found."""
 
 import json
+import os
+import signal
 import socket
+import struct
+import subprocess
+import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from websockets.sync.client import connect
 
 from perdure import cli
 from perdure.data import founding
 from perdure.memory.commit import commit
 from perdure.presets.nano import Preset
 from perdure.runtime import backends
+from perdure.server.protocol import VERSION
 from perdure.world.action import Action, Keys
 from perdure.world.history import LATENT
 from perdure.world.state import World
 from perdure.world.store import Store
+
+ROOT = Path(__file__).parents[1]
 
 FLOOR = """
 <mujoco>
@@ -157,3 +167,54 @@ def test_missing_weights_are_told(tmp_path: Path) -> None:
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("--version") == 0
     assert capsys.readouterr().out.startswith("perdure 0.")
+
+
+@pytest.mark.skipif(not (backends.WEIGHTS / "weights.bin").exists(), reason="no weights are trained yet")
+def test_play_shows_a_world_and_keeps_it(tmp_path: Path) -> None:
+    """The real thing, as a person starts it: a world is made, drawn, walked in, and there afterwards."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    environment = os.environ | {"PERDURE_HOME": str(tmp_path)}
+    command = [sys.executable, "-m", "perdure.cli", "play", "--no-open", "--port", str(port)]
+    with subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True) as server:
+        try:
+            step = watch(port, server)
+        finally:
+            server.send_signal(signal.SIGINT)
+            server.wait(30)
+    with Store.open(tmp_path / cli.FIRST, write=False) as store:
+        assert store.world().step >= step > 1
+
+
+def watch(port: int, server: "subprocess.Popen[str]") -> int:
+    """Walk forward in the first world; the step of the first frame that is not of its first step."""
+    await_listening(port, server)
+    with connect(f"ws://127.0.0.1:{port}/ws", proxy=None) as page:
+        page.send(json.dumps({"type": "hello", "version": VERSION}))
+        page.send(json.dumps({"type": "open", "world": cli.FIRST}))
+        while True:
+            message = page.recv(timeout=90)
+            if isinstance(message, str):
+                assert json.loads(message)["type"] != "error", message
+                continue
+            (length,) = struct.unpack_from("<I", message)
+            header = json.loads(message[4 : 4 + length])
+            if header["step"] > 1:
+                return header["step"]
+            page.send(json.dumps({"type": "input", "keys": 1, "turn": 0.0, "tilt": 0.0, "time": 0.0}))
+            page.send(json.dumps({"type": "ack", "seq": header["seq"]}))
+
+
+def await_listening(port: int, server: "subprocess.Popen[str]") -> None:
+    """The first start also compiles what draws, so this may take a while."""
+    until = time.monotonic() + 150
+    while time.monotonic() < until:
+        if server.poll() is not None:
+            assert server.stderr is not None
+            pytest.fail(f"the server ended with {server.returncode}: {server.stderr.read()}")
+        try:
+            socket.create_connection(("127.0.0.1", port)).close()
+            return
+        except ConnectionRefusedError:
+            time.sleep(0.2)
+    pytest.fail("the server did not listen within 150 s")
