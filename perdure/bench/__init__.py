@@ -1,0 +1,1 @@
+"""Measurements of the whole, through its own doors: `perdure bench NAME`."""
