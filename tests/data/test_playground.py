@@ -20,7 +20,7 @@ SMALL = Intrinsics.from_fov(64, 36, 75)
 
 
 @lru_cache(maxsize=8)
-def stage(kind: str, seed: int = 0) -> tuple[Scene, mujoco.MjModel, mujoco.MjData, Painter]:
+def stage(kind: str, seed: int = 1) -> tuple[Scene, mujoco.MjModel, mujoco.MjData, Painter]:
     scene = build(kind, seed)
     model = mujoco.MjModel.from_xml_string(scene.xml)
     data = mujoco.MjData(model)
@@ -102,7 +102,7 @@ def test_agrees_with_the_rays_of_mujoco(kind: str, turn: float, pitch: float, dx
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_creatures_are_marked_and_move(kind: str) -> None:
-    scene, model, data, painter = stage(kind, 1)
+    scene, model, data, painter = stage(kind)
     mover = scene.movers[0]
     bodies = [model.body(name).mocapid[0] for name in (mover.body, *(part.body for part in mover.parts))]
     x, y = mover.home
@@ -120,10 +120,9 @@ def test_creatures_are_marked_and_move(kind: str) -> None:
     assert (after.depth[marked] > before.depth[marked]).all()
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_painting_is_deterministic(kind: str) -> None:
-    scene, model, data, painter = stage(kind, 1)
-    other = Painter(build(kind, 1), model)
+def test_painting_is_deterministic() -> None:
+    scene, model, data, painter = stage("court")
+    other = Painter(build("court", 1), model)
     pose = look(np.array([*scene.spawn[:2], 1.55]), scene.spawn[2], 0.0)
     first = painter.paint(data, pose, CAMERA)
     painter.paint(data, look(np.array([*scene.spawn[:2], 1.55]), 1.0, 0.2), CAMERA)
@@ -168,7 +167,7 @@ def test_the_same_spot_looks_the_same_from_elsewhere() -> None:
 
 
 def test_a_creature_casts_a_shadow() -> None:
-    scene, model, data, painter = stage("court", 1)
+    scene, model, data, painter = stage("court")
     mover = scene.movers[0]
     away = mujoco.MjData(model)
     away.mocap_pos[:] = data.mocap_pos + np.array([0, 0, 40.0])
