@@ -29,6 +29,8 @@ let world: string | undefined; // the one that the address names
 let worlds: WorldInfo[] = [];
 let opened = false; // the server plays it for us
 let paused = false;
+let alone = true; // nobody else watches this world
+let rested = false; // paused because the page was hidden
 let mapped = 0;
 let complaint = ""; // the last one
 let creating: string | undefined; // a world that we asked for, and enter when it is there
@@ -115,6 +117,7 @@ function receive(message: FromServer): void {
       break;
     case "status":
       paused = message.paused;
+      alone = message.viewers === 1;
       element("paused").classList.toggle("on", paused);
       element("pause").querySelector("span")!.textContent = paused ? "Resume" : "Pause";
       panel.status(message);
@@ -194,6 +197,11 @@ function togglePause(): void {
   if (opened) connection.send({ type: paused ? "resume" : "pause" });
 }
 
+// A world that nobody looks at need not cost anything.
+document.addEventListener("visibilitychange", () => {
+  if (document.hidden) rested = opened && alone && !paused;
+  if (rested && paused !== document.hidden) togglePause();
+});
 addEventListener("hashchange", enter);
 addEventListener("pagehide", remember);
 setInterval(remember, LOOK_EVERY);

@@ -31,7 +31,7 @@ Agent = Callable[[World, Frames | None], Action]  # the frames are None before t
 Result = TypeVar("Result")
 
 PERIOD = 1.0 / FRAMES_PER_SECOND
-RECENT = 16  # steps that the pace is judged by
+RECENT = 8  # steps that the pace is judged by: a slow one is forgotten within two seconds
 MARGIN = 0.006  # seconds that a step is begun early, over the slowest of the recent ones
 
 
@@ -397,11 +397,16 @@ class Session:
                 self._next_due = due + interval * len(chunk.frames)
                 self._changed.notify_all()
             for index in range(len(chunk.frames)):
-                while (ahead := due - time.perf_counter()) > 0:
-                    time.sleep(ahead)
+                if self._closes_before(due):
+                    break
                 self._publish(chunk, index)
                 due += interval
         self._tell_the_end()
+
+    def _closes_before(self, due: float) -> bool:
+        """Wait until it is time; True at once if the session closes: nobody waits for the rest then."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._closing, max(0.0, due - time.perf_counter()))
 
     def _next_chunk(self) -> _Chunk | None:
         with self._changed:
@@ -414,7 +419,7 @@ class Session:
         """Seconds from frame to frame: 24 a second, or what three of four recent steps keep up with."""
         with self._changed:
             costs = sorted(self._costs)
-        return max(PERIOD, costs[(3 * len(costs)) // 4] / frames) if costs else PERIOD
+        return max(PERIOD, costs[3 * (len(costs) - 1) // 4] / frames) if costs else PERIOD
 
     def _publish(self, chunk: _Chunk, index: int) -> None:
         with self._changed:

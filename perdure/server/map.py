@@ -119,14 +119,19 @@ def _grown(
     colour_HW3: NDArray[np.float64], seen_HW: NDArray[np.bool_], upright_HW: NDArray[np.bool_]
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_]]:
     """The same with every unseen cell that has a seen neighbour filled in, upright if one of them is."""
-    total, count = np.zeros_like(colour_HW3), np.zeros(seen_HW.shape)
-    upright = np.zeros_like(upright_HW)
-    for dy in (-1, 0, 1):
-        for dx in (-1, 0, 1):
-            near = np.roll(seen_HW, (dy, dx), (0, 1))  # the outermost cells are empty, so nothing comes round
-            total += np.roll(colour_HW3, (dy, dx), (0, 1)) * near[..., None]
-            count += near
-            upright |= np.roll(upright_HW, (dy, dx), (0, 1)) & near
-    fill = ~seen_HW & (count > 0)
-    filled = np.where(fill[..., None], total / np.maximum(count, 1)[..., None], colour_HW3)
-    return filled, seen_HW | fill, np.where(fill, upright, upright_HW)
+    around = [(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1)]
+    near_HW = np.zeros_like(seen_HW)
+    for step in around:
+        near_HW |= np.roll(seen_HW, step, (0, 1))  # the outermost cells are empty, so nothing comes round
+    y_N, x_N = np.nonzero(near_HW & ~seen_HW)
+    total_N3, count_N, upright_N = np.zeros((len(y_N), 3)), np.zeros(len(y_N)), np.zeros(len(y_N), bool)
+    height, width = seen_HW.shape
+    for dy, dx in around:
+        at = (y_N + dy) % height, (x_N + dx) % width
+        total_N3 += colour_HW3[at] * seen_HW[at][:, None]
+        count_N += seen_HW[at]
+        upright_N |= upright_HW[at] & seen_HW[at]
+    colour_HW3, upright_HW = colour_HW3.copy(), upright_HW.copy()
+    colour_HW3[y_N, x_N] = total_N3 / count_N[:, None]
+    upright_HW[y_N, x_N] = upright_N
+    return colour_HW3, seen_HW | near_HW, upright_HW

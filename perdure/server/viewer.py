@@ -130,7 +130,11 @@ class Viewer:
     # Worlds
 
     async def _list(self) -> list[protocol.WorldInfo]:
-        return list(await asyncio.to_thread(self._keeper.list))
+        try:
+            return list(await asyncio.to_thread(self._keeper.list))
+        except ValueError as error:  # a damaged folder must not keep the page from the other verbs
+            await self._complain("refused", "worlds that can be read", str(error), "mend that folder, or move it away")
+            return []
 
     async def _open(self, name: str) -> None:
         loop = asyncio.get_running_loop()
