@@ -28,8 +28,9 @@ class Explorer:
     def __call__(self, world: World, frames: object = None) -> Action:
         here = world.motion.cameras[-1][:3, 3]
         moved = np.inf if self.last is None else float(np.linalg.norm(here - self.last))
-        if self.asked and moved < 0.5 * WALK * SECONDS_PER_CHUNK:
-            # A wall: turn away from it rather than push on.
+        facing = bool(self.plan and self.plan[0].keys & Keys.FORWARD) and clearance(world) < 0.9
+        if facing or (self.asked and moved < 0.5 * WALK * SECONDS_PER_CHUNK):
+            # A wall: turn away from it rather than push on, for there is little to see or to learn there.
             self.plan = deque([Action(Keys.BACK), *self._turn(float(self.random.choice([-1, 1]) * self.random.uniform(1.2, 2.6)))])
             self.walked.clear()
         if not self.plan:
@@ -74,6 +75,43 @@ class Explorer:
 
 
 PLANS = (0.27, 0.15, 0.17, 0.08, 0.1, 0.03, 0.15, 0.05)
+
+
+def clearance(world: World) -> float:
+    """Metres to what stands right ahead."""
+    near = world.physics.proxy(world.motion, 16, 9)[0, 4:6, 6:10].max()
+    return 1 / max(float(near), 1e-3)
+
+
+class Stroller:
+    """Strolls as one would for a film: ahead where it is open, turning early and gently, now and then looking about."""
+
+    ROOM = 1.3  # metres that must be free ahead to go on
+
+    def __init__(self, seed: int) -> None:
+        self.random = np.random.default_rng(seed)
+        self.turning = 0.0  # radians a chunk
+        self.taste = 0.0  # the side that it would rather turn to, redrawn now and then
+        self.chunk = 0
+
+    def __call__(self, world: World, frames: object = None) -> Action:
+        columns, rows = 32, 18
+        near = world.physics.proxy(world.motion, columns, rows)[0, rows // 2 - 1 : rows // 2 + 3].max(0)
+        free = np.minimum(1 / np.maximum(near, 1e-3), 8.0)
+        # As wide as a body: a gap counts as far as its sides reach.
+        passable = np.array([free[max(0, i - 4) : i + 5].min() for i in range(columns)])
+        lens = world.motion.intrinsics
+        angle = np.arctan((lens.cx - (np.arange(columns) + 0.5) * lens.width / columns) / lens.fx)
+        if self.chunk % 30 == 0:
+            self.taste = float(self.random.normal(0, 0.5))
+        wish = passable - 2.0 * np.abs(angle - self.taste)
+        ahead = float(passable[12:20].min())
+        aim = float(angle[wish.argmax()]) * 0.3
+        if ahead < self.ROOM:
+            aim = np.copysign(0.2, self.turning or self.taste or 1.0)
+        self.turning += float(np.clip(aim - self.turning, -0.05, 0.05))
+        self.chunk += 1
+        return Action(Keys.FORWARD if ahead > self.ROOM else 0, turn=self.turning)
 
 
 def there_and_back(seed: int, chunks: int) -> list[Action]:

@@ -14,7 +14,7 @@ from typing import Annotated
 import torch
 import typer
 
-from perdure.agents.player import Explorer
+from perdure.agents.player import Explorer, Stroller
 from perdure.data.clip import record
 from perdure.data.founding import found
 from perdure.data.scenes import KINDS, build
@@ -54,7 +54,8 @@ def make_lessons(recipe: Recipe, runs: Path, share: int = 0, shares: int = 1) ->
             continue
         kind, seed = tuple(KINDS)[number % len(KINDS)], HELD_OUT + number
         world, painter = found(build(kind, seed), recipe.preset, seed=seed, looks=recipe.looks[(number // 3) % len(recipe.looks)])
-        make(record(world, painter, Explorer(seed), recipe.chunks), recipe.preset, seed, folder)
+        walker = Stroller(seed) if number % 4 == 3 else Explorer(seed)
+        make(record(world, painter, walker, recipe.chunks), recipe.preset, seed, folder)
         print(f"lesson {number + 1} of {recipe.clips}: {kind} {seed}", flush=True)
 
 

@@ -1,0 +1,88 @@
+"""Notice: what is kept is new, certain and still, and an estimated depth is first fitted to the known."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from perdure.camera import FAR, Intrinsics
+from perdure.memory.notice import NEW, edge, enlarged, fitted, near, notice
+
+H, W = 96, 128
+
+
+def given(confidence: np.ndarray, depth: np.ndarray) -> tuple[Any, Any]:
+    """A world and a context, as far as notice looks at them."""
+    motion = SimpleNamespace(cameras=np.eye(4)[None], intrinsics=Intrinsics.from_fov(W, H, 75))
+    context = SimpleNamespace(confidence=confidence[None], depth=depth[None].astype(np.float32))
+    return SimpleNamespace(step=5, motion=motion), context
+
+
+def look(confidence: np.ndarray, known: np.ndarray, estimate: np.ndarray, unsure: float = 0.02, moving: Any = 0.0) -> Any:
+    world, context = given(confidence, known)
+    rgb = np.zeros((H, W, 3), np.uint8)
+    shape = np.zeros((H, W), np.float32)
+    return notice(world, context, rgb, estimate.astype(np.float32), shape + unsure, (shape + moving).astype(np.float32))
+
+
+def half_known() -> np.ndarray:
+    confidence = np.full((H, W), 255, np.uint8)
+    confidence[:, W // 2 :] = 0
+    return confidence
+
+
+def test_only_what_no_keyframe_covers_is_kept() -> None:
+    flat = np.full((H, W), 4.0)
+    mask = look(half_known(), flat, flat).mask
+    assert not mask[:, : W // 2].any() and mask[:, W // 2 :].all()
+    assert not look(np.full((H, W), NEW, np.uint8), flat, flat).mask.any()
+
+
+def test_an_estimate_is_scaled_to_what_is_known() -> None:
+    known = np.full((H, W), 4.0)
+    found = look(half_known(), known, known * 1.15)
+    np.testing.assert_allclose(found.depth[found.mask] / 1000, 4.0, rtol=0.01)
+
+
+@pytest.mark.parametrize("wrong", [{"unsure": 0.5}, {"moving": 0.9}])
+def test_what_is_unsure_or_moves_is_left_out(wrong: dict[str, float]) -> None:
+    flat = np.full((H, W), 4.0)
+    assert not look(half_known(), flat, flat, **wrong).mask.any()
+
+
+def test_depth_edges_are_left_out_but_slopes_are_not() -> None:
+    step = np.full((H, W), 3.0)
+    step[:, 100:] = 6.0
+    mask = look(half_known(), step, step).mask
+    assert not mask[:, 99:101].any() and mask[:, 70:95].all() and mask[:, 105:].all()
+    slope = np.broadcast_to(2.0 + 0.05 * np.arange(W), (H, W))
+    assert not edge(slope.astype(np.float32)).any()
+
+
+def test_the_sky_stands_at_its_own_depth() -> None:
+    estimate = np.full((H, W), 4.0)
+    estimate[: H // 3] = 52.0
+    found = look(half_known(), estimate, estimate)
+    assert (found.depth[: H // 3] == FAR * 1000).all()
+
+
+def test_fitting_follows_an_error_that_varies_over_the_image() -> None:
+    true = np.full((H, W), 5.0, np.float32)
+    wrong = true * np.linspace(0.9, 1.1, W, dtype=np.float32)[None]
+    known = np.ones((H, W), np.bool_)
+    known[:, 80:] = False
+    after = fitted(wrong, true, known)
+    assert np.abs(after / true - 1)[:, :80].mean() < 0.02
+    assert np.abs(after / true - 1).mean() < 0.6 * np.abs(wrong / true - 1).mean()
+    few = np.zeros_like(known)
+    assert np.array_equal(fitted(wrong, true, few), wrong)
+
+
+def test_enlarging_keeps_a_ramp_and_growing_grows() -> None:
+    ramp = np.broadcast_to(np.arange(8, dtype=np.float32), (6, 8))
+    large = enlarged(ramp.copy(), H, W)
+    np.testing.assert_allclose(large[:, 8:-8], np.broadcast_to((np.arange(W) + 0.5) / 16 - 0.5, (H, W))[:, 8:-8], atol=1e-5)
+    dot = np.zeros((9, 9), np.bool_)
+    dot[4, 4] = True
+    assert near(dot, 2).sum() == 13

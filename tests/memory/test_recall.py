@@ -1,0 +1,75 @@
+"""Recall: what is chosen is what the coming view needs, whatever its age, within a bounded budget."""
+
+from dataclasses import replace
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from perdure.camera import Intrinsics, look
+from perdure.memory.recall import choose_keyframes, choose_memories, coverage
+from perdure.presets.nano import nano
+from perdure.world.geometry import Keyframe
+
+LENS = Intrinsics.from_fov(64, 36, 75.0)
+EYE = np.array([0.0, 0.0, 1.5])
+
+
+def keyframe(yaw: float, step: int = 0, position: np.ndarray = EYE, depth: int = 3000) -> Keyframe:
+    shape = LENS.height, LENS.width
+    pose = look(position, yaw, 0.0)
+    return Keyframe(step, pose, LENS, np.zeros((*shape, 3), np.uint8), np.full(shape, depth, np.uint16), np.ones(shape, np.bool_))
+
+
+def poses(yaws: list[float]) -> np.ndarray:
+    return np.stack([look(EYE, yaw, 0.0) for yaw in yaws])
+
+
+def test_the_keyframe_that_looks_that_way_is_chosen_and_the_one_behind_is_not() -> None:
+    ahead, behind = keyframe(0.0), keyframe(np.pi)
+    cameras = np.repeat(look(EYE, 0.1, 0.0)[None], 4, 0)
+    assert choose_keyframes([behind, ahead], cameras, LENS, nano()) == [ahead]
+
+
+def test_many_copies_of_one_view_do_not_crowd_out_another() -> None:
+    left, copies = keyframe(0.6), [keyframe(-0.2, step) for step in range(30)]
+    cameras = np.repeat(look(EYE, 0.2, 0.0)[None], 4, 0)
+    chosen = choose_keyframes([*copies, left], cameras, LENS, nano())
+    assert left in chosen and len(chosen) <= 6
+
+
+def test_the_budgets_of_keyframes_and_points_hold() -> None:
+    many = [keyframe(float(yaw), i) for i, yaw in enumerate(np.linspace(-0.5, 0.5, 40))]
+    cameras = np.repeat(look(EYE, 0.0, 0.0)[None], 4, 0)
+    size = LENS.width * LENS.height
+    preset = replace(nano(), keyframes=3)
+    assert len(choose_keyframes(many, cameras, LENS, preset)) <= 3
+    preset = replace(nano(), points=2 * size)
+    assert sum(k.mask.sum() for k in choose_keyframes(many, cameras, LENS, preset)) <= 2 * size
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.floats(-3.1, 3.1), max_size=40), st.floats(-3.1, 3.1))
+def test_memories_are_the_last_ones_and_older_ones_that_looked_that_way(yaws: list[float], now: float) -> None:
+    past = poses(yaws) if yaws else np.zeros((0, 4, 4))
+    camera = look(EYE, now, 0.0)
+    chosen = choose_memories(past, camera, recent=4, recalled=4)
+    n = len(yaws)
+    assert chosen == sorted(set(chosen)) and len(chosen) <= 8
+    assert chosen[-min(4, n) :] == list(range(max(0, n - 4), n)) if n else chosen == []
+    old = [i for i in chosen if i < n - 4]
+    assert len(old) <= 4
+    assert all(past[i][:3, 2] @ camera[:3, 2] > 0.5 for i in old)
+    assert all(b - a > 2 for a, b in zip(old, old[1:], strict=False))
+
+
+def test_a_memory_of_long_ago_is_found_again() -> None:
+    yaws = [0.0, *[2.0] * 500]
+    assert 0 in choose_memories(poses(yaws), look(EYE, 0.05, 0.0), 4, 4)
+
+
+def test_coverage_is_the_mean_of_each_cell() -> None:
+    confidence = np.zeros((4, 16, 24), np.uint8)
+    confidence[:, :8, :8] = 255
+    confidence[:2, 8:, 16:] = 255
+    np.testing.assert_allclose(coverage(confidence)[0], [[1, 0, 0], [0, 0, 0.5]])
