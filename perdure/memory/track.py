@@ -8,13 +8,16 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from perdure.camera import Array, Intrinsics, invert, look
+from perdure.camera import Array, Intrinsics, check_pose, invert, look
 from perdure.world.geometry import MILLIMETRES
 from perdure.world.identity import Patch
 
 AROUND = 8  # directions of a first look at an entity
 MARGIN = 2  # pixels kept around an entity's outline
 LEAST = 24  # pixels; fewer show nothing
+WAYS = ((1.0, -0.25), (0.7, -0.25), (1.0, -0.6), (0.6, -0.9))
+"""Part of the distance, and pitch, of the looks that are tried in turn while something is in the way."""
+CLEAR = 0.6  # of the usual extent: a look that shows less of the entity is blocked
 
 Paint = Callable[[Array, Intrinsics], tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.uint8]]]
 """(pose, intrinsics) to (rgb, depth in metres, entity map)."""
@@ -33,6 +36,14 @@ def cut_patch(
 
     `camera` and `body` are poses (4, 4) to the world.
     """
+    size = (intrinsics.height, intrinsics.width)
+    if rgb.shape != (*size, 3) or depth.shape != size or entity.shape != size:
+        raise ValueError(
+            f"expected rgb, depth and entity map of the camera's size {size}, "
+            f"got {rgb.shape}, {depth.shape} and {entity.shape}"
+        )
+    check_pose(camera)
+    check_pose(body)
     mask = entity == value
     if mask.sum() < LEAST:
         return None
@@ -47,17 +58,32 @@ def cut_patch(
 
 
 def look_around(paint: Paint, value: int, body: Array, size: float, intrinsics: Intrinsics) -> tuple[Patch, ...]:
-    """Patches of an entity about `size` metres across, from eight sides and a little above."""
-    out = []
-    distance = 2.2 * size + 0.6
+    """Patches of an entity about `size` metres across, from eight sides and a little above.
+
+    A side from which it is hidden is looked at from nearer and higher; if it stays hidden, the best look is kept.
+    """
     heading = float(np.arctan2(body[1, 0], body[0, 0]))
-    for turn in range(AROUND):
+
+    def see(turn: int, way: tuple[float, float]) -> Patch | None:
+        part, pitch = way
         yaw = heading + 2 * np.pi * turn / AROUND
-        pitch = -0.25
         forward = np.array([np.cos(yaw) * np.cos(pitch), np.sin(yaw) * np.cos(pitch), np.sin(pitch)])
-        camera = look(body[:3, 3] - distance * forward, yaw, pitch)
-        rgb, depth, entity = paint(camera, intrinsics)
-        patch = cut_patch(rgb, depth, entity, value, camera, body, intrinsics)
-        if patch is not None:
-            out.append(patch)
-    return tuple(out)
+        camera = look(body[:3, 3] - part * (2.2 * size + 0.6) * forward, yaw, pitch)
+        return cut_patch(*paint(camera, intrinsics), value, camera, body, intrinsics)
+
+    best = [see(turn, WAYS[0]) for turn in range(AROUND)]
+    usual = float(np.median([extent(patch) for patch in best]))
+    for turn in range(AROUND):
+        for way in WAYS[1:]:
+            if extent(best[turn]) >= CLEAR * usual:
+                break
+            best[turn] = max(best[turn], see(turn, way), key=extent)
+    return tuple(patch for patch in best if patch is not None)
+
+
+def extent(patch: Patch | None) -> float:
+    """Square metres that a patch shows, as seen from its camera."""
+    if patch is None:
+        return 0.0
+    metres = patch.depth[patch.mask] / MILLIMETRES
+    return float((metres**2).sum() / (patch.intrinsics.fx * patch.intrinsics.fy))

@@ -22,7 +22,8 @@ from perdure.world.identity import Patch
 
 MENDED = 0.02  # confidence of a filled pinhole
 FEET = 1.01  # a mover is drawn this much nearer, so that what it stands on does not cut it
-SECOND = np.cos(np.radians(100.0))  # a creature's second patch is of use up to this angle
+SIDES = 3  # patches of a mover that are drawn at once: what one hides another has seen
+ASIDE = np.cos(np.radians(100.0))  # beyond this angle a patch shows nothing that faces the camera
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,14 +114,14 @@ def _soften(known_HW, line_HW, out_HW):
 
 
 def _choose(mover: Placed, frame: int, camera: Array) -> list[int]:
-    """The one or two patches that saw the body from nearest to where the camera is now."""
+    """The few patches that saw the body from nearest to where the camera is now."""
     eye = invert(mover.poses[frame])[:3] @ camera[:, 3]
     cosines = [
         float(eye @ patch.pose[:3, 3] / (np.linalg.norm(eye) * np.linalg.norm(patch.pose[:3, 3]) + 1e-12))
         for patch in mover.patches
     ]
-    best = sorted(range(len(cosines)), key=lambda k: (-cosines[k], k))[:2]
-    return [k for n, k in enumerate(best) if n == 0 or cosines[k] > SECOND]
+    best = sorted(range(len(cosines)), key=lambda k: (-cosines[k], k))[:SIDES]
+    return [k for n, k in enumerate(best) if n == 0 or cosines[k] > ASIDE]
 
 
 class _Layer:
