@@ -44,6 +44,7 @@ class Recipe:
     flow: TrainConfig = TrainConfig(minutes=60, learning_rate=6e-4, average=0.999)
     flow_batch: int = 3
     flow_run: int = 6
+    device: str = "cpu"
 
 
 def make_lessons(recipe: Recipe, runs: Path, share: int = 0, shares: int = 1) -> None:
@@ -60,29 +61,29 @@ def make_lessons(recipe: Recipe, runs: Path, share: int = 0, shares: int = 1) ->
 
 
 def train_codec(recipe: Recipe, runs: Path) -> None:
-    codec = Codec(recipe.preset.codec).to(memory_format=torch.channels_last)
-    batches = Lessons(runs / "lessons", recipe.preset).codec_batches(recipe.codec_batch)
+    codec = Codec(recipe.preset.codec).to(recipe.device, memory_format=torch.channels_last)
+    batches = Lessons(runs / "lessons", recipe.preset, device=recipe.device).codec_batches(recipe.codec_batch)
     Trainer(recipe.codec, codec, runs / "codec").fit(batches, codec_loss)
 
 
 def train_decoder(recipe: Recipe, runs: Path) -> None:
     """The decoder goes on by itself, its encoder frozen, while the transformer learns the encoder's latents."""
-    codec = Codec(recipe.preset.codec).to(memory_format=torch.channels_last)
+    codec = Codec(recipe.preset.codec).to(recipe.device, memory_format=torch.channels_last)
     load_average(codec, runs / "codec")
     codec.encoder.requires_grad_(False)
-    batches = Lessons(runs / "lessons", recipe.preset, seed=1).codec_batches(recipe.codec_batch)
+    batches = Lessons(runs / "lessons", recipe.preset, seed=1, device=recipe.device).codec_batches(recipe.codec_batch)
     Trainer(recipe.decoder, codec, runs / "decoder").fit(batches, codec_loss)
 
 
 def encode_latents(recipe: Recipe, runs: Path) -> None:
-    codec = Codec(recipe.preset.codec).to(memory_format=torch.channels_last)
+    codec = Codec(recipe.preset.codec).to(recipe.device, memory_format=torch.channels_last)
     load_average(codec, runs / "codec")
-    Lessons(runs / "lessons", recipe.preset).encode_all(codec.encoder.eval())
+    Lessons(runs / "lessons", recipe.preset, device=recipe.device).encode_all(codec.encoder.eval())
 
 
 def train_flow(recipe: Recipe, runs: Path) -> None:
-    dit = NanoTransformer(recipe.preset.dit)
-    batches = Lessons(runs / "lessons", recipe.preset).flow_batches(recipe.flow_batch, recipe.flow_run)
+    dit = NanoTransformer(recipe.preset.dit).to(recipe.device)
+    batches = Lessons(runs / "lessons", recipe.preset, device=recipe.device).flow_batches(recipe.flow_batch, recipe.flow_run)
     sigmas = recipe.preset.sigmas
     Trainer(recipe.flow, dit, runs / "flow").fit(batches, lambda module, batch: flow_loss(module, batch, sigmas))
 

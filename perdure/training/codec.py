@@ -7,7 +7,7 @@ it learns to fill what was never seen.
 Shapes: B batch, T frames, H W frame size, h w latent size, P proxy channels.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 import torch.nn.functional as F
@@ -34,6 +34,9 @@ class CodecBatch:
     depth: Tensor  # (B, H, W) metres, of the last frame
     moving: Tensor  # (B, H, W) 0 or 1, of the last frame
 
+    def to(self, device: torch.device) -> "CodecBatch":
+        return CodecBatch(*(getattr(self, f.name).to(device, non_blocking=True) for f in fields(self)))
+
 
 GREY = 0.5
 LATENT_NOISE = 0.15  # so that the decoder forgives what the transformer gets slightly wrong
@@ -42,7 +45,8 @@ LATENT_NOISE = 0.15  # so that the decoder forgives what the transformer gets sl
 def holed(batch: CodecBatch) -> CodecBatch:
     """The batch with some views gone, some with rectangles cut out, and some proxies gone."""
     b, _, h, w = batch.confidence.shape
-    keep = torch.ones(b, 1, h, w)
+    device = batch.frames.device
+    keep = torch.ones(b, 1, h, w, device=device)
     for i in range(b):
         if torch.rand(()) < 0.12:
             keep[i] = 0
@@ -51,7 +55,7 @@ def holed(batch: CodecBatch) -> CodecBatch:
                 height, width = (int(torch.randint(12, size * 2 // 3, ())) for size in (h, w))
                 top, left = int(torch.randint(0, h - height, ())), int(torch.randint(0, w - width, ()))
                 keep[i, :, top : top + height, left : left + width] = 0
-    proxy = batch.proxy * (torch.rand(b, 1, 1, 1) > 0.15)
+    proxy = batch.proxy * (torch.rand(b, 1, 1, 1, device=device) > 0.15)
     view = batch.view * keep.unsqueeze(2) + GREY * (1 - keep.unsqueeze(2))
     return CodecBatch(
         batch.frames, view, batch.confidence * keep, batch.view_depth * keep, proxy, batch.depth, batch.moving
@@ -76,11 +80,12 @@ def psnr(made: Tensor, true: Tensor) -> float:
 def codec_loss(codec: nn.Module, batch: CodecBatch) -> tuple[Tensor, dict[str, float]]:
     assert isinstance(codec, Codec)
     given = holed(batch)
-    with torch.autocast("cpu", torch.bfloat16):
+    device = given.frames.device
+    with torch.autocast(device.type, torch.bfloat16):
         # A frozen encoder costs no backward pass: the decoder goes on learning while others use its latents.
         with torch.set_grad_enabled(next(codec.encoder.parameters()).requires_grad):
             latent = codec.encoder(given.frames)
-        noisy = latent + LATENT_NOISE * torch.randn_like(latent) * torch.rand(latent.shape[0], 1, 1, 1)
+        noisy = latent + LATENT_NOISE * torch.randn_like(latent) * torch.rand(latent.shape[0], 1, 1, 1, device=device)
         out: Decoded = codec.decoder(noisy, given.view, given.confidence, given.view_depth, given.proxy)
     # Latents of about unit variance, for the transformer's noise to be measured against.
     spread = (latent.var((0, 2, 3)) - 1).square().mean() + latent.mean((0, 2, 3)).square().mean()

@@ -7,7 +7,7 @@ keys it sees are laid out as they are in serving, and both passes learn.
 Shapes: B runs, U latents encoded for a run, R chunks drawn in a run, M memory slots, C h w latent.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +25,10 @@ class FlowBatch:
     latent: Tensor  # (B, R, C, h, w) what is to be drawn
     scene: Scene  # fields of (B * R, ...)
 
+    def to(self, device: torch.device) -> "FlowBatch":
+        tensors = (getattr(self, f.name).to(device, non_blocking=True) for f in fields(self) if f.name != "scene")
+        return FlowBatch(*tensors, Scene(*(x.to(device, non_blocking=True) for x in self.scene)))
+
 
 MEMORY_NOISE = 0.1  # memories are what the model drew itself, so they are learnt slightly wrong
 DROP_VIEW, DROP_PROXY, DROP_MEMORY = 0.15, 0.15, 0.1
@@ -33,37 +37,39 @@ DROP_VIEW, DROP_PROXY, DROP_MEMORY = 0.15, 0.15, 0.1
 def hindsight(model: NanoTransformer, batch: FlowBatch) -> Hindsight:
     b, u = batch.past.shape[:2]
     r, m = batch.slots.shape[1:]
-    past = batch.past + MEMORY_NOISE * torch.rand(b, u, 1, 1, 1) * torch.randn_like(batch.past)
-    keys, values = (x.unflatten(0, (b, u)) for x in model.remember(past.flatten(0, 1), torch.zeros(b * u), batch.past_action.flatten(0, 1)))
+    device = batch.past.device
+    past = batch.past + MEMORY_NOISE * torch.rand(b, u, 1, 1, 1, device=device) * torch.randn_like(batch.past)
+    keys, values = (x.unflatten(0, (b, u)) for x in model.remember(past.flatten(0, 1), torch.zeros(b * u, device=device), batch.past_action.flatten(0, 1)))
     index = batch.slots.clamp_min(0).view(b, r * m)
-    rows = torch.arange(b).unsqueeze(1)
+    rows = torch.arange(b, device=device).unsqueeze(1)
 
     def gather(x: Tensor) -> Tensor:  # (B, U, L, N, H, D) to (B * R, L, M, N, H, D)
         return x[rows, index].unflatten(1, (r, m)).flatten(0, 1).transpose(1, 2)
 
-    present = (batch.slots >= 0) & (torch.rand(b, r, 1) > DROP_MEMORY)
+    present = (batch.slots >= 0) & (torch.rand(b, r, 1, device=device) > DROP_MEMORY)
     return Hindsight(gather(keys), gather(values), present.flatten(0, 1), batch.ages.flatten(0, 1), batch.cameras.flatten(0, 1))
 
 
-def noise_levels(count: int, sigmas: tuple[float, ...]) -> Tensor:
+def noise_levels(count: int, sigmas: tuple[float, ...], device: torch.device) -> Tensor:
     """Half of them exactly where the sampler will ask, the rest anywhere."""
     fixed = torch.tensor(sigmas)[torch.randint(0, len(sigmas), (count,))]
-    return torch.where(torch.rand(count) < 0.5, fixed, torch.rand(count).clamp_min(0.02))
+    return torch.where(torch.rand(count) < 0.5, fixed, torch.rand(count).clamp_min(0.02)).to(device)
 
 
 def flow_loss(module: nn.Module, batch: FlowBatch, sigmas: tuple[float, ...]) -> tuple[Tensor, dict[str, float]]:
     assert isinstance(module, NanoTransformer)
     latent = batch.latent.flatten(0, 1)
     count = latent.shape[0]
-    sigma = noise_levels(count, sigmas)
+    device = latent.device
+    sigma = noise_levels(count, sigmas, device)
     level = sigma[:, None, None, None]
     noise = torch.randn_like(latent)
     noisy = (1 - level) * latent + level * noise
-    view = (torch.rand(count, 1, 1, 1) > DROP_VIEW).float()
-    proxy = (torch.rand(count, 1, 1, 1) > DROP_PROXY).float()
+    view = (torch.rand(count, 1, 1, 1, device=device) > DROP_VIEW).float()
+    proxy = (torch.rand(count, 1, 1, 1, device=device) > DROP_PROXY).float()
     s = batch.scene
     scene = s._replace(view=s.view * view, coverage=s.coverage * view, proxy=s.proxy * proxy)
-    with torch.autocast("cpu", torch.bfloat16):
+    with torch.autocast(device.type, torch.bfloat16):
         velocity = module.denoise(noisy, sigma, scene, hindsight(module, batch))
     error = (velocity - (noise - latent)).square().mean((1, 2, 3))
     clean = (level.flatten() ** 2 * error).detach()  # squared error of the latent that it implies

@@ -111,10 +111,10 @@ def make(clip: Clip, preset: Preset, seed: int, folder: Path) -> None:
 
 
 class Lessons:
-    """All lessons in a folder, as random batches."""
+    """All lessons in a folder, as random batches on a device."""
 
-    def __init__(self, folder: Path, preset: Preset, seed: int = 0) -> None:
-        self.preset, self.random = preset, np.random.default_rng(seed)
+    def __init__(self, folder: Path, preset: Preset, seed: int = 0, device: str = "cpu") -> None:
+        self.preset, self.random, self.device = preset, np.random.default_rng(seed), torch.device(device)
         self.folders = sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.endswith(".new"))
         if not self.folders:
             raise ValueError(f"expected lessons in {folder}, found none: make them first")
@@ -126,7 +126,7 @@ class Lessons:
             for _ in range(size):
                 clip = self.clips[self.random.integers(len(self.clips))]
                 rows.append(codec_row(clip, int(self.random.integers(len(clip["frames"])))))
-            yield CodecBatch(*(torch.stack(column) for column in zip(*rows, strict=True)))
+            yield CodecBatch(*(torch.stack(column) for column in zip(*rows, strict=True))).to(self.device)
 
     def flow_batches(self, size: int, run: int) -> Iterator[FlowBatch]:
         """Runs of `run` consecutive chunks; needs the latents that `encode_all` adds."""
@@ -143,7 +143,8 @@ class Lessons:
                     r[key] = np.concatenate([r[key], np.zeros((pad, *r[key].shape[1:]), np.float32)])
             b = {key: torch.from_numpy(np.stack([r[key] for r in rows])) for key in rows[0]}
             scene = Scene(*(b[k].flatten(0, 1) for k in ("view_latent", "coverage", "proxy", "to_clip", "from_clip", "action")))
-            yield FlowBatch(b["past"], b["past_action"], b["slots"], b["ages"], b["cameras"], b["latent"], scene)
+            batch = FlowBatch(b["past"], b["past_action"], b["slots"], b["ages"], b["cameras"], b["latent"], scene)
+            yield batch.to(self.device)
 
     def flow_row(self, clip: dict[str, NDArray], start: int, run: int) -> dict[str, NDArray]:
         rows = slice(start, start + run)
@@ -168,8 +169,11 @@ class Lessons:
         """Write each lesson's latents, of the frames and of the views."""
         for folder, clip in zip(self.folders, self.clips, strict=True):
             for source, name in (("frames", "latent"), ("view", "view_latent")):
-                with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-                    latents = [encoder(pictures(clip[source][i : i + 4])).float() for i in range(0, len(clip[source]), 4)]
+                chunks = clip[source]
+                with torch.no_grad(), torch.autocast(self.device.type, torch.bfloat16):
+                    latents = [
+                        encoder(pictures(chunks[i : i + 4]).to(self.device)).float().cpu() for i in range(0, len(chunks), 4)
+                    ]
                 array = torch.cat(latents).numpy().astype(np.float16)
                 np.save(folder / f"{name}.npy", array)
                 clip[name] = np.load(folder / f"{name}.npy", mmap_mode="r")
