@@ -17,6 +17,7 @@ for variable in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "MKL_NUM_THREADS"):
 
 BUDGETS = {  # seconds of setup, call and teardown; "." is tests/ itself; 460 in all
     ".": 100,
+    "agents": 15,
     "data": 45,
     "evaluation": 30,
     "memory": 45,
