@@ -55,7 +55,7 @@ class Parrot:
 @pytest.fixture(scope="module")
 def figures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     sheets = tmp_path_factory.mktemp("sheets")
-    made = return_trip(scenes=2, frames=32, preset=PRESET, backend=Parrot(), sheets=sheets)
+    made = return_trip(scenes=2, frames=24, preset=PRESET, backend=Parrot(), sheets=sheets)
     return made | {"sheets": sheets}
 
 
