@@ -1,9 +1,10 @@
 """The observer: what a decoded chunk shows, so that the state can keep it.
 
 It reads the decoder's own features and speaks of the chunk's last frame: how far each pixel is,
-how unsure it is of that, and whether the pixel belongs to something that moves.
+how unsure it is of that, and whether the pixel belongs to something that moves. Where physics knows
+roughly what stands where, the estimate starts from there and the observer adds what is finer.
 
-Shapes: B batch, D features, H W frame size.
+Shapes: B batch, D features, H W frame size, h w latent size.
 """
 
 from typing import NamedTuple
@@ -11,6 +12,9 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+FARTHEST = 60.0  # metres, where the sky stands
+NO_GUESS = 1.0  # log metres, where physics knows nothing
 
 
 class Observation(NamedTuple):
@@ -25,10 +29,17 @@ class Observer(nn.Module):
         self.mix = nn.Conv2d(features, features, 3, padding=1)
         self.head = nn.Conv2d(features, 12, 3, padding=1)  # 3 maps, 2x2 pixels each
 
-    def forward(self, features_BDHW: Tensor) -> Observation:
-        """Features at half the frame's size in, maps at the frame's size out."""
+    def forward(self, features_BDHW: Tensor, inverse_depth_Bhw: Tensor) -> Observation:
+        """Features at half the frame's size and physics' inverse depth (0 unknown or sky) in, maps at full size out."""
         maps = F.pixel_shuffle(self.head(F.silu(self.mix(features_BDHW))), 2).float()
-        return Observation(2.0 * maps[:, 0] + 1.0, maps[:, 1].clamp(-6, 2), maps[:, 2])
+        return Observation(first_guess(inverse_depth_Bhw, maps.shape[-2:]) + maps[:, 0], maps[:, 1].clamp(-6, 2), maps[:, 2])
+
+
+def first_guess(inverse_depth_Bhw: Tensor, size: torch.Size) -> Tensor:
+    """Log depth at full size: inverse depth is linear across a plane, so enlarging it is exact on walls and floors."""
+    large = F.interpolate(inverse_depth_Bhw.float().unsqueeze(1), size, mode="bilinear", align_corners=False).squeeze(1)
+    known = (inverse_depth_Bhw.flatten(1).amax(1) > 0).view(-1, 1, 1)
+    return torch.where(known, -torch.log(large.clamp_min(1 / FARTHEST)), torch.full_like(large, NO_GUESS))
 
 
 def observer_loss(found: Observation, depth_BHW: Tensor, moving_BHW: Tensor) -> Tensor:
