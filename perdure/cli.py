@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
@@ -180,20 +180,31 @@ def bench(
 
 @app.command("eval")
 def evaluate(
-    name: Annotated[str, typer.Argument(help="return: there and back, is it the same place?")],
-    scenes: Annotated[int, typer.Option(help="How many held-out scenes.")] = 20,
-    frames: Annotated[int, typer.Option(help="How long a walk, there and back.")] = 256,
-    sheets: Annotated[Path | None, typer.Option(help="A folder for pictures to look at.")] = None,
+    name: Annotated[str, typer.Argument(help="return: there and back. film: strolls to look at.")],
+    scenes: Annotated[int, typer.Option(help="return: how many held-out scenes.")] = 20,
+    frames: Annotated[int, typer.Option(help="return: how long a walk, there and back.")] = 256,
+    folder: Annotated[Path | None, typer.Option(help="Where pictures and films go.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure how good it is, against a truth that is known."""
-    if name != "return":
-        raise ValueError(f"no evaluation named {name!r}: there is return")
-    with stage(f"walking {scenes} scenes there and back"):
-        from perdure.evaluation import persistence
+    match name:
+        case "return":
+            with stage(f"walking {scenes} scenes there and back"):
+                from perdure.evaluation import persistence, report
 
-        figures = persistence.return_trip(scenes, frames, sheets=sheets)
-    show(figures, as_json)
+                figures = persistence.return_trip(scenes, frames, sheets=folder)
+            if as_json:
+                print_json(figures)
+            else:
+                report.print_return(figures, out)
+        case "film":
+            with stage("strolling through each kind of scene"):
+                from perdure.evaluation import film
+
+                made = film.film(folder or Path("films"))
+            show(made, as_json)
+        case _:
+            raise ValueError(f"no evaluation named {name!r}: there are return and film")
 
 
 def load_engine() -> "Engine":
@@ -281,8 +292,16 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         app(arguments)
     except ValueError as error:
-        err.print(f"perdure: {error}", style="red", markup=False, soft_wrap=True)
-        sys.exit(2)
+        fail(str(error))
+    except ModuleNotFoundError as error:
+        if not error.name or error.name.split(".")[0] == "perdure":
+            raise
+        fail(f"this needs {error.name}, which playing does not: pip install 'perdure[eval,train]'")
+
+
+def fail(says: str) -> NoReturn:
+    err.print(f"perdure: {says}", style="red", markup=False, soft_wrap=True)
+    sys.exit(2)
 
 
 if __name__ == "__main__":
