@@ -41,7 +41,7 @@ class Recipe:
     codec: TrainConfig = TrainConfig(minutes=60, learning_rate=8e-4)
     codec_batch: int = 4
     decoder: TrainConfig = TrainConfig(minutes=60, learning_rate=5e-4, cooldown=0.5)
-    flow: TrainConfig = TrainConfig(minutes=60, learning_rate=6e-4, average=0.999)
+    flow: TrainConfig = TrainConfig(minutes=60, learning_rate=8e-4, average=0.995)
     flow_batch: int = 3
     flow_run: int = 6
     device: str = "cpu"
