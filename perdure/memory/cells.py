@@ -253,7 +253,7 @@ def _cut(rgb_HW3, q_HW, right_HW, down_HW, trust_HW, lens, bend, flat, rect_N3, 
                             if not fits:
                                 continue
                         else:
-                            mean = q_HW[y0, x0]
+                            mean = float(q_HW[y0, x0])
                             before, after = x0 > 0 and right_HW[y0, x0 - 1], right_HW[y0, x0]
                             above, below = y0 > 0 and down_HW[y0 - 1, x0], down_HW[y0, x0]
                             b = _slope(q_HW[y0, x0 - 1] if before else 0.0, mean,
@@ -303,7 +303,7 @@ def _roughness(q_HW: NDArray[np.float32]) -> float:
     return float(np.median(bends)) / 1.65
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=192)
 def cut(picture: Keyframe | Patch) -> Cells:
     """The cells of a picture; kept, because a picture never changes."""
     height, width = picture.mask.shape
@@ -318,6 +318,8 @@ def cut(picture: Keyframe | Patch) -> Cells:
             f"expected intrinsics of the picture's size {width}x{height}, got {lens.width}x{lens.height}: "
             "use Intrinsics.scaled, or shift the principal point of a crop"
         )
+    rgb = np.ascontiguousarray(picture.rgb).view()
+    rgb.setflags(write=False)  # as a keyframe's is: to numba that is another type, and would be compiled again
     metres = picture.depth.astype(np.float32) / np.float32(MILLIMETRES)
     valid = picture.mask & (metres > NEAREST)
     q_HW = np.full((height, width), EMPTY, np.float32)
@@ -330,7 +332,7 @@ def cut(picture: Keyframe | Patch) -> Cells:
     _links(q_HW, bend, jump, right_HW, down_HW)
     clean_HW, soft_HW, trust_HW = q_HW.copy(), np.zeros((height, width), np.bool_), np.zeros((height, width), np.uint8)
     if rough > MEASURED:
-        _snap_ramps(picture.rgb, q_HW, right_HW, down_HW, clean_HW, soft_HW)
+        _snap_ramps(rgb, q_HW, right_HW, down_HW, clean_HW, soft_HW)
         right_HW[:], down_HW[:] = False, False
         _links(clean_HW, bend, jump, right_HW, down_HW)
     _grade(clean_HW, right_HW, down_HW, soft_HW, trust_HW)
@@ -349,7 +351,7 @@ def cut(picture: Keyframe | Patch) -> Cells:
         np.empty((most_tiles, EDGE, EDGE), np.float32),
     )
     cells, tiles = _cut(
-        picture.rgb, clean_HW, right_HW, down_HW, trust_HW, (lens.fx, lens.fy, lens.cx, lens.cy), bend, flat,
+        rgb, clean_HW, right_HW, down_HW, trust_HW, (lens.fx, lens.fy, lens.cx, lens.cy), bend, flat,
         arrays.rect_N3, arrays.plane_N3, arrays.rim_N, arrays.tile_N, arrays.origin_M2, arrays.texel_MEE,
         arrays.trust_MEE, arrays.q_MEE,
     )  # fmt: skip

@@ -24,6 +24,7 @@ from perdure.camera import Array, Intrinsics, invert
 from perdure.memory.cells import EDGE, LANE
 
 AGREE = 0.04  # surfaces nearer than this, relative, are taken for one
+SAME = 1.00001  # a surface nearer than the nearest failed the first pass, by a hair
 SLACK = 0.03  # pixels of a picture that a cell reaches over its border, against cracks
 STRAY = 0.004  # and so much of the parallax more, for planes that fit within `cells.FLAT`
 EDGE_ON = 0.01  # a plane nearer to this camera than this part of its distance then shows nothing
@@ -366,7 +367,7 @@ def gather(cells, aimed, count, front_HW, sum_HW6):
                 q = q0 * x + rq
                 w = w0 * x + rw
                 front = front_HW[y, x]
-                if q < front * (1.0 - AGREE) or w <= 0.0 or q < 0.0:
+                if q < front * (1.0 - AGREE) or q > front * SAME or w <= 0.0 or q < 0.0:
                     continue
                 u, v = u0 * x + ru, v0 * x + rv
                 if u < left * w or u > right * w or v < top * w or v > bottom * w:
