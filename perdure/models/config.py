@@ -21,6 +21,7 @@ class DitConfig:
     latent_channels: int = 16
     dim: int = 256
     layers: int = 8
+    look_back_every: int = 2  # of so many layers one attends to memories, the others to the chunk alone
     head_dim: int = 64
     ffn_ratio: int = 4
     patch: int = 2
@@ -32,6 +33,11 @@ class DitConfig:
     @property
     def memories(self) -> int:
         return self.recent + self.recalled
+
+    @property
+    def memory_layers(self) -> tuple[int, ...]:
+        """The layers that attend to memories, and so the ones whose keys and values are kept."""
+        return tuple(range(self.look_back_every - 1, self.layers, self.look_back_every))
 
     @property
     def heads(self) -> int:

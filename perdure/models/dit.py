@@ -7,8 +7,8 @@ moment. So history is block-diagonal, a memory is encoded once, and a cache can 
 
 Names of modules follow diffusers' Wan transformer, of which this is a small relative.
 
-Shapes: B batch, C latent channels, h w latent size, N tokens (h/2 * w/2), M memories, L layers,
-H heads, D head size, A action features, P proxy channels.
+Shapes: B batch, C latent channels, h w latent size, N tokens (h/2 * w/2), M memories, L layers that look
+back, H heads, D head size, A action features, P proxy channels.
 """
 
 from typing import NamedTuple
@@ -128,7 +128,10 @@ class NanoTransformer(nn.Module):
         return rotary_angles(-ages_BM, zero, zero, self.config.head_dim // 2)
 
     def remember(self, latent_BChw: Tensor, sigma_B: Tensor, action_BA: Tensor) -> tuple[Tensor, Tensor]:
-        """Keys and values (B, L, N, H, D) of finished latents, each by itself; their noise level is 0."""
+        """Keys and values (B, L, N, H, D) of finished latents, each by itself, at noise level 0.
+
+        L counts the layers that look back.
+        """
         b, _, h, w = latent_BChw.shape
         nothing = latent_BChw.new_zeros(b, self.patch_embedding.in_channels - self.config.latent_channels, h, w)
         x = self.patchify(latent_BChw, nothing)
@@ -137,11 +140,14 @@ class NanoTransformer(nn.Module):
         eye = torch.eye(4, device=x.device).expand(b, 4, 4)
         at = place(self.grid_angles(h, w, x.device), eye, self.config.head_dim // 2, x.dtype)
         keys, values = [], []
-        for block in self.blocks:
+        for layer, block in enumerate(self.blocks):
             shift, scale, gate, shift_ffn, scale_ffn, gate_ffn = block.modulation(time)
             q, k, v = block.attn1.project(block.norm1(x) * (1 + scale) + shift)
-            keys.append(k)
-            values.append(v)
+            if layer in self.config.memory_layers:
+                keys.append(k)
+                values.append(v)
+            if layer == self.config.memory_layers[-1]:
+                break  # nobody looks at what comes after
             x = block.mix(x, attend(placed(q, at), placed(k, at), v), gate, shift_ffn, scale_ffn, gate_ffn)
         return torch.stack(keys, 1), torch.stack(values, 1)
 
@@ -161,11 +167,13 @@ class NanoTransformer(nn.Module):
         for layer, block in enumerate(self.blocks):
             shift, scale, gate, shift_ffn, scale_ffn, gate_ffn = block.modulation(time)
             q, k, v = block.attn1.project(block.norm1(x) * (1 + scale) + shift)
-            old_k = placed(past.keys[:, layer].flatten(0, 1), as_memory).view(b, m * n, *k.shape[2:])
-            old_v = seen_through(past.values[:, layer].flatten(0, 1), as_memory.camera).view(b, m * n, *v.shape[2:])
-            k = torch.cat([old_k, placed(k, as_key)], 1)
-            v = torch.cat([old_v, seen_through(v, as_key.camera)], 1)
-            seen = seen_through(attend(placed(q, as_query), k, v, mask), to_clip)
+            k, v, seeable = placed(k, as_key), seen_through(v, as_key.camera), None
+            if layer in self.config.memory_layers:
+                kept = self.config.memory_layers.index(layer)
+                old_k = placed(past.keys[:, kept].flatten(0, 1), as_memory).view(b, m * n, *k.shape[2:])
+                old_v = seen_through(past.values[:, kept].flatten(0, 1), as_memory.camera).view(b, m * n, *v.shape[2:])
+                k, v, seeable = torch.cat([old_k, k], 1), torch.cat([old_v, v], 1), mask
+            seen = seen_through(attend(placed(q, as_query), k, v, seeable), to_clip)
             x = block.mix(x, seen, gate, shift_ffn, scale_ffn, gate_ffn)
         shift, scale = (self.scale_shift_table + time_E.unsqueeze(1)).unsqueeze(2).unbind(1)
         out = self.proj_out(self.norm_out(x) * (1 + scale) + shift).float()

@@ -114,7 +114,7 @@ def examples(codec: CodecConfig, dit: DitConfig, height: int, width: int) -> dic
     latent, proxy = torch.randn(c, h, w), torch.randn(PROXY_CHANNELS, h, w)
     action = torch.zeros(dit.actions)
     frames = torch.randint(0, 256, (t, height, width, 3), dtype=torch.uint8)
-    kv = (m, dit.layers, n, dit.heads, dit.head_dim)
+    kv = (m, len(dit.memory_layers), n, dit.heads, dit.head_dim)
     return {
         "encode": {"frames": frames},
         "remember": {"latent": latent, "sigma": torch.zeros(1), "action": action},

@@ -42,8 +42,8 @@ class Recipe:
     codec_batch: int = 4
     decoder: TrainConfig = TrainConfig(minutes=60, learning_rate=5e-4, cooldown=0.5)
     flow: TrainConfig = TrainConfig(minutes=60, learning_rate=8e-4, average=0.995)
-    flow_batch: int = 3
-    flow_run: int = 6
+    flow_batch: int = 2
+    flow_run: int = 5
     device: str = "cpu"
 
 

@@ -67,7 +67,7 @@ class Engine:
         dit = self.preset.dit
         _, h, w = self.preset.latent_shape
         tokens = (h // dit.patch) * (w // dit.patch)
-        return Cache(dit.memories, (dit.layers, tokens, dit.heads, dit.head_dim))
+        return Cache(dit.memories, (len(dit.memory_layers), tokens, dit.heads, dit.head_dim))
 
     # What the models do, as numpy in and numpy out.
 

@@ -31,6 +31,7 @@ class FlowBatch:
 
 
 MEMORY_NOISE = 0.1  # memories are what the model drew itself, so they are learnt slightly wrong
+LEARN_TO_REMEMBER = 0.34
 DROP_VIEW, DROP_PROXY, DROP_MEMORY = 0.15, 0.15, 0.1
 
 
@@ -39,7 +40,10 @@ def hindsight(model: NanoTransformer, batch: FlowBatch) -> Hindsight:
     r, m = batch.slots.shape[1:]
     device = batch.past.device
     past = batch.past + MEMORY_NOISE * torch.rand(b, u, 1, 1, 1, device=device) * torch.randn_like(batch.past)
-    keys, values = (x.unflatten(0, (b, u)) for x in model.remember(past.flatten(0, 1), torch.zeros(b * u, device=device), batch.past_action.flatten(0, 1)))
+    # Remembering costs as much as drawing: it learns in one step of three, and shares all its weights anyway.
+    with torch.set_grad_enabled(torch.is_grad_enabled() and bool(torch.rand(()) < LEARN_TO_REMEMBER)):
+        made = model.remember(past.flatten(0, 1), torch.zeros(b * u, device=device), batch.past_action.flatten(0, 1))
+    keys, values = (x.unflatten(0, (b, u)) for x in made)
     index = batch.slots.clamp_min(0).view(b, r * m)
     rows = torch.arange(b, device=device).unsqueeze(1)
 

@@ -9,6 +9,7 @@ def heads(*shape: int) -> torch.Tensor:
     return torch.randn(*shape, 3, 32)
 
 
+@torch.no_grad()
 def test_attend_agrees_with_its_plain_twin() -> None:
     torch.manual_seed(0)
     q, k, v = heads(2, 5), heads(2, 9), heads(2, 9)
@@ -18,6 +19,7 @@ def test_attend_agrees_with_its_plain_twin() -> None:
     torch.testing.assert_close(attend(q, k, v), attend_plain(q, k, v))
 
 
+@torch.no_grad()
 def test_what_is_masked_has_no_influence() -> None:
     torch.manual_seed(0)
     q, k, v = heads(1, 4), heads(1, 6), heads(1, 6)
