@@ -60,13 +60,6 @@ class Findings:
     recalled: int = 0  # memories from outside the window, in those chunks
     different: list[dict[str, Any]] = field(default_factory=list)
 
-    def judge(self, lane: Lane, kill: Kill, what: str) -> None:
-        """Count a case; `what` is what differed, or nothing."""
-        self.cases += 1
-        if what:
-            where = {"scene": lane.scene, "life": lane.life, "branch": lane.branch}
-            self.different.append({**where, "stage": kill.stage, "step": kill.step, "what": what})
-
 
 def run(
     cases: int = 60,
@@ -90,7 +83,6 @@ def run(
             life = Life(f"{home}/twin", f"{home}/log", str(weights), preset, (), 0)
             here = [lane for lane in lanes if lane.scene == scene]
             play_scene(Path(home), world, life, here, chunks, player, findings)
-        print(f"{scene}: {findings.cases} cases so far, {len(findings.different)} differ", file=sys.stderr)
     kills = [kill for lane in lanes for kill in lane.kills]
     return {
         "cases": findings.cases,
@@ -135,60 +127,85 @@ def play_scene(
     home: Path, world: World, life: Life, lanes: list[Lane], chunks: int, player: Sequence[str], findings: Findings
 ) -> None:
     """Play a world undisturbed, then its lives; `life` is the pattern of each process's."""
-    leave = leaving(life.preset.dit.memories)
     for number in {lane.life for lane in lanes}:
         shutil.copytree(life.folder, home / f"life-{number}")
-    ends = {branch: last_kill(lanes, branch) + chunks + APART for branch in sorted({lane.branch for lane in lanes})}
-    forked = (leave, ends[FORK]) if FORK in ends else None
-    main = max(ends.get("main", 0), leave if forked else 0)
-    life = msgspec.structs.replace(life, actions=walk(world, max(main, ends.get(FORK, 0))))
+    leave = leaving(life.preset.dit.memories)
+    ends: dict[str, int] = {"main": 0, FORK: 0}
+    for lane in lanes:
+        ends[lane.branch] = max(ends[lane.branch], lane.kills[-1].step + chunks + APART)
+    forked = (leave, ends[FORK]) if ends[FORK] else None
+    main = max(ends["main"], leave) if forked else ends["main"]
+    life = msgspec.structs.replace(life, actions=walk(world, max(main, ends[FORK])))
     lines, failure = lived(msgspec.structs.replace(life, until=main, fork=forked), player)
     if failure:
         raise RuntimeError(f"expected an undisturbed run to compare with, it failed: {failure}")
-    twin = {(FORK, line.step): line for line in lines if forked and line.step <= leave}
+    twin = {(FORK, line.step): line for line in lines if line.step <= leave}
     twin |= {(line.branch, line.step): line for line in lines}
     for lane in lanes:
         mine = msgspec.structs.replace(life, folder=str(home / f"life-{lane.life}"), branch=lane.branch)
-        play_lane(lane, mine, leave, chunks, player, twin, findings)
+        Trial(lane, mine, leave, chunks, player, twin, findings).play()
+        so_far = f"{findings.cases} cases so far, {len(findings.different)} differ"
+        print(f"{lane.scene}, life {lane.life}, {lane.branch}: {so_far}", file=sys.stderr)
 
 
-def last_kill(lanes: list[Lane], branch: str) -> int:
-    return max(lane.kills[-1].step for lane in lanes if lane.branch == branch)
+@dataclass(frozen=True)
+class Trial:
+    """A lane, held to the undisturbed run."""
 
+    lane: Lane
+    life: Life
+    leave: int  # the step at which the world is forked
+    chunks: int
+    player: Sequence[str]
+    twin: Mapping[tuple[str, int], Line]  # (branch, step) -> what was shown then
+    findings: Findings
 
-def play_lane(
-    lane: Lane,
-    life: Life,
-    leave: int,
-    chunks: int,
-    player: Sequence[str],
-    twin: Mapping[tuple[str, int], Line],
-    findings: Findings,
-) -> None:
-    """Process after process on one branch, each but the first the heir of one that was killed."""
-    failure = fork(life, leave, player) if lane.branch == FORK else ""
-    heirs = zip((None, *lane.kills), (*lane.kills, None), strict=True)
-    for kill, next_kill in heirs:
-        if not failure:
-            until = next_kill.step if next_kill else lane.kills[-1].step + chunks + 1
-            lines, failure = lived(msgspec.structs.replace(life, until=until, kill=next_kill), player)
+    def play(self) -> None:
+        """Process after process, each but the first the heir of one that was killed."""
+        kills = self.lane.kills
+        failure = self.fork() if self.lane.branch == FORK else ""
+        for kill, next_kill in zip((None, *kills), (*kills, None), strict=True):
+            if failure:
+                what = f"could not be played so far: {failure}"
+            else:
+                until = next_kill.step if next_kill else kills[-1].step + self.chunks + 1
+                lines, failure = lived(msgspec.structs.replace(self.life, until=until, kill=next_kill), self.player)
+                what = failure or (self.differs(lines, kill) if kill else "")
             if kill:
-                findings.judge(lane, kill, failure or compare(lines, kill, lane.branch, chunks, twin, findings))
-        elif kill:
-            findings.judge(lane, kill, f"could not be played so far: {failure}")
+                self.findings.cases += 1
+                if what:
+                    lane = {"scene": self.lane.scene, "life": self.lane.life, "branch": self.lane.branch}
+                    self.findings.different.append({**lane, "stage": kill.stage, "step": kill.step, "what": what})
 
+    def fork(self) -> str:
+        """Fork the world, after playing its main branch that far if need be. What went wrong, or nothing."""
+        with Store.open(Path(self.life.folder)) as store:
+            step = store.world().step
+        if step < self.leave:
+            failure = lived(msgspec.structs.replace(self.life, branch="main", until=self.leave), self.player)[1]
+            if failure:
+                return failure
+        with Store.open(Path(self.life.folder)) as store:
+            store.fork("main", self.leave, FORK)
+        return ""
 
-def fork(life: Life, leave: int, player: Sequence[str]) -> str:
-    """Fork a world, after playing its main branch that far if need be. What went wrong, or nothing."""
-    with Store.open(Path(life.folder)) as store:
-        step = store.world().step
-    if step < leave:
-        failure = lived(msgspec.structs.replace(life, branch="main", until=leave), player)[1]
-        if failure:
-            return failure
-    with Store.open(Path(life.folder)) as store:
-        store.fork("main", leave, FORK)
-    return ""
+    def differs(self, lines: list[Line], kill: Kill) -> str:
+        """The first thing in which what an heir showed differs from the undisturbed run, or nothing."""
+        opened, made = [x for x in lines if x.opened], [x for x in lines if not x.opened][: self.chunks]
+        if len(made) < self.chunks:
+            return f"expected {self.chunks} chunks after the kill, got {len(made)}"
+        durable = STAGES.index(kill.stage) >= STAGES.index("commit") if kill.stage != ANY else made[0].step > kill.step
+        if made[0].step != kill.step + durable:
+            return f"went on with chunk {made[0].step}, killed after {kill.stage} of chunk {kill.step}"
+        if made[0].step > 1 and not opened:
+            return "showed nothing when it was opened"
+        for line in (*opened, *made):
+            differs = line.differs(self.twin[self.lane.branch, line.step])
+            if differs:
+                return f"{differs} of chunk {line.step}{' when opened' if line.opened else ''}"
+        self.findings.compared += len(made)
+        self.findings.recalled += sum(line.recalled for line in made)
+        return ""
 
 
 def lived(life: Life, player: Sequence[str]) -> tuple[list[Line], str]:
@@ -209,30 +226,6 @@ def lived(life: Life, player: Sequence[str]) -> tuple[list[Line], str]:
         failure = f"expected the process to end with {expected}, got {done.returncode}: {said[-1]}"
     lines = log.read_bytes().splitlines() if log.exists() else []
     return [msgspec.json.decode(line, type=Line) for line in lines], failure
-
-
-def compare(
-    lines: list[Line],
-    kill: Kill,
-    branch: str,
-    chunks: int,
-    twin: Mapping[tuple[str, int], Line],
-    findings: Findings,
-) -> str:
-    """What differs between a run after a kill and the undisturbed one: the first thing, or nothing."""
-    opened, made = [x for x in lines if x.opened], [x for x in lines if not x.opened][:chunks]
-    if len(made) < chunks:
-        return f"expected {chunks} chunks after the kill, got {len(made)}"
-    durable = STAGES.index(kill.stage) >= STAGES.index("commit") if kill.stage != ANY else made[0].step > kill.step
-    if made[0].step != kill.step + durable:
-        return f"went on with chunk {made[0].step}, killed after {kill.stage} of chunk {kill.step}"
-    for line in (*opened, *made):
-        differs = line.differs(twin[branch, line.step])
-        if differs:
-            return f"{differs} of chunk {line.step}{' when opened' if line.opened else ''}"
-    findings.compared += len(made)
-    findings.recalled += sum(line.recalled for line in made)
-    return ""
 
 
 def walk(world: World, chunks: int) -> tuple[Action, ...]:

@@ -1,6 +1,6 @@
-"""A player that breaks the promise, in one of several ways: the bench must find each out.
+"""A player that breaks the promise: the bench must find it out.
 
-python careless.py HOW LIFE.json
+python careless.py LIFE.json
 """
 
 import sys
@@ -13,9 +13,7 @@ from numpy.typing import NDArray
 from perdure.bench import mortal
 from perdure.models.cache import Cache
 from perdure.models.context import Context, Remembered
-from perdure.runtime.engine import Frames
 from perdure.world.state import World
-from perdure.world.store import Store
 
 
 class Unrounded(mortal.Mortal):
@@ -33,13 +31,6 @@ class Unrounded(mortal.Mortal):
         cache.put(last.key, *self.keys_values(unrounded))
 
 
-class Forgetful(mortal.Mortal):
-    """Opens a world without looking again at what was found and not yet known."""
-
-    def open(self, world: World, store: Store | None = None) -> tuple[World, Cache, Frames | None]:
-        return world, self.cache(), None
-
-
 if __name__ == "__main__":
-    mortal.Mortal = {"unrounded": Unrounded, "forgetful": Forgetful}[sys.argv[1]]  # type: ignore[misc]
-    mortal.live(msgspec.json.decode(Path(sys.argv[2]).read_bytes(), type=mortal.Life))
+    mortal.Mortal = Unrounded  # type: ignore[misc]
+    mortal.live(msgspec.json.decode(Path(sys.argv[1]).read_bytes(), type=mortal.Life))

@@ -2,6 +2,7 @@
 
 import sys
 from collections import Counter
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 import torch
 
 from perdure.bench.mortal import ANY, FORK, PROMISED, STAGES, Kill, Life, Line
-from perdure.bench.promise import APART, PLAYER, Findings, Lane, compare, lay_out, play_scene, run
+from perdure.bench.promise import APART, PLAYER, Findings, Lane, Trial, lay_out, play_scene, run
 from perdure.data.founding import found
 from perdure.data.scenes import build
 from perdure.models.config import CodecConfig, DitConfig
@@ -19,7 +20,6 @@ from perdure.models.dit import NanoTransformer
 from perdure.models.export import examples, export, graphs
 from perdure.presets.nano import Preset
 from perdure.runtime.backends import OpenVINO
-from perdure.world.state import World
 from perdure.world.store import Store
 
 CODEC = CodecConfig(encoder_widths=(16, 24), decoder_widths=(24, 16, 8), blocks=1)
@@ -52,18 +52,13 @@ def test_the_promise_holds(weights: Path) -> None:
     assert figures["recalled_memories"] > 0
 
 
-@pytest.fixture(scope="module")
-def court() -> World:
-    return found(build("court", 0), PRESET, "twin", looks=1)[0]
-
-
-@pytest.mark.parametrize("how", ["unrounded", "forgetful"])
-def test_a_broken_promise_is_found_out(how: str, weights: Path, court: World, tmp_path: Path) -> None:
+def test_a_broken_promise_is_found_out(weights: Path, tmp_path: Path) -> None:
+    court = found(build("court", 0), PRESET, "twin", looks=1)[0]
     Store.create(tmp_path, court, OpenVINO(weights).fingerprint()).close()
     life = Life(str(tmp_path / "twin"), str(tmp_path / "log"), str(weights), PRESET, (), 0)
     lane = Lane("court", 0, "main", (Kill(4, "commit"),))
     findings = Findings()
-    play_scene(tmp_path, court, life, [lane], 3, (sys.executable, str(CARELESS), how), findings)
+    play_scene(tmp_path, court, life, [lane], 3, (sys.executable, str(CARELESS)), findings)
     assert findings.cases == len(findings.different) == 1
     assert findings.different[0]["what"].startswith(PROMISED), findings
 
@@ -89,7 +84,10 @@ def line(step: int, opened: bool = False, other: str = "") -> Line:
     return Line(step, "main", opened, latent, frames, state, head, recalled=1)
 
 
-TWIN = {("main", step): line(step) for step in range(1, 12)}
+def trial(*kills: Kill, player: tuple[str, ...] = PLAYER) -> Trial:
+    life = Life("folder", "log", "weights", PRESET, (), 0)
+    twin = {("main", step): line(step) for step in range(1, 12)}
+    return Trial(Lane("court", 0, "main", kills), life, 10, 2, player, twin, Findings())
 
 
 @pytest.mark.parametrize(
@@ -101,15 +99,24 @@ TWIN = {("main", step): line(step) for step in range(1, 12)}
         ([line(4, True), line(5), line(6)], "commit", "went on with chunk 5"),
         ([line(5, True), line(6), line(7)], "recall", "went on with chunk 6"),
         ([line(5, True), line(6)], "send", "expected 2 chunks"),
+        ([line(6), line(7)], "send", "showed nothing"),
         ([line(5, True, "frames"), line(6), line(7)], "decode", "frames of chunk 5 when opened"),
         *[([line(5, True), line(6), line(7, other=name)], "send", f"{name} of chunk 7") for name in PROMISED],
     ],
 )
 def test_what_differs_is_named(lines: list[Line], stage: str, says: str) -> None:
-    findings = Findings()
-    found = compare(lines, Kill(5, stage), "main", 2, TWIN, findings)
-    assert found.startswith(says) if says else found == ""
-    assert findings.compared == (0 if says else 2)
+    judge = trial(Kill(5, stage))
+    what = judge.differs(lines, judge.lane.kills[0])
+    assert what.startswith(says) if says else what == ""
+    assert judge.findings.compared == (0 if says else 2)
+
+
+def test_a_world_that_cannot_be_played_on_is_different(tmp_path: Path) -> None:
+    judge = trial(Kill(5, "send"), Kill(9, "send"), player=(sys.executable, "-c", "raise ValueError('damaged')"))
+    judge = replace(judge, life=msgspec.structs.replace(judge.life, log=str(tmp_path / "log")))
+    judge.play()
+    assert judge.findings.cases == 2
+    assert all("damaged" in case["what"] for case in judge.findings.different)
 
 
 def test_a_life_is_read_as_it_was_written() -> None:
