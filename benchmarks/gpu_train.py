@@ -44,7 +44,9 @@ def make_lessons(runs: Path, clips: int, minutes: float) -> int:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=Path, required=True, help="folder for lessons and checkpoints; tens of gigabytes")
+    parser.add_argument(
+        "--runs", type=Path, required=True, help="folder for lessons and checkpoints; tens of gigabytes"
+    )
     parser.add_argument("--out", type=Path, required=True, help="folder for the exported graphs")
     parser.add_argument("--clips", type=int, default=700)
     options = parser.parse_args()

@@ -56,11 +56,12 @@ def new(
     name: Annotated[str, typer.Argument(help="What to call it.")],
     scene: Annotated[str, typer.Option(help="court, hall or rooms.")] = FIRST,
     seed: Annotated[int, typer.Option(help="Another seed, another place.")] = 0,
+    spots: Annotated[int, typer.Option(help="Places it is surveyed from; with 1 the model imagines most of it.")] = 10,
 ) -> None:
     """Make a world."""
     if (home() / name).exists():
         raise ValueError(f"a world named {name!r} exists already in {home()}: play it, or take another name")
-    make_world(load_engine(), name, scene, seed)
+    make_world(load_engine(), name, scene, seed, spots)
     out.print(f"{name} is in {home() / name}. Next: perdure play {name}")
 
 
@@ -208,20 +209,23 @@ def evaluate(
 
 
 def load_engine() -> "Engine":
+    """The models, in the processor's best precision unless PERDURE_PRECISION asks for f32."""
     with stage("loading the models"):
         from perdure.presets.nano import nano
         from perdure.runtime.backends import OpenVINO
         from perdure.runtime.engine import Engine
 
-        return Engine(nano(), OpenVINO())
+        return Engine(nano(), OpenVINO(precision=os.environ.get("PERDURE_PRECISION")))
 
 
-def make_world(engine: "Engine", name: str, scene: str, seed: int) -> None:
+def make_world(engine: "Engine", name: str, scene: str, seed: int, spots: int = 10) -> None:
     """Found a world and keep it, with what its frames depend on."""
+    if spots < 1:
+        raise ValueError(f"expected at least 1 place to survey a world from, got {spots}")
     with stage(f"founding {name}: {scene}, seed {seed}"):
         from perdure.data.founding import found_kind
 
-        world = found_kind(scene, seed, engine.preset, name)
+        world = found_kind(scene, seed, engine.preset, name, spots)
         Store.create(home(), world, engine.backend.fingerprint()).close()
 
 

@@ -31,7 +31,9 @@ class Explorer:
         facing = bool(self.plan and self.plan[0].keys & Keys.FORWARD) and clearance(world) < 0.9
         if facing or (self.asked and moved < 0.5 * WALK * SECONDS_PER_CHUNK):
             # A wall: turn away from it rather than push on, for there is little to see or to learn there.
-            self.plan = deque([Action(Keys.BACK), *self._turn(float(self.random.choice([-1, 1]) * self.random.uniform(1.2, 2.6)))])
+            self.plan = deque(
+                [Action(Keys.BACK), *self._turn(float(self.random.choice([-1, 1]) * self.random.uniform(1.2, 2.6)))]
+            )
             self.walked.clear()
         if not self.plan:
             self.plan.extend(self._next())
@@ -64,7 +66,12 @@ class Explorer:
             there = [Action(tilt=tilt / 4)] * 4
             return [*there, *[a.reversed() for a in reversed(there)]]
         if kind == "strafe":
-            return [Action(Keys.LEFT if self.random.random() < 0.5 else Keys.RIGHT, turn=float(self.random.uniform(-0.08, 0.08)))] * length
+            return [
+                Action(
+                    Keys.LEFT if self.random.random() < 0.5 else Keys.RIGHT,
+                    turn=float(self.random.uniform(-0.08, 0.08)),
+                )
+            ] * length
         if kind == "back":
             return [Action(Keys.BACK)] * (length // 2 + 1)
         if kind == "retrace" and len(self.walked) > 8:

@@ -1,9 +1,11 @@
 """Founding: from a scene to a world, with what is known of it at the start.
 
-A world is founded on a look around from where its player stands, and on one look at each creature
-from all sides. All else is drawn by the model when someone goes there.
+A world is founded on a survey, a look around from a few spots that the player could walk to, and on
+one look at each creature from all sides. All else is drawn by the model when someone goes there. With
+one spot the survey is no more than a look around from where the player stands.
 """
 
+from collections import deque
 from dataclasses import replace
 
 import mujoco
@@ -12,7 +14,7 @@ from numpy.typing import NDArray
 
 from perdure.camera import Array, Intrinsics, look, yaw_pitch
 from perdure.data.scenes import build
-from perdure.data.scenes.scene import Scene
+from perdure.data.scenes.scene import STILL, Scene
 from perdure.data.sources.playground import SKY, STATIC, Painter
 from perdure.memory.track import look_around
 from perdure.presets.nano import Preset
@@ -20,37 +22,80 @@ from perdure.world.geometry import MILLIMETRES, Geometry, Keyframe
 from perdure.world.identity import Entity
 from perdure.world.state import World
 
-LOOKS = 6  # directions that the first look around takes in
+LOOKS = 6  # directions that a look around takes in
+SPOTS = 10  # places that a new world is surveyed from
+STEP = 0.5  # metres between places that are tried
+BODY = 0.45  # metres that must be free around a place to stand there
 CREATURE = 1.2  # metres across, about
 CLOSE = Intrinsics.from_fov(128, 128, 50.0)  # the camera of a look at a creature
 
 
-def found(scene: Scene, preset: Preset, name: str = "", seed: int = 0, looks: int = LOOKS) -> tuple[World, Painter]:
+def found(
+    scene: Scene, preset: Preset, name: str = "", seed: int = 0, looks: int = LOOKS, spots: int = 1
+) -> tuple[World, Painter]:
     """A world of this scene, and the painter that can show the truth of it."""
     intrinsics = Intrinsics.from_fov(preset.width, preset.height, preset.horizontal_degrees)
+    name = name or f"{scene.kind}-{scene.seed}"
     bare = World.create(
-        name or f"{scene.kind}-{scene.seed}", scene.kind, scene.seed, scene.xml, scene.movers, scene.spawn, intrinsics=intrinsics, seed=seed
+        name, scene.kind, scene.seed, scene.xml, scene.movers, scene.spawn, intrinsics=intrinsics, seed=seed
     )
     model, data = bare.physics.posed()
     painter = Painter(scene, model)
     entities = (Entity(0, "player", "you", "player"), *creatures(scene, painter, data))
-    geometry = Geometry(tuple(seeds(bare, painter, data, looks)))
-    return replace(bare, entities=entities, geometry=geometry), painter
-
-
-def found_kind(kind: str, scene_seed: int, preset: Preset, name: str = "") -> World:
-    """A new world by the kind and seed of its scene."""
-    return found(build(kind, scene_seed), preset, name or kind, seed=scene_seed)[0]
-
-
-def seeds(world: World, painter: Painter, data: mujoco.MjData, looks: int) -> list[Keyframe]:
-    """Keyframes of a look around from the player's eye, creatures left out."""
-    eye = world.motion.cameras[-1]
+    eye = bare.motion.cameras[-1]
     yaw, _ = yaw_pitch(eye)
-    intrinsics = world.motion.intrinsics
+    places = survey(model, data, eye[:3, 3], spots)
+    seeds = [keyframe for place in places for keyframe in look_about(painter, data, place, yaw, looks, intrinsics)]
+    return replace(bare, entities=entities, geometry=Geometry(tuple(seeds))), painter
+
+
+def found_kind(kind: str, scene_seed: int, preset: Preset, name: str = "", spots: int = SPOTS) -> World:
+    """A new world by the kind and seed of its scene."""
+    return found(build(kind, scene_seed), preset, name or kind, seed=scene_seed, spots=spots)[0]
+
+
+def survey(model: mujoco.MjModel, data: mujoco.MjData, eye: Array, count: int) -> list[Array]:
+    """Up to `count` places for an eye: the first where it is, each next as far as can be from those before."""
+    still = np.zeros(mujoco.mjNGROUP, np.uint8)
+    still[STILL] = 1
+
+    def free(start: Array, x: float, y: float, distance: float) -> bool:
+        """Whether nothing stands in the way at knee, hip and eye height."""
+        for height in (0.35, 0.9, eye[2]):
+            hit = mujoco.mj_ray(
+                model, data, np.array([start[0], start[1], height]), np.array([x, y, 0.0]), still, True, -1, None
+            )
+            if 0 <= hit < distance:
+                return False
+        return True
+
+    around = [(float(np.cos(a)), float(np.sin(a))) for a in np.arange(8) * np.pi / 4]
+    reached, queue = {(0, 0): eye}, deque([(0, 0)])
+    while queue:
+        i, j = queue.popleft()
+        for di, dj in ((1, 0), (-1, 0), (0, 1), (0, -1)):
+            there = i + di, j + dj
+            if there not in reached and free(reached[i, j], di, dj, STEP + BODY):
+                reached[there] = eye + (there[0] * STEP, there[1] * STEP, 0.0)
+                queue.append(there)
+    roomy = [place for place in reached.values() if all(free(place, x, y, BODY) for x, y in around)]
+    chosen = [eye]
+    while len(chosen) < count and roomy:
+        apart = [min(float(np.linalg.norm(place - other)) for other in chosen) for place in roomy]
+        farthest = int(np.argmax(apart))
+        if apart[farthest] < 2 * STEP:
+            break
+        chosen.append(roomy[farthest])
+    return chosen
+
+
+def look_about(
+    painter: Painter, data: mujoco.MjData, eye: Array, yaw: float, looks: int, intrinsics: Intrinsics
+) -> list[Keyframe]:
+    """Keyframes in `looks` directions, creatures left out."""
     out = []
     for turn in range(looks):
-        pose = look(eye[:3, 3], yaw + 2 * np.pi * turn / looks, 0.0)
+        pose = look(eye, yaw + 2 * np.pi * turn / looks, 0.0)
         picture = painter.paint(data, pose, intrinsics)
         still = (picture.entity == STATIC) | (picture.entity == SKY)
         depth = np.rint(picture.depth * MILLIMETRES).astype(np.uint16)

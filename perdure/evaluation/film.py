@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from perdure.agents.player import Stroller
-from perdure.data.founding import found
+from perdure.data.founding import SPOTS, found
 from perdure.data.scenes import KINDS, build
 from perdure.presets.nano import nano
 from perdure.runtime.backends import OpenVINO
@@ -19,12 +19,14 @@ from perdure.world.action import FRAMES_PER_CHUNK, FRAMES_PER_SECOND
 Frames = NDArray[np.uint8]  # (N, H, W, 3)
 
 
-def film(folder: Path, seconds: float = 20, seed: int = 3, kinds: Sequence[str] = tuple(KINDS), looks: int = 6) -> dict[str, str]:
+def film(
+    folder: Path, seconds: float = 20, seed: int = 3, kinds: Sequence[str] = tuple(KINDS), spots: int = SPOTS
+) -> dict[str, str]:
     """Stroll through one held-out scene of each kind; writes KIND.mp4 and stills.png, and says where."""
     folder.mkdir(parents=True, exist_ok=True)
     engine, made, rows = Engine(nano(), OpenVINO()), {}, []
     for kind in kinds:
-        world, _ = found(build(kind, seed), engine.preset, seed=seed, looks=looks)
+        world, _ = found(build(kind, seed), engine.preset, seed=seed, spots=spots)
         cache, agent, frames, shown = engine.cache(), Stroller(seed), None, []
         for _ in range(round(seconds * FRAMES_PER_SECOND / FRAMES_PER_CHUNK)):
             world, frames = engine.step(world, agent(world, frames), cache)

@@ -21,7 +21,7 @@ NEW = 96  # confidence below which a pixel counts as not yet seen
 KNOWN = 200  # confidence above which the view's depth corrects the estimate
 SKY = 0.7 * FAR  # an estimate beyond this is the sky
 STEEP = 0.06  # relative change of depth between neighbours that marks an edge
-UNSURE = 0.08  # expected relative error above which a depth is not kept
+UNSURE = 0.03  # expected relative error above which a depth is not kept
 LEAST = 60  # pixels that make a keyframe worth its row
 
 

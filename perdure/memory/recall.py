@@ -24,8 +24,9 @@ from perdure.world.geometry import Keyframe
 from perdure.world.state import World
 
 GREY = np.uint8(128)  # what the model is shown where nothing is known
-SAMPLES = 48
-CELLS = 12, 7  # columns and rows in which coverage is counted when keyframes are chosen
+SAMPLES = 160  # points that stand for a keyframe when keyframes are chosen
+CELLS = 16, 9  # columns and rows in which their coverage is counted
+HIDDEN = 1.25  # so many times as far as the solid thing in that direction is out of sight
 ENOUGH = 2.0  # cells covered so often by chosen keyframes need no more
 REACH = 4.0  # metres: a latent made from farther away says half as much
 
@@ -38,8 +39,9 @@ class Encoders(Protocol):
 
 def recall(world: World, action: Action, encoders: Encoders, preset: Preset) -> Context:
     """What the model may see of the chunk that `world.motion` leads to; the world has advanced but not committed."""
-    view = look(world, preset)
     _, h, w = preset.latent_shape
+    proxy = world.physics.proxy(world.motion, w, h)
+    view = look(world, preset, proxy)
     cameras, ages, memories = remember(world, preset)
     clip = lift(world.motion.intrinsics.normalised())
     return Context(
@@ -55,14 +57,14 @@ def recall(world: World, action: Action, encoders: Encoders, preset: Preset) -> 
         depth=view.depth,
         view_latent=encoders.encode(view.rgb),
         coverage=coverage(view.confidence),
-        proxy=world.physics.proxy(world.motion, w, h),
+        proxy=proxy,
     )
 
 
-def look(world: World, preset: Preset) -> View:
+def look(world: World, preset: Preset, proxy: NDArray[np.float32]) -> View:
     """The state's own view of the coming frames."""
     motion = world.motion
-    keyframes = choose_keyframes(world.geometry.keyframes, motion.cameras, motion.intrinsics, preset)
+    keyframes = choose_keyframes(world.geometry.keyframes, motion.cameras, motion.intrinsics, preset, proxy[0])
     placed = [Placed(e.patches, motion.bodies[e.id]) for e in world.entities if e.patches and e.id in motion.bodies]
     view = render(keyframes, placed, motion.cameras, motion.intrinsics)
     rgb = np.where(view.confidence[..., None] > 0, view.rgb, GREY)
@@ -95,9 +97,17 @@ def surface(keyframe: Keyframe) -> tuple[NDArray[np.float32], float]:
 
 
 def choose_keyframes(
-    keyframes: Sequence[Keyframe], cameras: NDArray[np.float64], intrinsics: Intrinsics, preset: Preset
+    keyframes: Sequence[Keyframe],
+    cameras: NDArray[np.float64],
+    intrinsics: Intrinsics,
+    preset: Preset,
+    solid: NDArray[np.float32],
 ) -> list[Keyframe]:
-    """Those that cover the coming view best, few enough to draw in time: a greedy cover of image cells."""
+    """Those that cover the coming view best, few enough to draw in time: a greedy cover of image cells.
+
+    `solid` (h, w) is the inverse depth of what physics knows to stand in the last camera's way, 0 where
+    nothing does: what lies behind it would only fill the budget.
+    """
     if not keyframes:
         return []
     surfaces = [surface(k) for k in keyframes]
@@ -106,6 +116,7 @@ def choose_keyframes(
     sizes = weight * np.isfinite(points[..., 0]).sum(1)
     columns, rows = CELLS
     hits = np.zeros((len(keyframes), rows * columns))
+    in_the_way = farthest_around(solid)
     for camera in (cameras[0], cameras[-1]):
         local = (points - camera[:3, 3]) @ camera[:3, :3]
         depth = local[..., 2]
@@ -114,6 +125,9 @@ def choose_keyframes(
             y = np.floor((local[..., 1] / depth * intrinsics.fy + intrinsics.cy) * (rows / intrinsics.height))
             inside = (depth > 0.05) & (x >= 0) & (x < columns) & (y >= 0) & (y < rows)
         k, s = np.nonzero(inside)
+        wall = in_the_way[(y[k, s] * len(solid) / rows).astype(int), (x[k, s] * solid.shape[1] / columns).astype(int)]
+        seen = depth[k, s] * wall < HIDDEN
+        k, s = k[seen], s[seen]
         cell = y[k, s].astype(int) * columns + x[k, s].astype(int)
         np.add.at(hits, (k, cell), weight[k])
     # A surface seen from much farther away than now is coarse: it counts for less.
@@ -134,6 +148,13 @@ def choose_keyframes(
         total += cover[best]
         spent += sizes[best]
     return [keyframes[i] for i in sorted(chosen)]
+
+
+def farthest_around(solid: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(h, w) the least inverse depth of each cell and the eight around it: what may be seen past an edge counts."""
+    padded = np.pad(solid, 1, mode="edge")
+    h, w = solid.shape
+    return np.min([padded[i : i + h, j : j + w] for i in range(3) for j in range(3)], axis=0)
 
 
 def remember(world: World, preset: Preset) -> tuple[NDArray[np.float32], NDArray[np.float32], list[Remembered]]:

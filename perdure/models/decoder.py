@@ -95,4 +95,6 @@ class Decoder(nn.Module):
         drawing = out[:, :, :3] + 0.5
         # Where the view is empty the gate is shut by construction, not by training.
         gate = torch.sigmoid(out[:, :, 3:] - 1) * known.float().unsqueeze(2)
-        return Decoded(gate * view_BTCHW.float() + (1 - gate) * drawing, drawing, gate, self.observer(x, proxy_BPhw[:, 0]))
+        return Decoded(
+            gate * view_BTCHW.float() + (1 - gate) * drawing, drawing, gate, self.observer(x, proxy_BPhw[:, 0])
+        )

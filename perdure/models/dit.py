@@ -73,13 +73,17 @@ class Block(nn.Module):
         self.norm1 = nn.LayerNorm(dim, eps=1e-6, elementwise_affine=False)
         self.norm2 = nn.LayerNorm(dim, eps=1e-6, elementwise_affine=False)
         self.attn1 = Attention(config)
-        self.ffn = nn.Sequential(nn.Linear(dim, dim * config.ffn_ratio), nn.GELU("tanh"), nn.Linear(dim * config.ffn_ratio, dim))
+        self.ffn = nn.Sequential(
+            nn.Linear(dim, dim * config.ffn_ratio), nn.GELU("tanh"), nn.Linear(dim * config.ffn_ratio, dim)
+        )
         self.scale_shift_table = nn.Parameter(torch.randn(1, 6, dim) / dim**0.5)
 
     def modulation(self, time_B6E: Tensor) -> tuple[Tensor, ...]:
         return (self.scale_shift_table + time_B6E).unsqueeze(2).unbind(1)
 
-    def mix(self, x_BNE: Tensor, attended_BNHD: Tensor, gate: Tensor, shift: Tensor, scale: Tensor, gate_ffn: Tensor) -> Tensor:
+    def mix(
+        self, x_BNE: Tensor, attended_BNHD: Tensor, gate: Tensor, shift: Tensor, scale: Tensor, gate_ffn: Tensor
+    ) -> Tensor:
         x = x_BNE + gate * self.attn1.to_out(attended_BNHD.flatten(2))
         return x + gate_ffn * self.ffn(self.norm2(x) * (1 + scale) + shift)
 
@@ -118,7 +122,10 @@ class NanoTransformer(nn.Module):
 
     def grid_angles(self, h: int, w: int, device: torch.device) -> Tensor:
         """(1, N, D/4) rotary angles of the tokens of an h x w latent at time 0."""
-        rows, columns = torch.arange(h // self.config.patch, device=device), torch.arange(w // self.config.patch, device=device)
+        rows, columns = (
+            torch.arange(h // self.config.patch, device=device),
+            torch.arange(w // self.config.patch, device=device),
+        )
         rows, columns = (x.flatten() for x in torch.meshgrid(rows, columns, indexing="ij"))
         return rotary_angles(torch.zeros_like(rows), rows, columns, self.config.head_dim // 2).unsqueeze(0)
 

@@ -32,7 +32,9 @@ class Observer(nn.Module):
     def forward(self, features_BDHW: Tensor, inverse_depth_Bhw: Tensor) -> Observation:
         """Features at half the frame's size and physics' inverse depth (0 unknown or sky) in, maps at full size out."""
         maps = F.pixel_shuffle(self.head(F.silu(self.mix(features_BDHW))), 2).float()
-        return Observation(first_guess(inverse_depth_Bhw, maps.shape[-2:]) + maps[:, 0], maps[:, 1].clamp(-6, 2), maps[:, 2])
+        return Observation(
+            first_guess(inverse_depth_Bhw, maps.shape[-2:]) + maps[:, 0], maps[:, 1].clamp(-6, 2), maps[:, 2]
+        )
 
 
 def first_guess(inverse_depth_Bhw: Tensor, size: torch.Size) -> Tensor:

@@ -14,8 +14,8 @@ class Preset:
     codec: CodecConfig = field(default_factory=CodecConfig)
     dit: DitConfig = field(default_factory=DitConfig)
     sigmas: tuple[float, ...] = (1.0, 0.5)  # noise levels at which the sampler asks the model
-    keyframes: int = 16  # recalled into one view
-    points: int = 150_000  # valid pixels recalled into one view
+    keyframes: int = 24  # recalled into one view
+    points: int = 300_000  # valid pixels recalled into one view
 
     @property
     def frames(self) -> int:

@@ -54,7 +54,9 @@ def make_lessons(recipe: Recipe, runs: Path, share: int = 0, shares: int = 1) ->
         if folder.exists():
             continue
         kind, seed = tuple(KINDS)[number % len(KINDS)], HELD_OUT + number
-        world, painter = found(build(kind, seed), recipe.preset, seed=seed, looks=recipe.looks[(number // 3) % len(recipe.looks)])
+        world, painter = found(
+            build(kind, seed), recipe.preset, seed=seed, looks=recipe.looks[(number // 3) % len(recipe.looks)]
+        )
         walker = Stroller(seed) if number % 4 == 3 else Explorer(seed)
         make(record(world, painter, walker, recipe.chunks), recipe.preset, seed, folder)
         print(f"lesson {number + 1} of {recipe.clips}: {kind} {seed}", flush=True)
@@ -83,7 +85,9 @@ def encode_latents(recipe: Recipe, runs: Path) -> None:
 
 def train_flow(recipe: Recipe, runs: Path) -> None:
     dit = NanoTransformer(recipe.preset.dit).to(recipe.device)
-    batches = Lessons(runs / "lessons", recipe.preset, device=recipe.device).flow_batches(recipe.flow_batch, recipe.flow_run)
+    batches = Lessons(runs / "lessons", recipe.preset, device=recipe.device).flow_batches(
+        recipe.flow_batch, recipe.flow_run
+    )
     sigmas = recipe.preset.sigmas
     Trainer(recipe.flow, dit, runs / "flow").fit(batches, lambda module, batch: flow_loss(module, batch, sigmas))
 

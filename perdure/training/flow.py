@@ -51,7 +51,9 @@ def hindsight(model: NanoTransformer, batch: FlowBatch) -> Hindsight:
         return x[rows, index].unflatten(1, (r, m)).flatten(0, 1).transpose(1, 2)
 
     present = (batch.slots >= 0) & (torch.rand(b, r, 1, device=device) > DROP_MEMORY)
-    return Hindsight(gather(keys), gather(values), present.flatten(0, 1), batch.ages.flatten(0, 1), batch.cameras.flatten(0, 1))
+    return Hindsight(
+        gather(keys), gather(values), present.flatten(0, 1), batch.ages.flatten(0, 1), batch.cameras.flatten(0, 1)
+    )
 
 
 def noise_levels(count: int, sigmas: tuple[float, ...], device: torch.device) -> Tensor:

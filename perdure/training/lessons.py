@@ -104,7 +104,9 @@ def make(clip: Clip, preset: Preset, seed: int, folder: Path) -> None:
         world = commit(world, action, np.zeros(preset.latent_shape, np.float32))
         depth = spoilt(clip.depth[last[1]], error, random) if error else clip.depth[last[1]]
         unsure = np.full((h, w), error, np.float32)
-        world = world.expect(notice(world, context, clip.rgb[last[1]], depth, unsure, moving[last[1]].astype(np.float32)))
+        world = world.expect(
+            notice(world, context, clip.rgb[last[1]], depth, unsure, moving[last[1]].astype(np.float32))
+        )
     for array in out.values():
         array.flush()
     beside.replace(folder)
@@ -142,7 +144,9 @@ class Lessons:
                     pad = widest - len(r[key])
                     r[key] = np.concatenate([r[key], np.zeros((pad, *r[key].shape[1:]), np.float32)])
             b = {key: torch.from_numpy(np.stack([r[key] for r in rows])) for key in rows[0]}
-            scene = Scene(*(b[k].flatten(0, 1) for k in ("view_latent", "coverage", "proxy", "to_clip", "from_clip", "action")))
+            scene = Scene(
+                *(b[k].flatten(0, 1) for k in ("view_latent", "coverage", "proxy", "to_clip", "from_clip", "action"))
+            )
             batch = FlowBatch(b["past"], b["past_action"], b["slots"], b["ages"], b["cameras"], b["latent"], scene)
             yield batch.to(self.device)
 
@@ -172,7 +176,8 @@ class Lessons:
                 chunks = clip[source]
                 with torch.no_grad(), torch.autocast(self.device.type, torch.bfloat16):
                     latents = [
-                        encoder(pictures(chunks[i : i + 4]).to(self.device)).float().cpu() for i in range(0, len(chunks), 4)
+                        encoder(pictures(chunks[i : i + 4]).to(self.device)).float().cpu()
+                        for i in range(0, len(chunks), 4)
                     ]
                 array = torch.cat(latents).numpy().astype(np.float16)
                 np.save(folder / f"{name}.npy", array)
@@ -195,4 +200,3 @@ def codec_row(clip: dict[str, NDArray], i: int) -> tuple[Tensor, ...]:
         torch.from_numpy(clip["depth"][i].astype(np.float32)),
         torch.from_numpy(clip["moving"][i].astype(np.float32)),
     )
-

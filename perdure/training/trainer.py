@@ -89,7 +89,11 @@ class Trainer:
         self.save()
 
     def log(self, figures: Mapping[str, float]) -> None:
-        row = {"step": self.steps, "minutes": round(self.seconds / 60, 2), **{k: round(v, 5) for k, v in figures.items()}}
+        row = {
+            "step": self.steps,
+            "minutes": round(self.seconds / 60, 2),
+            **{k: round(v, 5) for k, v in figures.items()},
+        }
         print(json.dumps(row), flush=True)
         with open(self.folder / "log.jsonl", "a") as file:
             file.write(json.dumps(row) + "\n")
@@ -102,7 +106,11 @@ class Trainer:
             for key, value in self.optimizer.state.get(p, {}).items():
                 tensors[f"optimizer.{key}.{name}"] = value
         beside = self.checkpoint.with_suffix(".new")
-        save_file({k: v.contiguous() for k, v in tensors.items()}, beside, {"steps": str(self.steps), "seconds": str(self.seconds)})
+        save_file(
+            {k: v.contiguous() for k, v in tensors.items()},
+            beside,
+            {"steps": str(self.steps), "seconds": str(self.seconds)},
+        )
         beside.replace(self.checkpoint)
 
     def load(self) -> None:

@@ -19,7 +19,9 @@ def given(confidence: np.ndarray, depth: np.ndarray) -> tuple[Any, Any]:
     return SimpleNamespace(step=5, motion=motion), context
 
 
-def look(confidence: np.ndarray, known: np.ndarray, estimate: np.ndarray, unsure: float = 0.02, moving: Any = 0.0) -> Any:
+def look(
+    confidence: np.ndarray, known: np.ndarray, estimate: np.ndarray, unsure: float = 0.02, moving: Any = 0.0
+) -> Any:
     world, context = given(confidence, known)
     rgb = np.zeros((H, W, 3), np.uint8)
     shape = np.zeros((H, W), np.float32)
@@ -82,7 +84,9 @@ def test_fitting_follows_an_error_that_varies_over_the_image() -> None:
 def test_enlarging_keeps_a_ramp_and_growing_grows() -> None:
     ramp = np.broadcast_to(np.arange(8, dtype=np.float32), (6, 8))
     large = enlarged(ramp.copy(), H, W)
-    np.testing.assert_allclose(large[:, 8:-8], np.broadcast_to((np.arange(W) + 0.5) / 16 - 0.5, (H, W))[:, 8:-8], atol=1e-5)
+    np.testing.assert_allclose(
+        large[:, 8:-8], np.broadcast_to((np.arange(W) + 0.5) / 16 - 0.5, (H, W))[:, 8:-8], atol=1e-5
+    )
     dot = np.zeros((9, 9), np.bool_)
     dot[4, 4] = True
     assert near(dot, 2).sum() == 13

@@ -12,13 +12,16 @@ from perdure.presets.nano import nano
 from perdure.world.geometry import Keyframe
 
 LENS = Intrinsics.from_fov(64, 36, 75.0)
+OPEN = np.zeros((18, 32), np.float32)  # nothing stands in the way
 EYE = np.array([0.0, 0.0, 1.5])
 
 
 def keyframe(yaw: float, step: int = 0, position: np.ndarray = EYE, depth: int = 3000) -> Keyframe:
     shape = LENS.height, LENS.width
     pose = look(position, yaw, 0.0)
-    return Keyframe(step, pose, LENS, np.zeros((*shape, 3), np.uint8), np.full(shape, depth, np.uint16), np.ones(shape, np.bool_))
+    return Keyframe(
+        step, pose, LENS, np.zeros((*shape, 3), np.uint8), np.full(shape, depth, np.uint16), np.ones(shape, np.bool_)
+    )
 
 
 def poses(yaws: list[float]) -> np.ndarray:
@@ -28,14 +31,22 @@ def poses(yaws: list[float]) -> np.ndarray:
 def test_the_keyframe_that_looks_that_way_is_chosen_and_the_one_behind_is_not() -> None:
     ahead, behind = keyframe(0.0), keyframe(np.pi)
     cameras = np.repeat(look(EYE, 0.1, 0.0)[None], 4, 0)
-    assert choose_keyframes([behind, ahead], cameras, LENS, nano()) == [ahead]
+    assert choose_keyframes([behind, ahead], cameras, LENS, nano(), OPEN) == [ahead]
 
 
 def test_many_copies_of_one_view_do_not_crowd_out_another() -> None:
     left, copies = keyframe(0.6), [keyframe(-0.2, step) for step in range(30)]
     cameras = np.repeat(look(EYE, 0.2, 0.0)[None], 4, 0)
-    chosen = choose_keyframes([*copies, left], cameras, LENS, nano())
+    chosen = choose_keyframes([*copies, left], cameras, LENS, nano(), OPEN)
     assert left in chosen and len(chosen) <= 6
+
+
+def test_what_stands_behind_a_wall_is_not_chosen() -> None:
+    near, behind = keyframe(0.0, depth=2000), keyframe(0.0, depth=6000)
+    cameras = np.repeat(look(EYE, 0.0, 0.0)[None], 4, 0)
+    wall = np.full((18, 32), 1 / 2.1, np.float32)
+    assert choose_keyframes([behind, near], cameras, LENS, nano(), wall) == [near]
+    assert len(choose_keyframes([behind, near], cameras, LENS, nano(), OPEN)) == 2
 
 
 def test_the_budgets_of_keyframes_and_points_hold() -> None:
@@ -43,9 +54,9 @@ def test_the_budgets_of_keyframes_and_points_hold() -> None:
     cameras = np.repeat(look(EYE, 0.0, 0.0)[None], 4, 0)
     size = LENS.width * LENS.height
     preset = replace(nano(), keyframes=3)
-    assert len(choose_keyframes(many, cameras, LENS, preset)) <= 3
+    assert len(choose_keyframes(many, cameras, LENS, preset, OPEN)) <= 3
     preset = replace(nano(), points=2 * size)
-    assert sum(k.mask.sum() for k in choose_keyframes(many, cameras, LENS, preset)) <= 2 * size
+    assert sum(k.mask.sum() for k in choose_keyframes(many, cameras, LENS, preset, OPEN)) <= 2 * size
 
 
 @settings(max_examples=60, deadline=None)

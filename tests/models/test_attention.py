@@ -2,7 +2,17 @@
 
 import torch
 
-from perdure.models.attention import attend, attend_plain, place, placed, rotary_angles, rotate, seen_through, spread, through
+from perdure.models.attention import (
+    attend,
+    attend_plain,
+    place,
+    placed,
+    rotary_angles,
+    rotate,
+    seen_through,
+    spread,
+    through,
+)
 
 
 def heads(*shape: int) -> torch.Tensor:

@@ -30,7 +30,11 @@ def past(dit: NanoTransformer, latents: torch.Tensor, ages: list[float], present
     cameras = torch.eye(4).repeat(1, m, 1, 1)
     cameras[0, :, 0, 3] = torch.arange(m)
     return Hindsight(
-        keys.transpose(0, 1).unsqueeze(0), values.transpose(0, 1).unsqueeze(0), torch.tensor([present]), torch.tensor([ages]), cameras
+        keys.transpose(0, 1).unsqueeze(0),
+        values.transpose(0, 1).unsqueeze(0),
+        torch.tensor([present]),
+        torch.tensor([ages]),
+        cameras,
     )
 
 
@@ -51,7 +55,9 @@ def test_slots_may_be_filled_in_any_order(dit: NanoTransformer) -> None:
     shuffled = Hindsight(
         there.keys[:, :, order], there.values[:, :, order], there.present, there.ages[:, order], there.cameras[:, order]
     )
-    torch.testing.assert_close(dit.denoise(noisy, sigma, s, there), dit.denoise(noisy, sigma, s, shuffled), atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(
+        dit.denoise(noisy, sigma, s, there), dit.denoise(noisy, sigma, s, shuffled), atol=1e-5, rtol=1e-4
+    )
 
 
 @torch.no_grad()
@@ -86,5 +92,7 @@ def test_a_fresh_model_moves_nothing() -> None:
     """Its output starts at zero, and so does what actions add."""
     model = NanoTransformer(CONFIG)
     latents = torch.randn(3, 16, 4, 6)
-    out = model.denoise(torch.randn(1, 16, 4, 6), torch.ones(1), scene(1), past(model, latents, [3.0, 2.0, 1.0], [True] * 3))
+    out = model.denoise(
+        torch.randn(1, 16, 4, 6), torch.ones(1), scene(1), past(model, latents, [3.0, 2.0, 1.0], [True] * 3)
+    )
     assert out.abs().max() == 0
