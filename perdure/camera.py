@@ -100,7 +100,9 @@ def project(points_N3: Array, intrinsics: Intrinsics, pose: Array) -> tuple[Arra
     local = (points_N3 - pose[:3, 3]) @ pose[:3, :3]
     depth = local[:, 2]
     safe = np.where(np.abs(depth) < 1e-9, 1e-9, depth)
-    return np.stack([local[:, 0] / safe * intrinsics.fx + intrinsics.cx, local[:, 1] / safe * intrinsics.fy + intrinsics.cy], -1), depth
+    x = local[:, 0] / safe * intrinsics.fx + intrinsics.cx
+    y = local[:, 1] / safe * intrinsics.fy + intrinsics.cy
+    return np.stack([x, y], -1), depth
 
 
 def check_pose(pose: Array) -> None:

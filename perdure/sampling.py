@@ -4,6 +4,7 @@ Flow matching: x(sigma) = (1 - sigma) * latent + sigma * noise, velocity = noise
 arithmetic is the same on numpy arrays and torch tensors.
 """
 
+import itertools
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
@@ -25,7 +26,7 @@ def noise(seed: int, shape: tuple[int, ...]) -> NDArray[np.float32]:
 
 def sample(velocity: Callable[[X, float], X], start: X, sigmas: Sequence[float]) -> X:
     """Euler steps from `start` (pure noise) through `sigmas` to zero; `velocity(x, sigma)` is the model."""
-    if not sigmas or sigmas[0] != 1 or any(a <= b for a, b in zip(sigmas, sigmas[1:], strict=False)):
+    if not sigmas or sigmas[0] != 1 or any(a <= b for a, b in itertools.pairwise(sigmas)):
         raise ValueError(f"expected noise levels that fall from 1, got {tuple(sigmas)}")
     x = start
     for here, there in zip(sigmas, [*sigmas[1:], 0.0], strict=True):

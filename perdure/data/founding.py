@@ -76,7 +76,7 @@ def survey(model: mujoco.MjModel, data: mujoco.MjData, eye: Array, count: int) -
         for di, dj in ((1, 0), (-1, 0), (0, 1), (0, -1)):
             there = i + di, j + dj
             if there not in reached and free(reached[i, j], di, dj, STEP + BODY):
-                reached[there] = eye + (there[0] * STEP, there[1] * STEP, 0.0)
+                reached[there] = eye + np.array([there[0] * STEP, there[1] * STEP, 0.0])
                 queue.append(there)
     roomy = [place for place in reached.values() if all(free(place, x, y, BODY) for x, y in around)]
     chosen = [eye]

@@ -177,7 +177,7 @@ def remember(world: World, preset: Preset) -> tuple[NDArray[np.float32], NDArray
 
 
 def choose_memories(poses: NDArray[np.float64], camera: NDArray[np.float64], recent: int, recalled: int) -> list[int]:
-    """Indices of what to remember, ascending: the last `recent`, and up to `recalled` older ones that looked the same way.
+    """Indices of what to remember, ascending: the last `recent`, and up to `recalled` older ones that looked this way.
 
     poses: (N, 4, 4), one for each step so far.
     """

@@ -11,7 +11,7 @@ Shapes: B batch, C latent channels, h w latent size, N tokens (h/2 * w/2), M mem
 back, H heads, D head size, A action features, P proxy channels.
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
@@ -96,16 +96,21 @@ class NanoTransformer(nn.Module):
         inputs = config.latent_channels * 2 + 1 + PROXY_CHANNELS
         self.patch_embedding = nn.Conv2d(inputs, dim, patch, stride=patch)
         self.time_embedder = nn.Sequential(nn.Linear(dim, dim), nn.SiLU(), nn.Linear(dim, dim))
-        self.action_embedder = nn.Sequential(nn.Linear(config.actions, dim), nn.SiLU(), nn.Linear(dim, dim))
+        action_out = nn.Linear(dim, dim)
+        self.action_embedder = nn.Sequential(nn.Linear(config.actions, dim), nn.SiLU(), action_out)
         self.time_proj = nn.Linear(dim, dim * 6)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
         self.norm_out = nn.LayerNorm(dim, eps=1e-6, elementwise_affine=False)
         self.proj_out = nn.Linear(dim, patch * patch * config.latent_channels)
         self.scale_shift_table = nn.Parameter(torch.randn(1, 2, dim) / dim**0.5)
         # The action adapter and the output start at zero.
-        for layer in (self.action_embedder[-1], self.proj_out):
+        for layer in (action_out, self.proj_out):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
+
+    @property
+    def stack(self) -> list[Block]:
+        return cast(list[Block], list(self.blocks))
 
     def embed_time(self, sigma_B: Tensor, action_BA: Tensor) -> tuple[Tensor, Tensor]:
         """(B, E) and its (B, 6, E) projection."""
@@ -147,7 +152,7 @@ class NanoTransformer(nn.Module):
         eye = torch.eye(4, device=x.device).expand(b, 4, 4)
         at = place(self.grid_angles(h, w, x.device), eye, self.config.head_dim // 2, x.dtype)
         keys, values = [], []
-        for layer, block in enumerate(self.blocks):
+        for layer, block in enumerate(self.stack):
             shift, scale, gate, shift_ffn, scale_ffn, gate_ffn = block.modulation(time)
             q, k, v = block.attn1.project(block.norm1(x) * (1 + scale) + shift)
             if layer in self.config.memory_layers:
@@ -171,7 +176,7 @@ class NanoTransformer(nn.Module):
         as_memory = place(there, past.cameras.flatten(0, 1), half, x.dtype)
         to_clip = spread(scene.to_clip, half).to(x.dtype)
         mask = torch.cat([past.present.repeat_interleave(n, 1), past.present.new_ones(b, n)], 1)
-        for layer, block in enumerate(self.blocks):
+        for layer, block in enumerate(self.stack):
             shift, scale, gate, shift_ffn, scale_ffn, gate_ffn = block.modulation(time)
             q, k, v = block.attn1.project(block.norm1(x) * (1 + scale) + shift)
             k, v, seeable = placed(k, as_key), seen_through(v, as_key.camera), None

@@ -62,15 +62,20 @@ def make_lessons(recipe: Recipe, runs: Path, share: int = 0, shares: int = 1) ->
         print(f"lesson {number + 1} of {recipe.clips}: {kind} {seed}", flush=True)
 
 
+def fresh_codec(recipe: Recipe) -> Codec:
+    """Channels last: convolutions on a processor are a quarter faster so."""
+    return Codec(recipe.preset.codec).to(recipe.device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+
+
 def train_codec(recipe: Recipe, runs: Path) -> None:
-    codec = Codec(recipe.preset.codec).to(recipe.device, memory_format=torch.channels_last)
+    codec = fresh_codec(recipe)
     batches = Lessons(runs / "lessons", recipe.preset, device=recipe.device).codec_batches(recipe.codec_batch)
     Trainer(recipe.codec, codec, runs / "codec").fit(batches, codec_loss)
 
 
 def train_decoder(recipe: Recipe, runs: Path) -> None:
     """The decoder goes on by itself, its encoder frozen, while the transformer learns the encoder's latents."""
-    codec = Codec(recipe.preset.codec).to(recipe.device, memory_format=torch.channels_last)
+    codec = fresh_codec(recipe)
     load_average(codec, runs / "codec")
     codec.encoder.requires_grad_(False)
     batches = Lessons(runs / "lessons", recipe.preset, seed=1, device=recipe.device).codec_batches(recipe.codec_batch)
@@ -78,7 +83,7 @@ def train_decoder(recipe: Recipe, runs: Path) -> None:
 
 
 def encode_latents(recipe: Recipe, runs: Path) -> None:
-    codec = Codec(recipe.preset.codec).to(recipe.device, memory_format=torch.channels_last)
+    codec = fresh_codec(recipe)
     load_average(codec, runs / "codec")
     Lessons(runs / "lessons", recipe.preset, device=recipe.device).encode_all(codec.encoder.eval())
 

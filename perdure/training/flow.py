@@ -26,8 +26,9 @@ class FlowBatch:
     scene: Scene  # fields of (B * R, ...)
 
     def to(self, device: torch.device) -> "FlowBatch":
-        tensors = (getattr(self, f.name).to(device, non_blocking=True) for f in fields(self) if f.name != "scene")
-        return FlowBatch(*tensors, Scene(*(x.to(device, non_blocking=True) for x in self.scene)))
+        scene = Scene(*(x.to(device, non_blocking=True) for x in self.scene))
+        tensors = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "scene"}
+        return FlowBatch(scene=scene, **{name: x.to(device, non_blocking=True) for name, x in tensors.items()})
 
 
 MEMORY_NOISE = 0.1  # memories are what the model drew itself, so they are learnt slightly wrong

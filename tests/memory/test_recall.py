@@ -1,5 +1,6 @@
 """Recall: what is chosen is what the coming view needs, whatever its age, within a bounded budget."""
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -71,7 +72,7 @@ def test_memories_are_the_last_ones_and_older_ones_that_looked_that_way(yaws: li
     old = [i for i in chosen if i < n - 4]
     assert len(old) <= 4
     assert all(past[i][:3, 2] @ camera[:3, 2] > 0.5 for i in old)
-    assert all(b - a > 2 for a, b in zip(old, old[1:], strict=False))
+    assert all(b - a > 2 for a, b in itertools.pairwise(old))
 
 
 def test_a_memory_of_long_ago_is_found_again() -> None:

@@ -13,8 +13,8 @@ CONFIG = DitConfig(dim=64, layers=2, head_dim=32, ffn_ratio=2, recent=2, recalle
 def dit() -> NanoTransformer:
     torch.manual_seed(0)
     model = NanoTransformer(CONFIG).eval()
-    for layer in (model.proj_out, model.action_embedder[-1]):
-        torch.nn.init.normal_(layer.weight, std=0.1)  # a model that has learnt something
+    for name in ("proj_out.weight", "action_embedder.2.weight"):
+        torch.nn.init.normal_(model.get_parameter(name), std=0.1)  # a model that has learnt something
     return model
 
 

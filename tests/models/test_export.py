@@ -21,8 +21,8 @@ HEIGHT, WIDTH = 48, 64
 def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, torch.nn.Module], Path]:
     torch.manual_seed(0)
     encoder, decoder, dit = Encoder(CODEC), Decoder(CODEC), NanoTransformer(DIT)
-    for layer in (dit.proj_out, dit.action_embedder[-1]):
-        torch.nn.init.normal_(layer.weight, std=0.1)
+    for name in ("proj_out.weight", "action_embedder.2.weight"):
+        torch.nn.init.normal_(dit.get_parameter(name), std=0.1)
     modules, folder = graphs(encoder, decoder, dit), tmp_path_factory.mktemp("weights")
     export(modules, examples(CODEC, DIT, HEIGHT, WIDTH), folder)
     return modules, folder

@@ -31,10 +31,10 @@ ACTIONS = there_and_back(3, 12)
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
     torch.manual_seed(0)
     encoder, decoder, dit = Encoder(TINY.codec), Decoder(TINY.codec), NanoTransformer(TINY.dit)
-    for layer in (dit.proj_out, dit.action_embedder[-1]):
-        torch.nn.init.normal_(layer.weight, std=0.1)
+    for name in ("proj_out.weight", "action_embedder.2.weight"):
+        torch.nn.init.normal_(dit.get_parameter(name), std=0.1)
     # An observer that is sure of itself and sees nothing move, so that findings become keyframes.
-    torch.nn.init.constant_(decoder.observer.head.bias[4:12], -5.0)
+    torch.nn.init.constant_(decoder.get_parameter("observer.head.bias")[4:12], -5.0)
     folder = tmp_path_factory.mktemp("weights")
     export(graphs(encoder, decoder, dit), examples(TINY.codec, TINY.dit, TINY.height, TINY.width), folder)
     return Engine(TINY, OpenVINO(folder, precision="f32"))
@@ -84,7 +84,7 @@ def test_opened_again_it_goes_on_with_the_same_bytes(engine: Engine, founded: Wo
         play(engine, founded, ACTIONS[:7], store)
     with Store.open(tmp_path / founded.name) as store:
         world, _, last = engine.open(store.world(), store)
-        assert np.array_equal(last, frames[6])
+        assert last is not None and np.array_equal(last, frames[6])
         world, rest = play(engine, world, ACTIONS[7:], store)
     assert all(np.array_equal(a, b) for a, b in zip(frames[7:], rest, strict=True))
     assert world.head == undisturbed.head and world.state == undisturbed.state
@@ -98,4 +98,4 @@ def test_a_fork_opens_past_its_fork_point(engine: Engine, founded: World, tmp_pa
         fork, frames = play(engine, fork, ACTIONS[4:7], store)
         again, _, last = engine.open(store.world("evening"), store)
     assert again.branch == "evening" and again.head == fork.head
-    assert np.array_equal(last, frames[-1])
+    assert last is not None and np.array_equal(last, frames[-1])
