@@ -47,7 +47,7 @@ FLOOR = """
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty home, and models and scenes that cost nothing."""
 
-    def found_kind(kind: str, seed: int, preset: Preset, name: str) -> World:
+    def found_kind(kind: str, seed: int, preset: Preset, name: str, spots: int) -> World:
         if kind not in ("court", "hall", "rooms"):
             raise ValueError(f"expected a scene out of court, hall, rooms, got {kind!r}")
         return World.create(name, kind, seed, FLOOR, seed=seed)
