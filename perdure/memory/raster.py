@@ -32,6 +32,8 @@ BEHIND = -0.1  # and one so far on its other side is a surface seen from behind
 HALF = 0.4999  # of the texels around, so much must lie on the surface; a straight edge has 1/2
 SHARP = (0.1, 0.9)  # pixels of the picture for one of ours: worth nothing, worth all
 ANGLE = (-0.2, 0.95)  # cosine between lines of sight: worth nothing, worth all
+UNSEEN = (6.0, 3.0)  # metres of our line of sight before it enters what the picture saw: worth little, worth all
+VEILED = 0.4  # what is left where a line of sight passes through much that nobody saw
 LEAST = 0.06  # of a gain, so that a poor picture still shows where there is no other
 STEEP = 3  # weight is quality to this power: the best picture takes nearly all
 LITTLE = 0.02  # a weight below this part of what a pixel has is not worth the colour
@@ -44,6 +46,7 @@ class Sight(NamedTuple):
     """How each picture lies to the camera."""
 
     lens_K5: Array  # 1/fx, 1/fy, -cx/fx, -cy/fy of the picture; determinant of `turn`
+    side_K4: Array  # its right, left, lower and upper edge, as slopes off its axis; 0 to leave out UNSEEN
     turn_K33: Array  # its pixels (u, v, 1), times 1/q, to the camera's homogeneous pixels,
     shift_K3: Array  # to which this is added
     eye_K3: Array  # the camera's place in the picture's axes
@@ -57,9 +60,14 @@ class Sight(NamedTuple):
         use_K: NDArray[np.bool_],
         camera: Array,
         lens: Intrinsics,
+        crops: bool,
     ) -> "Sight":
+        """`crops`: the pictures are cut out of larger ones, so their edges say nothing of what else was seen."""
         count = len(lenses)
-        out = cls(np.empty((count, 5)), np.empty((count, 3, 3)), np.empty((count, 3)), np.empty((count, 3)), use_K)
+        out = cls(
+            np.empty((count, 5)), np.zeros((count, 4)), np.empty((count, 3, 3)), np.empty((count, 3)),
+            np.empty((count, 3)), use_K,
+        )  # fmt: skip
         to_pixels, from_world = lens.matrix(), invert(camera)
         for k, (its, pose) in enumerate(zip(lenses, poses)):
             to_ray = np.array([[1 / its.fx, 0, -its.cx / its.fx], [0, 1 / its.fy, -its.cy / its.fy], [0, 0, 1]])
@@ -69,6 +77,9 @@ class Sight(NamedTuple):
             out.eye_K3[k] = -relative[:3, :3].T @ relative[:3, 3]
             area = lens.fx * lens.fy / (its.fx * its.fy)
             out.lens_K5[k] = to_ray[0, 0], to_ray[1, 1], to_ray[0, 2], to_ray[1, 2], area
+            if not crops:
+                right, lower = (its.width - its.cx) / its.fx, (its.height - its.cy) / its.fy
+                out.side_K4[k] = right, its.cx / its.fx, lower, its.cy / its.fy
         return out
 
 
@@ -105,7 +116,7 @@ def draw(cells, sight, aimed, front_HW, sum_HW6):
 @njit(nogil=True, cache=True, error_model="numpy")
 def aim(cells, sight, width, height, aimed):
     """Carry every cell into the camera: fill `aimed` with those in view, and give their number."""
-    lens_K5, turn_K33, shift_K3, eye_K3, use_K = sight
+    lens_K5, side_K4, turn_K33, shift_K3, eye_K3, use_K = sight
     count = 0
     rows_V12 = aimed.rows_V12
     for n in range(cells.rect_N3.shape[0]):
@@ -126,9 +137,7 @@ def aim(cells, sight, width, height, aimed):
         side = cells.rect_N3[n, 2]
         mid_u, mid_v = cells.rect_N3[n, 0] + 0.5 * side, cells.rect_N3[n, 1] + 0.5 * side
         q = pb * mid_u + pc * mid_v + pa
-        # The two lines of sight, in the picture's axes, and how far in its pixels parallax moves the cell.
-        rx = (mid_u + u_zero) * lens_K5[k, 0] + lens_K5[k, 2]
-        ry = (mid_v + v_zero) * lens_K5[k, 1] + lens_K5[k, 3]
+        # How far, in the picture's pixels, parallax moves the cell: errors of its plane grow with this.
         ex, ey, ez = q * eye_K3[k, 0], q * eye_K3[k, 1], q * eye_K3[k, 2]
         parallax = np.sqrt(ex * ex + ey * ey + ez * ez) / lens_K5[k, 0]
         reach = 0.5 if cells.rim_N[n] else min(SLACK + STRAY * parallax, 0.5)
@@ -182,15 +191,12 @@ def aim(cells, sight, width, height, aimed):
                 z = max(c0 * u + c1 * v + c2, 1e-9)
                 j00, j01 = (i00 - u * i20) * z, (i01 - u * i21) * z
                 j10, j11 = (i10 - v * i20) * z, (i11 - v * i21) * z
-                # Pixels of the picture for one of ours, where that is worst: the smaller singular value.
-                squares, area = j00 * j00 + j01 * j01 + j10 * j10 + j11 * j11, j00 * j11 - j01 * j10
-                sharp = np.sqrt(0.5 * max(squares - np.sqrt(max(squares * squares - 4.0 * area * area, 0.0)), 0.0))
-                qc = pb * u + pc * v + pa
-                rx = (u + u_zero) * lens_K5[k, 0] + lens_K5[k, 2]
-                ry = (v + v_zero) * lens_K5[k, 1] + lens_K5[k, 3]
-                tx, ty, tz = rx - qc * eye_K3[k, 0], ry - qc * eye_K3[k, 1], 1.0 - qc * eye_K3[k, 2]
-                cosine = (rx * tx + ry * ty + tz) / np.sqrt((rx * rx + ry * ry + 1.0) * (tx * tx + ty * ty + tz * tz))
-                g = _ramp(sharp, *SHARP) * _ramp(cosine, *ANGLE)
+                g = _worth(
+                    j00, j01, j10, j11,
+                    (u + u_zero) * lens_K5[k, 0] + lens_K5[k, 2], (v + v_zero) * lens_K5[k, 1] + lens_K5[k, 3],
+                    pb * u + pc * v + pa, eye_K3[k, 0], eye_K3[k, 1], eye_K3[k, 2],
+                    side_K4[k, 0], side_K4[k, 1], side_K4[k, 2], side_K4[k, 3],
+                )  # fmt: skip
                 g_sum, g_u, g_v = g_sum + g, g_u + g * du, g_v + g * dv
             g_u, g_v = g_u / (side * side), g_v / (side * side)
             aimed.gain_V3[count, 0], aimed.gain_V3[count, 1] = g_u, g_v
@@ -212,6 +218,33 @@ def aim(cells, sight, width, height, aimed):
         aimed.cell_V[count] = n
         count += 1
     return count
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _worth(j00, j01, j10, j11, rx, ry, q, ex, ey, ez, right, left, lower, upper):
+    """Quality of what a picture saw along (rx, ry, 1) at 1 / depth q, now seen from (ex, ey, ez) in its axes."""
+    # Pixels of the picture for one of ours, where that is worst: the smaller singular value of the Jacobian.
+    squares, area = j00 * j00 + j01 * j01 + j10 * j10 + j11 * j11, j00 * j11 - j01 * j10
+    sharp = np.sqrt(0.5 * max(squares - np.sqrt(max(squares * squares - 4.0 * area * area, 0.0)), 0.0))
+    # From our eye to the point, times q: so that the sky has a direction too.
+    tx, ty, tz = rx - q * ex, ry - q * ey, 1.0 - q * ez
+    length = np.sqrt(tx * tx + ty * ty + tz * tz)
+    cosine = (rx * tx + ry * ty + tz) / (length * np.sqrt(rx * rx + ry * ry + 1.0))
+    gain = _ramp(sharp, *SHARP) * _ramp(cosine, *ANGLE)
+    if right > 0.0:
+        # Outside of the picture's pyramid there may be things that nobody saw. A line of sight that begins outside
+        # crosses into it at the last of the four sides: each is a plane, positive inside.
+        veiled = 0.0
+        for from_eye, along in (
+            (right * ez - ex, right * tz - tx),
+            (left * ez + ex, left * tz + tx),
+            (lower * ez - ey, lower * tz - ty),
+            (upper * ez + ey, upper * tz + ty),
+        ):
+            if from_eye < 0.0:
+                veiled = max(veiled, -from_eye / max(along, 1e-9))
+        gain *= min(max((veiled * length - UNSEEN[0]) / (UNSEEN[1] - UNSEEN[0]), VEILED), 1.0)
+    return gain
 
 
 @njit(nogil=True, cache=True, error_model="numpy")

@@ -127,8 +127,8 @@ def _choose(mover: Placed, frame: int, camera: Array) -> list[int]:
 class _Layer:
     """Pictures drawn together, and the arrays that this takes."""
 
-    def __init__(self, sources: Sequence[Keyframe | Patch], intrinsics: Intrinsics) -> None:
-        self.sources, self.intrinsics = sources, intrinsics
+    def __init__(self, sources: Sequence[Keyframe] | Sequence[Patch], intrinsics: Intrinsics, crops: bool) -> None:
+        self.sources, self.intrinsics, self.crops = sources, intrinsics, crops
         self.cells = join(tuple(sources))
         self.aimed = room(len(self.cells.tile_N))
         shape = (intrinsics.height, intrinsics.width)
@@ -138,7 +138,8 @@ class _Layer:
         self.front_HW.fill(EMPTY)
         self.sum_HW6.fill(0)
         if use_K.any():
-            sight = Sight.of([source.intrinsics for source in self.sources], poses, use_K, camera, self.intrinsics)
+            lenses = [source.intrinsics for source in self.sources]
+            sight = Sight.of(lenses, poses, use_K, camera, self.intrinsics, self.crops)
             draw(self.cells, sight, self.aimed, self.front_HW, self.sum_HW6)
 
 
@@ -152,8 +153,8 @@ def render(keyframes: Sequence[Keyframe], movers: Sequence[Placed], cameras: Arr
         if mover.poses.shape != cameras.shape:
             raise ValueError(f"expected a body pose for each camera, {cameras.shape}, got {mover.poses.shape}")
     frames, shape = len(cameras), (intrinsics.height, intrinsics.width)
-    still = _Layer(keyframes, intrinsics)
-    moving = _Layer([patch for mover in movers for patch in mover.patches], intrinsics)
+    still = _Layer(keyframes, intrinsics, crops=False)
+    moving = _Layer([patch for mover in movers for patch in mover.patches], intrinsics, crops=True)
     view = View(
         np.empty((frames, *shape, 3), np.uint8),
         np.empty((frames, *shape), np.uint8),
