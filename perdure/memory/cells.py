@@ -355,7 +355,8 @@ def cut(picture: Keyframe | Patch) -> Cells:
         arrays.rect_N3, arrays.plane_N3, arrays.rim_N, arrays.tile_N, arrays.origin_M2, arrays.texel_MEE,
         arrays.trust_MEE, arrays.q_MEE,
     )  # fmt: skip
-    return Cells(*(array[:cells].copy() for array in arrays[:4]), *(array[:tiles].copy() for array in arrays[4:]))
+    by_cell, by_tile = (array[:cells].copy() for array in arrays[:4]), (array[:tiles].copy() for array in arrays[4:])
+    return Cells(*by_cell, *by_tile)  # pyright: ignore[reportArgumentType]
 
 
 NOTHING = Cells(
