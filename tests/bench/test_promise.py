@@ -23,7 +23,7 @@ from perdure.runtime.backends import OpenVINO
 from perdure.world.store import Store
 
 CODEC = CodecConfig(encoder_widths=(16, 24), decoder_widths=(24, 16, 8), blocks=1)
-DIT = DitConfig(dim=64, layers=2, head_dim=32, ffn_ratio=2, recent=1, recalled=1)
+DIT = DitConfig(dim=64, layers=2, head_dim=32, ffn_ratio=2, recent=1, recalled=2)
 PRESET = Preset("tiny", 256, 144, 75.0, CODEC, DIT)
 CARELESS = Path(__file__).with_name("careless.py")
 
@@ -45,9 +45,9 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_promise_holds(weights: Path) -> None:
-    figures = run(cases=2, chunks=3, weights=weights, preset=PRESET)
+    figures = run(cases=2, chunks=12, weights=weights, preset=PRESET)
     assert (figures["cases"], figures["different"], figures["forked_cases"]) == (2, 0, 1), figures
-    assert figures["chunks_compared"] == 6
+    assert figures["chunks_compared"] == 24
     assert figures["past_three_turnovers"] == 1
     assert figures["recalled_memories"] > 0
 
