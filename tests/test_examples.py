@@ -21,4 +21,5 @@ def test_example(name: str, made: str, says: str, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert says in done.stdout
     if made.endswith(".png"):
-        assert Image.open(tmp_path / made).size == (4 * 256, 144)
+        with Image.open(tmp_path / made) as picture:
+            assert picture.size == (4 * 256, 144)

@@ -211,13 +211,16 @@ def run(seconds: float = 60.0, world: str | None = None, command: Sequence[str] 
     `world` is one of the user's own; without it, one is made for this and thrown away. Intervals are
     between drawn frames of new model steps; an action's time runs from the key's event in the browser to
     the end of drawing the first frame that has it. `frames_queued_max` counts frames that waited in the
-    server for this page.
+    server for this page. A first frame is there `starting_s` + `opening_s` after the command was given.
     """
     if seconds <= 0:
         raise ValueError(f"expected a time to measure for, got {seconds} s")
     with ExitStack() as stack:
         home = None if world else stack.enter_context(tempfile.TemporaryDirectory(prefix="perdure-bench-"))
-        browser = stack.enter_context(Browser(stack.enter_context(serving(command, home))))
+        began = time.monotonic()
+        address = stack.enter_context(serving(command, home))
+        starting = time.monotonic() - began
+        browser = stack.enter_context(Browser(address))
         version = browser.call("Browser.getVersion")["product"]
         began = time.monotonic()
         world = open_in(browser, world)
@@ -240,6 +243,7 @@ def run(seconds: float = 60.0, world: str | None = None, command: Sequence[str] 
         "stage_ms": page["stage_ms"],
         "seconds": page["seconds"],
         "frames": page["frames"],
+        "starting_s": starting,
         "opening_s": opening,
         "world": world,
         "browser": version,
