@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+import mujoco
 import numpy as np
 import openvino as ov
 from numpy.typing import NDArray
@@ -81,5 +82,6 @@ class OpenVINO:
             "threads": str(self.threads),
             "openvino": ov.__version__,
             "numpy": np.__version__,
+            "mujoco": mujoco.__version__,
             "processor": f"{platform.machine()} {ov.Core().get_property('CPU', 'FULL_DEVICE_NAME')}",
         }

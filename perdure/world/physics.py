@@ -70,7 +70,7 @@ class Mechanism:
 
     @property
     def compiled(self) -> "_Compiled":
-        return _compiled(self.model, self.movers)
+        return _compiled(self.model, self.xml, self.movers)
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,8 +93,14 @@ class _Compiled:
 
 
 @lru_cache(maxsize=16)
-def _compiled(model_bytes: bytes, movers: tuple[Mover, ...]) -> _Compiled:
-    model = mujoco.MjModel.from_binary_path("world.mjb", {"world.mjb": model_bytes})
+def _compiled(model_bytes: bytes, xml: str, movers: tuple[Mover, ...]) -> _Compiled:
+    try:
+        model = mujoco.MjModel.from_binary_path("world.mjb", {"world.mjb": model_bytes})
+    except ValueError:
+        # Compiled by another version of MuJoCo, which this one does not read. The source is the same world;
+        # what it does next may differ in the last bits, which the fingerprint says.
+        model = mujoco.MjModel.from_xml_string(xml)
+        _tame(model)
     names = [name for mover in movers for name in (mover.body, *(part.body for part in mover.parts))]
     mocap = {name: int(model.body(name).mocapid[0]) for name in names}
     joints = [model.joint(name) for name in ("player_x", "player_y")]

@@ -2,6 +2,7 @@ import hashlib
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 
 import mujoco
 import numpy as np
@@ -287,3 +288,12 @@ def test_intrinsics_are_carried_into_the_motion():
     small = Intrinsics.from_fov(64, 36, 60)
     physics = Physics.from_xml(yard.XML, intrinsics=small)
     assert physics.advance(Action())[1].intrinsics == physics.still().intrinsics == small
+
+
+def test_a_model_of_another_version_is_compiled_again_from_its_source():
+    start = yard.world().physics
+    foreign = replace(start, mechanism=replace(start.mechanism, model=b"of a MuJoCo that this one cannot read"))
+    for action in WALK_ABOUT[:6]:
+        start, motion = start.advance(action)
+        foreign, other = foreign.advance(action)
+        np.testing.assert_allclose(other.cameras, motion.cameras, atol=1e-9)
