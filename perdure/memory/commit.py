@@ -24,8 +24,7 @@ def commit(world: World, action: Action, latents: NDArray[np.floating], store: S
     memory = Memory.of(world.step, latent, world.motion.cameras[-1], world.motion.intrinsics, action)
     history = world.history
     time, seq, before = world.physics.tick / FRAMES_PER_SECOND, len(history.events), world.before
-    said = {"keys": action.keys, "turn": action.turn, "tilt": action.tilt}
-    events = [Event(seq, time, "player", "act", (0,), said, before=before, after=before)]
+    events = [Event(seq, time, "player", "act", (0,), action.said(), before=before, after=before)]
     for keyframe in world.geometry.keyframes[len(world.geometry.keyframes) - world.fresh :]:
         found = {"step": keyframe.step, "keyframe": keyframe.digest.hex()}
         events.append(Event(seq + len(events), time, "observer", "ingest", (), found, before=before, after=before))

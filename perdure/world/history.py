@@ -25,7 +25,8 @@ GENESIS = bytes(32)
 """The head of a history to which nothing has happened."""
 
 Item = TypeVar("Item")
-Value = str | int | float | bool | None
+Scalar = str | int | float | bool | None
+Value = Scalar | tuple[Scalar, ...]
 
 
 class Event(msgspec.Struct, frozen=True):
