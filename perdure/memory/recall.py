@@ -7,6 +7,7 @@ of a step does not grow with the length of the history.
 Shapes: M memory slots, T frames a chunk, K keyframes, S sample points of a keyframe.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Protocol
@@ -21,6 +22,7 @@ from perdure.models.context import Context, Remembered, lift
 from perdure.presets.nano import Preset
 from perdure.world.action import Action
 from perdure.world.geometry import Keyframe
+from perdure.world.index import Index
 from perdure.world.state import World
 
 GREY = np.uint8(128)  # what the model is shown where nothing is known
@@ -29,6 +31,8 @@ CELLS = 16, 9  # columns and rows in which their coverage is counted
 HIDDEN = 1.25  # so many times as far as the solid thing in that direction is out of sight
 ENOUGH = 2.0  # cells covered so often by chosen keyframes need no more
 REACH = 4.0  # metres: a latent made from farther away says half as much
+WORTH = 0.2  # a latent that says less than this is not remembered
+HEARD = 1.001 * REACH * math.sqrt(1 / WORTH - 1)  # metres: from farther away none says that much
 
 
 class Encoders(Protocol):
@@ -161,7 +165,7 @@ def remember(world: World, preset: Preset) -> tuple[NDArray[np.float32], NDArray
     """The latents to attend to, oldest first, with where each stands seen from the coming camera."""
     history, dit = world.history, preset.dit
     # The coming chunk itself is left out, so that a committed world recalls what it recalled then.
-    picked = choose_memories(history.poses[: world.step - 1], world.motion.cameras[-1], dit.recent, dit.recalled)
+    picked = choose_memories(history.trail, world.step - 1, world.motion.cameras[-1], dit.recent, dit.recalled)
     cameras = np.tile(np.eye(4, dtype=np.float32), (dit.memories, 1, 1))
     ages = np.zeros(dit.memories, np.float32)
     to_here = invert(world.motion.cameras[-1])
@@ -176,22 +180,19 @@ def remember(world: World, preset: Preset) -> tuple[NDArray[np.float32], NDArray
     return cameras, ages, out
 
 
-def choose_memories(poses: NDArray[np.float64], camera: NDArray[np.float64], recent: int, recalled: int) -> list[int]:
-    """Indices of what to remember, ascending: the last `recent`, and up to `recalled` older ones that looked this way.
-
-    poses: (N, 4, 4), one for each step so far.
+def choose_memories(trail: Index, steps: int, camera: NDArray[np.float64], recent: int, recalled: int) -> list[int]:
+    """Numbers of what to remember, ascending: the last `recent` of `steps`, and up to `recalled` older ones
+    that looked this way. The cost does not grow with `steps`: those that are too far away are never asked.
     """
-    n = len(poses)
-    old = max(0, n - recent)
+    numbers, eyes, gazes = trail.near(camera, HEARD, steps)
+    old = numbers < steps - recent
+    numbers, eyes, gazes = numbers[old], eyes[old], gazes[old]
+    apart = np.linalg.norm(eyes - camera[:3, 3], axis=-1)
+    facing = (gazes * camera[:3, 2]).sum(1)
+    score = np.where(facing > 0.5, facing, 0.0) / (1 + (apart / REACH) ** 2)
     chosen: list[int] = []
-    if old:
-        apart = np.linalg.norm(poses[:old, :3, 3] - camera[:3, 3], axis=-1)
-        facing = poses[:old, :3, 2] @ camera[:3, 2]
-        score = np.where(facing > 0.5, facing, 0.0) / (1 + (apart / REACH) ** 2)
-        for _ in range(recalled):
-            best = int(score.argmax())
-            if score[best] < 0.2:
-                break
-            chosen.append(best)
-            score[max(0, best - 2) : best + 3] = 0  # neighbours in time say much the same
-    return [*sorted(chosen), *range(old, n)]
+    while len(chosen) < recalled and score.size and score.max() >= WORTH:
+        best = int(numbers[score.argmax()])
+        chosen.append(best)
+        score[np.abs(numbers - best) <= 2] = 0  # neighbours in time say much the same
+    return [*sorted(chosen), *range(max(0, steps - recent), steps)]

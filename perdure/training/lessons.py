@@ -81,8 +81,8 @@ def make(clip: Clip, preset: Preset, seed: int, folder: Path) -> None:
         world = world.advance(action)
         context = recall(world, action, encoder, preset)
         last = slice(i * t, (i + 1) * t), (i + 1) * t - 1
-        poses = world.history.poses[: world.step - 1]
-        picked = choose_memories(poses, world.motion.cameras[-1], preset.dit.recent, preset.dit.recalled)
+        trail, camera = world.history.trail, world.motion.cameras[-1]
+        picked = choose_memories(trail, world.step - 1, camera, preset.dit.recent, preset.dit.recalled)
         row = {
             "frames": clip.rgb[last[0]],
             "view": context.view,

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from perdure.camera import Intrinsics
 from perdure.world.action import Action
+from perdure.world.index import Index
 
 LATENT = (16, 18, 32)
 GENESIS = bytes(32)
@@ -101,31 +102,25 @@ class _Tape:
         self.lock = threading.Lock()
         self.memories: list[Memory] = []
         self.events: list[Event] = []
-        self.poses = np.empty((64, 4, 4))  # grows by doubling; rows once written never change
 
     def copy(self, memories: int, events: int) -> "_Tape":
         tape = _Tape()
         tape.memories, tape.events = self.memories[:memories], self.events[:events]
-        tape.poses = self.poses[: max(64, memories)].copy()
         return tape
 
     def extend(self, memories: Iterable[Memory], events: Iterable[Event]) -> None:
-        for memory in memories:
-            count = len(self.memories)
-            if count == len(self.poses):
-                self.poses = np.concatenate([self.poses, np.empty_like(self.poses)])
-            self.poses[count] = memory.pose
-            self.memories.append(memory)
+        self.memories.extend(memories)
         self.events.extend(events)
 
 
 class History:
-    """`memories`, one a step; `events`, in order; `poses` of the memories; `head`, the hash of it all."""
+    """`memories`, one a step; `events`, in order; `trail`, where memories were made; `head`, the hash of it all."""
 
     def __init__(self) -> None:
         self._tape = _Tape()
         self._memories = self._events = 0
         self.head = GENESIS
+        self.trail = Index()
 
     def append(self, memories: Sequence[Memory], events: Sequence[Event], head: bytes | None = None) -> "History":
         """A history to which these have been added; `head`, where it is known, spares hashing the events."""
@@ -139,7 +134,9 @@ class History:
             if len(tape.memories) != self._memories or len(tape.events) != self._events:
                 tape = tape.copy(self._memories, self._events)
             tape.extend(memories, events)
-        grown._tape = tape
+        grown._tape, grown.trail = tape, self.trail
+        for number, memory in enumerate(memories, self._memories):
+            grown.trail = grown.trail.add(number, memory.pose)
         grown._memories, grown._events = self._memories + len(memories), self._events + len(events)
         grown.head = head
         return grown
@@ -154,10 +151,3 @@ class History:
     @property
     def events(self) -> Prefix[Event]:
         return Prefix(self._tape.events, self._events)
-
-    @property
-    def poses(self) -> NDArray[np.float64]:
-        """(N, 4, 4) camera to world, read-only and not copied."""
-        poses = self._tape.poses[: self._memories]
-        poses.setflags(write=False)
-        return poses

@@ -11,6 +11,7 @@ from perdure.camera import Intrinsics, look
 from perdure.memory.recall import choose_keyframes, choose_memories, coverage
 from perdure.presets.nano import nano
 from perdure.world.geometry import Keyframe
+from perdure.world.index import Index
 
 LENS = Intrinsics.from_fov(64, 36, 75.0)
 OPEN = np.zeros((18, 32), np.float32)  # nothing stands in the way
@@ -60,13 +61,36 @@ def test_the_budgets_of_keyframes_and_points_hold() -> None:
     assert sum(k.mask.sum() for k in choose_keyframes(many, cameras, LENS, preset, OPEN)) <= 2 * size
 
 
+def trail(past: np.ndarray) -> Index:
+    index = Index(len(past) + 1)
+    for number, pose in enumerate(past):
+        index = index.add(number, pose)
+    return index
+
+
+def chosen_of_all(poses: np.ndarray, camera: np.ndarray, recent: int, recalled: int) -> list[int]:
+    """The plain twin: every pose there is has its say."""
+    old = max(0, len(poses) - recent)
+    apart = np.linalg.norm(poses[:old, :3, 3] - camera[:3, 3], axis=-1)
+    facing = (poses[:old, :3, 2] * camera[:3, 2]).sum(1)
+    score = np.where(facing > 0.5, facing, 0.0) / (1 + (apart / 4.0) ** 2)
+    chosen: list[int] = []
+    for _ in range(recalled if old else 0):
+        best = int(score.argmax())
+        if score[best] < 0.2:
+            break
+        chosen.append(best)
+        score[max(0, best - 2) : best + 3] = 0
+    return [*sorted(chosen), *range(old, len(poses))]
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.floats(-3.1, 3.1), max_size=40), st.floats(-3.1, 3.1))
 def test_memories_are_the_last_ones_and_older_ones_that_looked_that_way(yaws: list[float], now: float) -> None:
     past = poses(yaws) if yaws else np.zeros((0, 4, 4))
     camera = look(EYE, now, 0.0)
-    chosen = choose_memories(past, camera, recent=4, recalled=4)
     n = len(yaws)
+    chosen = choose_memories(trail(past), n, camera, recent=4, recalled=4)
     assert chosen == sorted(set(chosen)) and len(chosen) <= 8
     assert chosen[-min(4, n) :] == list(range(max(0, n - 4), n)) if n else chosen == []
     old = [i for i in chosen if i < n - 4]
@@ -75,9 +99,32 @@ def test_memories_are_the_last_ones_and_older_ones_that_looked_that_way(yaws: li
     assert all(b - a > 2 for a, b in itertools.pairwise(old))
 
 
+@settings(max_examples=100, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(0, 80), st.sampled_from([1.0, 6.0, 12.0]))
+def test_asking_those_nearby_is_as_good_as_asking_all(seed: int, count: int, spread: float) -> None:
+    random = np.random.default_rng(seed)
+    spots, yaws = random.normal(0, spread, (count + 1, 3)), random.uniform(-3.1, 3.1, count + 1)
+    past = np.array([look(spot, yaw, 0.4) for spot, yaw in zip(spots, yaws)])
+    chosen = choose_memories(trail(past[:-1]), count, past[-1], 4, 4)
+    assert chosen == chosen_of_all(past[:-1], past[-1], 4, 4)
+
+
 def test_a_memory_of_long_ago_is_found_again() -> None:
     yaws = [0.0, *[2.0] * 500]
-    assert 0 in choose_memories(poses(yaws), look(EYE, 0.05, 0.0), 4, 4)
+    index = Index(8)
+    for number, pose in enumerate(poses(yaws)):
+        index = index.add(number, pose)
+    assert 0 in choose_memories(index, len(yaws), look(EYE, 0.05, 0.0), 4, 4)
+
+
+def test_a_chunk_that_was_committed_recalls_what_it_recalled_then() -> None:
+    """Standing still, each memory pushes another out: not from under the chunk that it is the memory of."""
+    index = Index(2)
+    for number in range(30):
+        camera = look(EYE, 0.01 * number, 0.0)
+        then = choose_memories(index, number, camera, 4, 4)
+        index = index.add(number, camera)
+        assert choose_memories(index, number, camera, 4, 4) == then
 
 
 def test_coverage_is_the_mean_of_each_cell() -> None:

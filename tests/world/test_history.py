@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from perdure.world.action import Action
 from perdure.world.history import GENESIS, LATENT, Event, History, Memory
+from perdure.world.index import Index
 from tests.world import yard
 
 
@@ -37,8 +38,10 @@ def test_any_tree_of_appends_is_as_if_each_value_were_alone(moves: list[tuple[in
     for value, (memories, events) in zip(values, plain):
         assert tuple(value.memories) == memories
         assert tuple(value.events) == events
-        assert value.poses.shape == (len(memories), 4, 4)
-        assert value.poses[:, 0, 3].tolist() == [m.step for m in memories]
+        trail = Index()
+        for number, one in enumerate(memories):
+            trail = trail.add(number, one.pose)
+        assert value.trail.to_bytes() == trail.to_bytes()
         head = GENESIS
         for one in events:
             head = hashlib.sha256(head + one.to_bytes()).digest()
@@ -48,22 +51,11 @@ def test_any_tree_of_appends_is_as_if_each_value_were_alone(moves: list[tuple[in
 def test_growing_copies_nothing_and_divergence_does():
     base = History().append([memory(1)], [event(0)])
     one = base.append([memory(2)], [event(1)])
-    assert np.shares_memory(one.poses, base.poses)
+    assert one.memories._items is base.memories._items
     two = base.append([memory(2)], [event(1, "other")])
-    assert not np.shares_memory(two.poses, base.poses)
+    assert two.memories._items is not base.memories._items
     assert one.head != two.head
     assert (len(base), len(one), len(two)) == (1, 2, 2)
-
-
-def test_poses_outlive_the_growth_of_the_tape():
-    value = History().append([memory(0)], [])
-    poses = value.poses
-    for i in range(1, 300):
-        value = value.append([memory(i)], [])
-    assert poses[0, 0, 3] == 0
-    np.testing.assert_array_equal(value.poses[:, 0, 3], np.arange(300))
-    with pytest.raises(ValueError, match="read-only"):
-        value.poses[0] = 0
 
 
 def test_two_threads_that_append_to_one_value_part():

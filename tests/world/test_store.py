@@ -38,7 +38,7 @@ def same(a: World, b: World) -> None:
         assert (one.step, one.action, one.intrinsics, one.key) == (two.step, two.action, two.intrinsics, two.key)
         assert one.latent.tobytes() == two.latent.tobytes()
         assert one.pose.tobytes() == two.pose.tobytes()
-    assert a.history.poses.tobytes() == b.history.poses.tobytes()
+    assert a.history.trail.to_bytes() == b.history.trail.to_bytes()
     assert a.motion.cameras.tobytes() == b.motion.cameras.tobytes()
     assert a.motion.intrinsics == b.motion.intrinsics
     assert {k: v.tobytes() for k, v in a.motion.bodies.items()} == {k: v.tobytes() for k, v in b.motion.bodies.items()}
