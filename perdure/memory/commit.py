@@ -1,12 +1,10 @@
 """Commit: what was drawn becomes part of the world, durably, before anyone sees it."""
 
-from dataclasses import replace
-
 import numpy as np
 from numpy.typing import NDArray
 
-from perdure.world.action import FRAMES_PER_SECOND, Action
-from perdure.world.history import LATENT, Event, Memory
+from perdure.world.action import Action
+from perdure.world.history import LATENT, Memory, Note
 from perdure.world.state import World
 from perdure.world.store import Store
 
@@ -22,15 +20,11 @@ def commit(world: World, action: Action, latents: NDArray[np.floating], store: S
         raise ValueError(f"expected finite latents at step {world.step}, got NaN or infinity from the model")
     latent.setflags(write=False)
     memory = Memory.of(world.step, latent, world.motion.cameras[-1], world.motion.intrinsics, action)
-    history = world.history
-    time, seq, before = world.physics.tick / FRAMES_PER_SECOND, len(history.events), world.before
-    events = [Event(seq, time, "player", "act", (0,), action.said(), before=before, after=before)]
+    notes = [Note("act", "player", (0,), action.said()), *world.motion.notes]
     for keyframe in world.geometry.keyframes[len(world.geometry.keyframes) - world.fresh :]:
-        found = {"step": keyframe.step, "keyframe": keyframe.digest.hex()}
-        events.append(Event(seq + len(events), time, "observer", "ingest", (), found, before=before, after=before))
-    made = {"step": world.step, "memory": memory.key.hex()}
-    events.append(Event(seq + len(events), time, "engine", "tick", (), made, world.noise_seed, before, world.state))
-    world = replace(world, history=history.append([memory], events))
+        notes.append(Note("ingest", "observer", (), {"step": keyframe.step, "keyframe": keyframe.digest.hex()}))
+    notes.append(Note("tick", "engine", (), {"step": world.step, "memory": memory.key.hex()}, world.noise_seed))
+    world = world.log(*notes, before=world.before, memories=[memory])
     if store is not None:
         store.commit(world)
     return world

@@ -7,13 +7,17 @@ opened again goes on with the same bytes.
 Shapes: T frames a chunk, H W frame size, C h w latent.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
+from hashlib import sha256
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from perdure.camera import Array
 from perdure.memory.commit import commit
 from perdure.memory.notice import notice
 from perdure.memory.recall import recall
@@ -57,11 +61,24 @@ class Engine:
         """
         frames = None
         for step in range(max(1, world.step - FINDING_LAG + 1), world.step + 1):
-            then = world if step == world.step else _past(store, world, step)
+            then = _past(store, world, step)  # as it was drawn: edits that came after are not in those frames
             action = then.history.memories[step - 1].action
             found, frames = self.decode(then, recall(then, action, self, self.preset))
             world = world.expect(found.pending[-1])
         return world, self.cache(), frames
+
+    def observe(self, world: World, camera: Array) -> Frames:
+        """What a camera (4, 4) would see of the world as it is; four frames of which nothing is kept.
+
+        A function of state and camera alone: looking changes nothing, and looking again shows the same bytes.
+        """
+        still = {entity: np.broadcast_to(poses[-1], poses.shape) for entity, poses in world.motion.bodies.items()}
+        cameras = np.broadcast_to(camera, world.motion.cameras.shape)
+        # As if the chunk to come were looked at from there: all memories there are may be recalled for it.
+        looking = replace(world, step=world.step + 1, motion=replace(world.motion, cameras=cameras, bodies=still))
+        seed = int.from_bytes(sha256(bytes.fromhex(world.state) + camera.tobytes()).digest()[:8], "little")
+        context = replace(recall(looking, Action(), self, self.preset), noise_seed=seed)
+        return self.draw(self.sample(context, self.cache()).astype(np.float16), context)["frames"]
 
     def cache(self) -> Cache:
         dit = self.preset.dit
@@ -108,11 +125,13 @@ class Engine:
 
     def decode(self, world: World, context: Context) -> tuple[World, Frames]:
         """The frames of the chunk that was just committed, and the world expecting what they show."""
-        latent = world.history.memories[-1].latent.astype(np.float32)  # the stored bytes, not the sampler's
-        given = {"view": context.view, "confidence": context.confidence, "view_depth": context.depth}
-        made = self.backend("decode", {"latent": latent, "proxy": context.proxy, **given})
+        made = self.draw(world.history.memories[-1].latent, context)  # the stored bytes, not the sampler's
         frames = made["frames"]
         return world.expect(notice(world, context, frames[-1], made["depth"], made["unsure"], made["moving"])), frames
+
+    def draw(self, latent: NDArray[np.float16], context: Context) -> Mapping[str, NDArray[Any]]:
+        given = {"view": context.view, "confidence": context.confidence, "view_depth": context.depth}
+        return self.backend("decode", {"latent": latent.astype(np.float32), "proxy": context.proxy, **given})
 
     @contextmanager
     def _timed(self, stage: str) -> Iterator[None]:
@@ -122,6 +141,8 @@ class Engine:
 
 
 def _past(store: Store | None, world: World, step: int) -> World:
+    if store is None and step == world.step:
+        return world
     if store is None:
         raise ValueError("expected the store that this world lives in, to look at its last chunks again; got none")
     return store.world_at(step, world.branch)

@@ -1,8 +1,20 @@
 """Edits: changes of the state that someone asks for, each a list of slots and their new values.
 
-A slot names one field of the state ("entity/3/name"), a value is that field as bytes, None where there is none.
+A slot names one field of the state, a value is that field as bytes (None: absent). So everything that
+can be edited is edited, logged, undone and replayed by the same few lines: an edit writes values, the
+log keeps which values they replaced, and undoing it writes those back.
+
+    environment/FIELD   one field of the environment, as JSON
+    rule/NAME           a rule of physics, as JSON
+    anchor/NAME         a place with a name
+    entity/ID           an entity, whole
+    entity/ID/FIELD     one field of it
+    body/ID             how it is built, and how it moves
+    pose/ID             where it is and how it moves
+    splats              rows of splats, by their ids
 """
 
+import hashlib
 from dataclasses import dataclass
 
 
@@ -15,5 +27,16 @@ class Change:
 @dataclass(frozen=True)
 class Edit:
     changes: tuple[Change, ...]
-    kind: str = "edit"
+    kind: str = "edit"  # what its event is called: edit, anchor, rule or associate
     actor: str = "player"
+
+    @property
+    def targets(self) -> tuple[int, ...]:
+        """The entities whose slots it writes."""
+        parts = (change.slot.split("/") for change in self.changes)
+        return tuple(sorted({int(p[1]) for p in parts if p[0] in ("entity", "body", "pose") and p[1].isdecimal()}))
+
+
+def digest(value: bytes | None) -> str | None:
+    """How an event names a value, in hex."""
+    return None if value is None else hashlib.sha256(value).hexdigest()

@@ -139,7 +139,7 @@ class Entity:
         return msgspec.msgpack.encode(values)
 
     @classmethod
-    def from_bytes(cls, payload: bytes, digest: bytes | None = None) -> "Entity":
+    def from_bytes(cls, payload: bytes | memoryview, digest: bytes | None = None) -> "Entity":
         """The entity that was stored; `digest`, where it is known, is taken over and not computed."""
         row = _decoded(payload, _Row, "an entity")
         fields: dict[str, Any] = {name: getattr(row, name) for name in row.__struct_fields__}
@@ -193,7 +193,7 @@ def _editable(name: str) -> str:
     return name
 
 
-def _decoded(payload: bytes, kind: Any, what: str) -> Any:
+def _decoded(payload: bytes | memoryview, kind: Any, what: str) -> Any:
     try:
         return msgspec.msgpack.decode(payload, type=kind)
     except msgspec.MsgspecError as error:

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from perdure.camera import Intrinsics, invert, look, rays
 from perdure.world.action import FRAMES_PER_CHUNK, FRAMES_PER_SECOND, PITCH_LIMIT, TURN, WALK, Action, Keys
+from perdure.world.history import Note
 from perdure.world.mover import BEARINGS, RAYS, REACH, Gait, Mover, Part, part_pose, root_pose, settle, wander
 
 __all__ = ["EYE", "EYE_HEIGHT", "Gait", "Mechanism", "Motion", "Mover", "Part", "Physics"]
@@ -44,6 +45,7 @@ class Motion:
     cameras: Array  # (T, 4, 4) camera to world
     intrinsics: Intrinsics
     bodies: Mapping[int, Array]  # entity -> (T, 4, 4) of its root body, body to world
+    notes: tuple[Note, ...] = ()  # what happened that the log should tell
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,9 +66,11 @@ class Mechanism:
         return msgspec.msgpack.encode((self.xml, self.model, self.movers, self.seed, self.intrinsics))
 
     @classmethod
-    def from_bytes(cls, payload: bytes) -> "Mechanism":
+    def from_bytes(cls, payload: bytes | memoryview, digest: bytes) -> "Mechanism":
         fields = tuple[str, bytes, tuple[Mover, ...], int, Intrinsics]
-        return cls(*msgspec.msgpack.decode(payload, type=fields))
+        mechanism = cls(*msgspec.msgpack.decode(payload, type=fields))
+        mechanism.__dict__["digest"] = digest  # where cached_property looks first
+        return mechanism
 
     @property
     def compiled(self) -> "_Compiled":
@@ -139,7 +143,7 @@ class Physics:
         buffer = np.zeros(mujoco.mj_sizeModel(model), np.uint8)
         mujoco.mj_saveModel(model, None, buffer)
         mechanism = Mechanism(xml, buffer.tobytes(), tuple(movers), seed, intrinsics)
-        mechanism = Mechanism.from_bytes(mechanism.to_bytes())  # an int given for a float is one no more
+        mechanism = replace(Mechanism.from_bytes(mechanism.to_bytes(), b""))  # an int given for a float is one no more
         movers, compiled = mechanism.movers, mechanism.compiled
         data = mujoco.MjData(compiled.model)
         for axis in (0, 1):

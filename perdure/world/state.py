@@ -1,31 +1,51 @@
 """The world: geometry, identity, physics and history as one frozen value.
 
-`advance` moves it by a chunk; `memory/commit.py` then adds what the model drew. Nothing here reads a
-clock or draws a random number, so the same actions and findings always lead to the same state.
+`advance` moves it by a chunk; `memory/commit.py` then adds what the model drew. `edit` changes it
+between two ticks, and `undo` changes it back. Nothing here reads a clock or draws a random number, so
+the same actions, edits and findings always lead to the same state.
+
+The state is made of *pieces*: values that never change, each known by the SHA-256 of its bytes. A step
+makes new pieces only where it changed something, and shares the rest with the world that it came from.
 
 Shapes: H height, W width.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from perdure.camera import Intrinsics
-from perdure.world.action import Action
+from perdure.world.action import FRAMES_PER_SECOND, Action
+from perdure.world.edit import Change, Edit, digest
 from perdure.world.geometry import Geometry, Keyframe
-from perdure.world.history import Event, History
+from perdure.world.history import Event, History, Memory, Note
 from perdure.world.identity import Entity
 from perdure.world.mover import Mover
-from perdure.world.physics import EYE, Motion, Physics
+from perdure.world.physics import EYE, Mechanism, Motion, Physics
+from perdure.world.setting import Setting
+from perdure.world.slots import read, write
 
 FINDING_LAG = 2
 """What is found in chunk n enters the state with chunk n + FINDING_LAG, never sooner or later."""
 
 PAGE = 64
+
+
+Piece = Keyframe | Entity | Mechanism | Setting
+"""A part of the state that is kept as it is: large, or slow to change. Its `digest` is that of its `to_bytes()`."""
+
+PIECES: Mapping[str, Callable[[bytes | memoryview, bytes], Piece]] = {
+    "keyframes": Keyframe.from_bytes,
+    "entities": Entity.from_bytes,
+    "mechanism": Mechanism.from_bytes,
+    "setting": Setting.from_bytes,
+}
+"""How the pieces of each part are read back, from their bytes and digest."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,9 +69,10 @@ class World:
     scene: tuple[str, int]  # kind and seed of what it was made from
     physics: Physics
     geometry: Geometry
-    entities: tuple[Entity, ...]
+    entities: tuple[Entity, ...]  # by id
     history: History
     motion: Motion  # of the chunk that led here
+    setting: Setting = Setting()
     pending: tuple[Finding, ...] = ()  # found, not yet state; made anew when a world is opened
     fresh: int = 0  # how many of the last keyframes came in with this step
     before: str = ""  # the hash of the state that this step began from
@@ -83,28 +104,33 @@ class World:
             scene=(scene_kind, scene_seed),
             physics=physics,
             geometry=Geometry(tuple(keyframes)),
-            entities=tuple(entities),
+            entities=tuple(sorted(entities, key=lambda entity: entity.id)),
             history=History(),
             motion=physics.still(),
         )
+        # Without hashes: who founds it may still put pieces in.
         event = Event(0, 0.0, "maker", "create", args={"kind": scene_kind, "seed": scene_seed}, seed=seed)
         return replace(world, history=world.history.append([], [event]))
 
+    # Moving on
+
     def advance(self, action: Action) -> "World":
         """The world moved on by a chunk, and what was found two chunks ago now part of it."""
-        step = self.step + 1
-        physics, motion = self.physics.advance(action)
-        due = sorted((f for f in self.pending if f.step <= step - FINDING_LAG), key=lambda f: f.step)
+        world, step = self, self.step + 1
+        for edit in action.edits:
+            world = world.asked(edit)
+        physics, motion = world.physics.advance(action)
+        due = sorted((f for f in world.pending if f.step <= step - FINDING_LAG), key=lambda f: f.step)
         new = [Keyframe(f.step, f.pose, f.intrinsics, f.rgb, f.depth, f.mask) for f in due if f.mask.any()]
         return replace(
-            self,
+            world,
             step=step,
             physics=physics,
             motion=motion,
-            geometry=self.geometry.append(*new),
-            pending=tuple(f for f in self.pending if f.step > step - FINDING_LAG),
+            geometry=world.geometry.append(*new),
+            pending=tuple(f for f in world.pending if f.step > step - FINDING_LAG),
             fresh=len(new),
-            before=self.state,
+            before=world.state,
         )
 
     def expect(self, finding: Finding) -> "World":
@@ -120,21 +146,150 @@ class World:
         """The same world under another name, from here on with a chance of its own."""
         return replace(self, branch=branch)
 
+    # Changing it
+
+    def edit(self, edit: Edit) -> "World":
+        """The world with these slots written, and that logged."""
+        old = [read(self, change.slot, change.value) for change in edit.changes]
+        world = self
+        for change in edit.changes:
+            world = write(world, change.slot, change.value)
+        note = Note(edit.kind, edit.actor, edit.targets)
+        return world._written(self, note, edit, old)
+
+    def asked(self, edit: Edit) -> "World":
+        """The world after an edit that was asked for while it runs: one that makes no sense is logged as rejected."""
+        try:
+            return self.edit(edit)
+        except ValueError as error:
+            slots = tuple(change.slot for change in edit.changes)
+            note = Note("reject", edit.actor, edit.targets, {"slots": slots}, verdict=f"rejected: {error}")
+            return self.log(note, before=self.state)
+
+    def undo(self, seq: int | None = None) -> "World":
+        """The inverse of an edit, now: its slots hold again what they held before it.
+
+        `seq` is that of its event; the last that is still in effect unless said. Undoing a `revert` does
+        the edit again.
+        """
+        event = self._undoable(seq)
+        slots, old, new = (event.args[name] for name in ("slots", "old", "new"))
+        assert isinstance(slots, tuple) and isinstance(old, tuple) and isinstance(new, tuple)
+        world, changes, now = self, list[Change](), list[bytes | None]()
+        for slot, was, became in reversed([*zip(slots, old, new)]):  # as they were written, backwards
+            before = None if was is None else self.history.record(bytes.fromhex(str(was)))
+            now.append(read(world, str(slot), before))
+            if digest(now[-1]) != became and not str(slot).startswith(("pose/", "body/")):
+                raise ValueError(f"{slot} has been changed since event {event.seq}: undo what came after it first")
+            changes.append(Change(str(slot), before))
+            world = write(world, str(slot), before)
+        edit = Edit(tuple(changes), "revert")
+        return world._written(self, Note("revert", "player", edit.targets, {"undoes": event.seq}), edit, now)
+
+    def log(
+        self,
+        *notes: Note,
+        before: str = "",
+        memories: Sequence[Memory] = (),
+        records: Mapping[bytes, bytes] | None = None,
+    ) -> "World":
+        """The world with these in its history; together they led from the state `before` to the one it is in now."""
+        seq, time = len(self.history.events), self.physics.tick / FRAMES_PER_SECOND
+        events: list[Event] = []
+        for i, note in enumerate(notes, 1):
+            after = self.state if i == len(notes) else before
+            place = seq + i - 1, time, note.actor, note.kind, note.targets, note.args, note.seed
+            events.append(Event(*place, before, after, note.verdict))
+        return replace(self, history=self.history.append(memories, events, records))
+
+    def _written(self, before: "World", note: Note, edit: Edit, old: Sequence[bytes | None]) -> "World":
+        """Log that slots were written: what they held, and what they hold now."""
+        new = [read(self, change.slot, change.value) for change in edit.changes]
+        sides = {"old": tuple(map(digest, old)), "new": tuple(map(digest, new))}
+        args = {**note.args, "slots": tuple(change.slot for change in edit.changes), **sides}
+        records = {hashlib.sha256(value).digest(): value for value in (*old, *new) if value is not None}
+        world = replace(self, fresh=0)
+        return world.log(replace(note, args=args), before=before.state, records=records)
+
+    def _undoable(self, seq: int | None) -> Event:
+        events, undone = self.history.events, set[int]()
+        for at in reversed(range(len(events))):
+            event = events[at]
+            written = "old" in event.args
+            if written and event.seq not in undone and (event.seq == seq or (seq is None and event.kind != "revert")):
+                return event
+            if event.seq == seq:
+                raise ValueError(
+                    f"event {seq} ({event.kind}) {'is undone already' if written else 'wrote nothing to undo'}"
+                )
+            if "undoes" in event.args and event.seq not in undone:
+                undone.add(int(str(event.args["undoes"])))
+        raise ValueError("there is no edit to undo" if seq is None else f"there is no event {seq} in this history")
+
+    # What it is made of
+
+    @property
+    def parts(self) -> Mapping[str, tuple[Piece, ...]]:
+        """All that is kept as it is, by the names in `PIECES`."""
+        return {
+            "keyframes": self.geometry.keyframes,
+            "entities": self.entities,
+            "mechanism": (self.physics.mechanism,),
+            "setting": (self.setting,),
+        }
+
+    @cached_property
+    def moving(self) -> bytes:
+        """All of the state that is not in `parts`: what moves with every tick."""
+        return self.physics.to_bytes()
+
+    @classmethod
+    def restore(
+        cls,
+        name: str,
+        branch: str,
+        step: int,
+        seed: int,
+        scene: tuple[str, int],
+        parts: Mapping[str, tuple[Piece, ...]],
+        moving: bytes,
+        history: History,
+        motion: Motion,
+        fresh: int = 0,
+        before: str = "",
+    ) -> "World":
+        """The world whose `parts` and `moving` these were."""
+        (mechanism,), (setting,) = cast(tuple[Mechanism], parts["mechanism"]), cast(tuple[Setting], parts["setting"])
+        return cls(
+            name=name,
+            branch=branch,
+            step=step,
+            seed=seed,
+            scene=scene,
+            physics=Physics.from_bytes(mechanism, moving),
+            geometry=Geometry(cast(tuple[Keyframe, ...], parts["keyframes"])),
+            entities=cast(tuple[Entity, ...], parts["entities"]),
+            history=history,
+            motion=motion,
+            setting=setting,
+            fresh=fresh,
+            before=before,
+        )
+
+    @cached_property
+    def state(self) -> str:
+        """Merkle root of geometry, identity and physics, in hex: equal for equal worlds, whatever led to them."""
+        roots = {name: merkle([piece.digest for piece in pieces]) for name, pieces in self.parts.items()}
+        geometry = merkle([roots["keyframes"]])
+        identity = merkle([roots["entities"]])
+        physics = merkle([roots["mechanism"], roots["setting"], hashlib.sha256(self.moving).digest()])
+        return merkle([geometry, identity, physics]).hex()
+
     @property
     def noise_seed(self) -> int:
         """64 bits for the chunk of this step, a function of world, branch and step alone."""
         text = f"{self.seed}/{self.branch}/{self.step}".encode()
         return int.from_bytes(hashlib.sha256(text).digest()[:8], "little")
-
-    @cached_property
-    def state(self) -> str:
-        """Merkle root of geometry, identity and physics, in hex: equal for equal worlds, whatever led to them."""
-        roots = (
-            merkle(self.geometry.pages),
-            merkle(tuple(entity.digest for entity in self.entities)),
-            merkle(self.physics.pages),
-        )
-        return merkle(roots).hex()
 
     @property
     def head(self) -> str:

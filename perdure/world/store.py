@@ -400,7 +400,7 @@ class Store:
             physics=Physics.from_bytes(mechanism, physics),
             geometry=Geometry(tuple(keyframes)),
             entities=tuple(Entity.from_bytes(bytes(self._record(d)), d) for d in _digests(last.entities)),
-            history=History().append(memories, events, last.head),
+            history=History().append(memories, events, head=last.head),
             motion=Motion(cameras, mechanism.intrinsics, poses),
             fresh=len(last.keyframes) // _DIGEST if last.step else 0,
             before=events[-1].before,
@@ -454,7 +454,7 @@ class Store:
 
     def _mechanism(self, digest: bytes) -> Mechanism:
         if digest not in self._mechanisms:
-            self._mechanisms[digest] = Mechanism.from_bytes(bytes(self._record(digest)))
+            self._mechanisms[digest] = Mechanism.from_bytes(self._record(digest), digest)
         return self._mechanisms[digest]
 
 

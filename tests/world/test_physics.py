@@ -143,7 +143,7 @@ import sys, hashlib, pathlib
 from perdure.world.physics import Mechanism, Physics
 from tests.world.test_physics import WALK_ABOUT, fingerprint, run
 folder = pathlib.Path(sys.argv[1])
-mechanism = Mechanism.from_bytes((folder / "mechanism").read_bytes())
+mechanism = Mechanism.from_bytes((folder / "mechanism").read_bytes(), b"")
 physics = Physics.from_bytes(mechanism, (folder / "state").read_bytes())
 print(fingerprint(run(physics, *WALK_ABOUT[20:])[0]))
 """

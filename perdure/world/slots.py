@@ -1,0 +1,88 @@
+"""Slots: the fields of the state by name, read and written as bytes. What the names mean is said in `edit.py`.
+
+Writing back what was read restores the state exactly, its hash and all.
+"""
+
+from dataclasses import replace
+from typing import Any, ClassVar, Protocol, TypeVar
+
+from perdure.world.geometry import Geometry
+from perdure.world.identity import Entity
+from perdure.world.physics import Physics
+from perdure.world.setting import Setting
+
+
+class State(Protocol):
+    """G, I and P: what slots are fields of."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    @property
+    def geometry(self) -> Geometry: ...
+    @property
+    def entities(self) -> tuple[Entity, ...]: ...
+    @property
+    def physics(self) -> Physics: ...
+    @property
+    def setting(self) -> Setting: ...
+
+
+S = TypeVar("S", bound=State)
+
+
+def read(state: State, slot: str, value: bytes | None = None) -> bytes | None:
+    """What a slot holds. `value` is what it is about to hold: of splats, the same rows are read."""
+    match slot.split("/"):
+        case ["environment", field]:
+            return state.setting.environment.field(field)
+        case ["entity", number]:
+            entity = _entity(state, number)
+            return None if entity is None else entity.to_bytes()
+        case ["entity", number, field]:
+            return _known(state, number).field(field)
+        case _:
+            raise _unknown(slot)
+
+
+def write(state: S, slot: str, value: bytes | None) -> S:
+    """The state with this slot holding `value`; None takes it away."""
+    match slot.split("/"):
+        case ["environment", field]:
+            environment = state.setting.environment.with_field(field, value)
+            return replace(state, setting=replace(state.setting, environment=environment))
+        case ["entity", number]:
+            others = [entity for entity in state.entities if entity.id != _number(number)]
+            if value is not None:
+                others.append(Entity.from_bytes(value))
+            elif _number(number) == 0:
+                raise ValueError("the player cannot be taken out of a world")
+            return replace(state, entities=tuple(sorted(others, key=lambda entity: entity.id)))
+        case ["entity", number, field]:
+            changed = _known(state, number).with_field(field, value)
+            entities = tuple(changed if entity.id == changed.id else entity for entity in state.entities)
+            return replace(state, entities=entities)
+        case _:
+            raise _unknown(slot)
+
+
+def _number(text: str) -> int:
+    if not text.isdecimal():
+        raise ValueError(f"expected the number of an entity in a slot, got {text!r}")
+    return int(text)
+
+
+def _entity(state: State, number: str) -> Entity | None:
+    return next((entity for entity in state.entities if entity.id == _number(number)), None)
+
+
+def _known(state: State, number: str) -> Entity:
+    entity = _entity(state, number)
+    if entity is None:
+        there = ", ".join(f"{entity.id} ({entity.name})" for entity in state.entities)
+        raise ValueError(f"no entity {number} in this world: there are {there}")
+    return entity
+
+
+def _unknown(slot: str) -> ValueError:
+    kinds = "environment/FIELD, entity/ID or entity/ID/FIELD"
+    return ValueError(f"expected a slot such as {kinds}, got {slot!r}")

@@ -1,0 +1,96 @@
+from dataclasses import replace
+
+import pytest
+
+from perdure.world.action import Action, Keys
+from perdure.world.edit import Change, Edit
+from perdure.world.state import World
+from tests.world import yard
+
+SNOW = Edit((Change("environment/weather", b'"snow"'),))
+DUSK = Edit((Change("environment/hour", b"19.5"),))
+
+
+def kinds(world: World) -> list[str]:
+    return [event.kind for event in world.history.events]
+
+
+def test_an_edit_is_state_and_is_logged_with_what_it_replaced():
+    world = yard.world()
+    snowy = world.edit(SNOW)
+    assert (snowy.setting.environment.weather, world.setting.environment.weather) == ("snow", "clear")
+    event = snowy.history.events[-1]
+    assert (event.kind, event.before, event.after) == ("edit", world.state, snowy.state)
+    assert event.args["slots"] == ("environment/weather",)
+    assert [snowy.history.record(digest) for digest in event.records] == [b'"clear"', b'"snow"']
+
+
+def test_undoing_restores_the_state_and_doing_it_again_does_that():
+    world = yard.world()
+    dusk = world.edit(SNOW).edit(DUSK)
+    back = dusk.undo()
+    assert back.state == world.edit(SNOW).state
+    assert back.undo().state == world.state
+    again = back.undo().undo(back.undo().history.events[-1].seq)
+    assert again.state == world.edit(SNOW).state
+    assert kinds(again)[1:] == ["edit", "edit", "revert", "revert", "revert"]
+    with pytest.raises(ValueError, match="no edit to undo"):
+        back.undo().undo()
+
+
+def test_an_edit_that_was_written_over_is_not_undone_unasked():
+    world = yard.world().edit(SNOW).edit(Edit((Change("environment/weather", b'"rain"'),)))
+    with pytest.raises(ValueError, match=r"environment/weather has been changed since event 1"):
+        world.undo(1)
+    assert world.undo().undo().state == yard.world().state
+
+
+def test_one_edit_is_undone_and_others_stay():
+    world = yard.world().edit(SNOW).edit(DUSK)
+    event = next(event for event in world.history.events if event.args.get("slots") == ("environment/weather",))
+    environment = world.undo(event.seq).setting.environment
+    assert (environment.weather, environment.hour) == ("clear", 19.5)
+
+
+def test_edits_in_an_action_come_before_its_ticks():
+    world = yard.step(yard.world(), Action(Keys.FORWARD, edits=(SNOW,)))
+    assert kinds(world) == ["create", "edit", "act", "tick"]
+    events = world.history.events
+    assert [event.before for event in events[2:]] == [events[1].after] * 2
+    assert world.state != yard.step(yard.world(), Action(Keys.FORWARD)).state
+
+
+@pytest.mark.parametrize(
+    ("slot", "value", "says"),
+    [
+        ("weather", b'"snow"', "expected a slot such as"),
+        ("environment/wether", b'"snow"', "expected one of hour, weather"),
+        ("environment/hour", b'"noon"', "expected a number as hour"),
+        ("environment/hour", b"25", "from 0 up to 24"),
+        ("entity/0", None, "player cannot be taken out"),
+        ("entity/x", None, "number of an entity"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_and_harms_no_running_world(slot: str, value: bytes | None, says: str):
+    edit = Edit((Change(slot, value),))
+    with pytest.raises(ValueError, match=says):
+        yard.world().edit(edit)
+    world = yard.step(yard.world(), Action(Keys.FORWARD, edits=(edit,)))
+    assert kinds(world)[1] == "reject"
+    assert says.split()[0] in world.history.events[1].verdict
+    assert world.state == yard.step(yard.world(), Action(Keys.FORWARD)).state
+
+
+def test_an_entity_taken_out_comes_back_as_it_was():
+    world = yard.world()
+    without = world.edit(Edit((Change("entity/1", None),)))
+    assert [entity.id for entity in without.entities] == [0]
+    assert without.undo().state == world.state
+    assert without.undo().entities[1].name == "the beast"
+
+
+def test_looking_back_at_what_was_undone_changes_nothing_of_the_past():
+    world = yard.world().edit(SNOW)
+    state, head = world.state, world.head
+    world.undo()
+    assert (replace(world).state, world.head) == (state, head)
