@@ -1,4 +1,4 @@
-"""G, the geometry: posed RGB-D keyframes. A keyframe never changes once it is written.
+"""G, the geometry: posed RGB-D keyframes, splats and anchors. A keyframe never changes once it is written.
 
 Shapes: H height, W width. RGB is uint8; depth is uint16 millimetres along the camera's z
 (so the bytes that are stored are the bytes that are used); `mask` is True where the keyframe
@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perdure.camera import Intrinsics
+from perdure.world.anchor import Anchor
+from perdure.world.splats import Splats
 
 MILLIMETRES = 1000.0
 _HEADER = struct.Struct("<q2q4d")  # step, width, height, fx, fy, cx, cy
@@ -84,14 +86,28 @@ class Keyframe:
 
 @dataclass(frozen=True, eq=False)
 class Geometry:
-    """Keyframes in the order in which they were seen. Worlds share the keyframes that they have in common."""
+    """Keyframes in the order in which they were seen, splats, and anchors by name. Worlds share what they can."""
 
     keyframes: tuple[Keyframe, ...] = ()
+    splats: Splats = Splats()
+    anchors: tuple[Anchor, ...] = ()
 
     def append(self, *keyframes: Keyframe) -> "Geometry":
         return replace(self, keyframes=self.keyframes + keyframes) if keyframes else self
 
+    def anchor(self, name: str) -> Anchor | None:
+        return next((anchor for anchor in self.anchors if anchor.name == name), None)
+
+    def with_anchor(self, name: str, anchor: Anchor | None) -> "Geometry":
+        """With this anchor under its name, or with none."""
+        if anchor is not None and anchor.name != name:
+            raise ValueError(f"expected an anchor named {name!r}, got one named {anchor.name!r}")
+        anchors = {held.name: held for held in self.anchors if held.name != name}
+        if anchor is not None:
+            anchors[name] = anchor
+        return replace(self, anchors=tuple(anchors[name] for name in sorted(anchors)))
+
     @property
     def pages(self) -> tuple[bytes, ...]:
-        """The leaves that the world's hash is made of."""
+        """Digests of the keyframes."""
         return tuple(keyframe.digest for keyframe in self.keyframes)

@@ -1,0 +1,121 @@
+"""Splats: pages that are shared, and writes that can be taken back to the byte."""
+
+import hashlib
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from perdure.world.splats import HARMONICS, PAGE, Rows, SplatPage, Splats, blank, pack, rotations, unpack
+
+
+def rows(ids: list[int], seed: int = 0, harmonics: int = 0) -> Rows:
+    random = np.random.default_rng(seed)
+    out = blank(len(ids), harmonics=harmonics)
+    out["id"] = ids
+    for name in ("mean", "rotation", "scale", "opacity", "colour", "harmonics"):
+        out[name] = random.normal(size=out[name].shape)
+    out["event"], out["entity"] = random.integers(0, 99, len(ids)), random.integers(-1, 5, len(ids))
+    return out
+
+
+NUMBERS = st.lists(st.integers(0, 4 * PAGE), unique=True, max_size=20)
+CHANGES = st.lists(st.tuples(NUMBERS, NUMBERS, st.integers(0, 99)), max_size=6)
+
+
+def changed(splats: Splats, written: list[int], gone: list[int], seed: int) -> tuple[Splats, bytes]:
+    value = pack(rows(written, seed), [number for number in gone if number not in written])
+    return splats.write(value), value
+
+
+def digests(splats: Splats) -> list[bytes]:
+    return [page.digest for page in splats.pages]
+
+
+@settings(max_examples=60, deadline=None)
+@given(CHANGES)
+def test_any_writes_and_removals_leave_what_a_dictionary_would_hold(changes: list) -> None:
+    splats, plain = Splats(), dict[int, bytes]()
+    for written, gone, seed in changes:
+        splats, _ = changed(splats, written, gone, seed)
+        for number in gone:
+            plain.pop(number, None)
+        plain |= {int(row["id"]): row.tobytes() for row in rows(written, seed)}
+    assert [row.tobytes() for row in splats.rows] == [plain[number] for number in sorted(plain)]
+    assert len(splats) == len(plain) and splats.free == max(plain, default=-1) + 1
+    assert all(page.rows["id"].min() // PAGE == page.number == page.rows["id"].max() // PAGE for page in splats.pages)
+    whole = Splats().write(pack(splats.rows))  # the order of the writes leaves no trace
+    assert digests(whole) == digests(splats)
+
+
+@settings(max_examples=60, deadline=None)
+@given(NUMBERS, NUMBERS, NUMBERS)
+def test_writing_back_what_was_read_restores_every_byte(there: list[int], written: list[int], gone: list[int]) -> None:
+    splats = Splats().write(pack(rows(there, 1)))
+    after, value = changed(splats, written, gone, 2)
+    old = splats.read(value)
+    assert digests(after.write(old)) == digests(splats)
+    assert digests(after.write(old).write(after.read(value))) == digests(after)
+    assert after.read(value) == pack(rows(written, 2), [number for number in gone if number not in written])
+
+
+def test_pages_that_were_not_touched_are_shared() -> None:
+    splats = Splats().write(pack(rows(list(range(10 * PAGE)))))
+    after = splats.write(pack(rows([3 * PAGE, 7 * PAGE + 5], 1)))
+    assert [a is b for a, b in zip(splats.pages, after.pages)] == [i not in (3, 7) for i in range(10)]
+    with pytest.raises(ValueError, match="read-only"):
+        after.pages[3].rows["mean"] = 0
+
+
+@pytest.mark.parametrize("harmonics", HARMONICS)
+def test_a_page_comes_back_from_its_bytes(harmonics: int) -> None:
+    (page,) = Splats().write(pack(rows([5, 9, 200], 3, harmonics))).pages
+    payload = page.to_bytes()
+    again = SplatPage.from_bytes(payload, page.digest)
+    assert page.digest == hashlib.sha256(payload).digest()
+    assert again.to_bytes() == payload and again.number == page.number
+    assert np.shares_memory(again.rows, np.frombuffer(payload, np.uint8))
+    assert Splats((again,)).harmonics == harmonics
+
+
+def test_splats_of_a_lower_degree_find_room_and_of_a_higher_one_are_refused() -> None:
+    splats = Splats().write(pack(rows([1], 0, 3)))
+    after = splats.write(pack(rows([2], 1, 0)))
+    assert not after.rows["harmonics"][1].any() and after.rows["harmonics"][0].any()
+    assert after.rows["mean"][1].tobytes() == rows([2], 1)["mean"].tobytes()
+    with pytest.raises(ValueError, match="at most 3 harmonics"):
+        splats.write(pack(rows([2], 1, 8)))
+
+
+def test_rotations_are_those_of_the_quaternions() -> None:
+    quarter = np.array([[np.sqrt(0.5), 0, 0, np.sqrt(0.5)], [3, 0, 0, 0]])  # about z; and not of unit length
+    turned = np.array([[0, -1, 0], [1, 0, 0], [0, 0, 1]])
+    np.testing.assert_allclose(rotations(quarter), np.stack([turned, np.eye(3, dtype=int)]), atol=1e-15)
+    random = rotations(np.random.default_rng(0).normal(size=(50, 4)))
+    np.testing.assert_allclose(random @ random.transpose(0, 2, 1), np.tile(np.eye(3), (50, 1, 1)), atol=1e-14)
+    np.testing.assert_allclose(np.linalg.det(random), 1)
+
+
+@pytest.mark.parametrize("name", ["mean", "rotation", "scale", "opacity", "colour"])
+def test_what_is_no_splat_is_refused(name: str) -> None:
+    bad = rows([1, 2])
+    bad[name][1] = np.nan
+    with pytest.raises(ValueError, match=f"finite {name}"):
+        unpack(pack(bad))
+
+
+def test_values_that_are_not_packed_splats_are_refused() -> None:
+    good = pack(rows([1, 2]), [7])
+    for value in (b"", good[:-1], good + b"x", b"\xff" * len(good), pack(rows([1]))[:30]):
+        with pytest.raises(ValueError, match="expected packed splats"):
+            unpack(value)
+    for value in (pack(rows([1, 1])), pack(rows([1]), [1]), pack(rows([-1]))):
+        with pytest.raises(ValueError, match="once"):
+            unpack(value)
+    nowhere = rows([1])
+    nowhere["rotation"] = 0
+    with pytest.raises(ValueError, match="quaternion of zeros"):
+        unpack(pack(nowhere))
+    with pytest.raises(ValueError, match="0, 3, 8, 15 harmonics"):
+        blank(1, harmonics=4)
