@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from perdure.agents.player import there_and_back
+from perdure.camera import look
 from perdure.data.founding import found_kind
 from perdure.models.config import CodecConfig, DitConfig
 from perdure.models.decoder import Decoder, Encoder
@@ -99,3 +100,18 @@ def test_a_fork_opens_past_its_fork_point(engine: Engine, founded: World, tmp_pa
         again, _, last = engine.open(store.world("evening"), store)
     assert again.branch == "evening" and again.head == fork.head
     assert last is not None and np.array_equal(last, frames[-1])
+
+
+def test_looking_changes_nothing_and_looking_again_shows_the_same(engine: Engine, founded: World) -> None:
+    world, _ = play(engine, founded, ACTIONS[:6])
+    cache = engine.cache()
+    _, on = engine.step(world, ACTIONS[6], cache)
+    state, head = world.state, world.head
+    camera = look(world.motion.cameras[-1][:3, 3], 2.0, 0.1)
+    seen = engine.observe(world, camera)
+    assert seen.shape == (4, 144, 256, 3)
+    assert np.array_equal(seen, engine.observe(replace(world), camera))
+    assert not np.array_equal(seen, engine.observe(world, look(camera[:3, 3], 0.5, 0.1)))
+    assert (replace(world).state, world.head) == (state, head)
+    _, again = engine.step(world, ACTIONS[6], cache)
+    assert np.array_equal(on, again)
