@@ -53,6 +53,15 @@ def _geometry(left: World, right: World) -> Iterator[Difference]:
     own = [len(world.geometry.keyframes) - len(shared) for world in (left, right)]
     if any(own):
         yield Difference(f"keyframes, besides {len(shared)} shared", str(own[0]), str(own[1]))
+    anchors = [{anchor.name: anchor for anchor in world.geometry.anchors} for world in (left, right)]
+    for name in sorted({*anchors[0], *anchors[1]}):
+        one, other = (side.get(name) for side in anchors)
+        if one is None or other is None or one.digest != other.digest:
+            yield Difference(f"anchor {name}", *(f"{_place(it.pose)} {it.text}" if it else "" for it in (one, other)))
+    splats = [world.geometry.splats for world in (left, right)]
+    changed = {page.digest for page in splats[0].pages} ^ {page.digest for page in splats[1].pages}
+    if changed:
+        yield Difference(f"splats, {len(changed)} pages", str(len(splats[0])), str(len(splats[1])))
 
 
 def _motion(left: World, right: World) -> Iterator[Difference]:

@@ -6,6 +6,7 @@ Writing back what was read restores the state exactly, its hash and all.
 from dataclasses import replace
 from typing import Any, ClassVar, Protocol, TypeVar
 
+from perdure.world.anchor import Anchor
 from perdure.world.geometry import Geometry
 from perdure.world.identity import Entity
 from perdure.world.physics import Physics
@@ -35,6 +36,11 @@ def read(state: State, slot: str, value: bytes | None = None) -> bytes | None:
     match slot.split("/"):
         case ["environment", field]:
             return state.setting.environment.field(field)
+        case ["anchor", name]:
+            anchor = state.geometry.anchor(name)
+            return None if anchor is None else anchor.to_bytes()
+        case ["splats"]:
+            return state.geometry.splats.read(_packed(value))
         case ["entity", number]:
             entity = _entity(state, number)
             return None if entity is None else entity.to_bytes()
@@ -50,6 +56,11 @@ def write(state: S, slot: str, value: bytes | None) -> S:
         case ["environment", field]:
             environment = state.setting.environment.with_field(field, value)
             return replace(state, setting=replace(state.setting, environment=environment))
+        case ["anchor", name]:
+            anchor = None if value is None else Anchor.from_bytes(value)
+            return replace(state, geometry=state.geometry.with_anchor(name, anchor))
+        case ["splats"]:
+            return replace(state, geometry=replace(state.geometry, splats=state.geometry.splats.write(_packed(value))))
         case ["entity", number]:
             others = [entity for entity in state.entities if entity.id != _number(number)]
             if value is not None:
@@ -63,6 +74,12 @@ def write(state: S, slot: str, value: bytes | None) -> S:
             return replace(state, entities=entities)
         case _:
             raise _unknown(slot)
+
+
+def _packed(value: bytes | None) -> bytes:
+    if value is None:
+        raise ValueError("expected packed splats, which also say what is to be gone; got nothing")
+    return value
 
 
 def _number(text: str) -> int:
@@ -84,5 +101,5 @@ def _known(state: State, number: str) -> Entity:
 
 
 def _unknown(slot: str) -> ValueError:
-    kinds = "environment/FIELD, entity/ID or entity/ID/FIELD"
+    kinds = "environment/FIELD, anchor/NAME, splats, entity/ID or entity/ID/FIELD"
     return ValueError(f"expected a slot such as {kinds}, got {slot!r}")

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from perdure.camera import Intrinsics
 from perdure.world.action import FRAMES_PER_SECOND, Action
+from perdure.world.anchor import Anchor
 from perdure.world.edit import Change, Edit, digest
 from perdure.world.geometry import Geometry, Keyframe
 from perdure.world.history import Event, History, Memory, Note
@@ -29,6 +30,7 @@ from perdure.world.mover import Mover
 from perdure.world.physics import EYE, Mechanism, Motion, Physics
 from perdure.world.setting import Setting
 from perdure.world.slots import read, write
+from perdure.world.splats import SplatPage, Splats
 
 FINDING_LAG = 2
 """What is found in chunk n enters the state with chunk n + FINDING_LAG, never sooner or later."""
@@ -36,11 +38,13 @@ FINDING_LAG = 2
 PAGE = 64
 
 
-Piece = Keyframe | Entity | Mechanism | Setting
+Piece = Keyframe | SplatPage | Anchor | Entity | Mechanism | Setting
 """A part of the state that is kept as it is: large, or slow to change. Its `digest` is that of its `to_bytes()`."""
 
 PIECES: Mapping[str, Callable[[bytes | memoryview, bytes], Piece]] = {
     "keyframes": Keyframe.from_bytes,
+    "splats": SplatPage.from_bytes,
+    "anchors": Anchor.from_bytes,
     "entities": Entity.from_bytes,
     "mechanism": Mechanism.from_bytes,
     "setting": Setting.from_bytes,
@@ -233,6 +237,8 @@ class World:
         """All that is kept as it is, by the names in `PIECES`."""
         return {
             "keyframes": self.geometry.keyframes,
+            "splats": self.geometry.splats.pages,
+            "anchors": self.geometry.anchors,
             "entities": self.entities,
             "mechanism": (self.physics.mechanism,),
             "setting": (self.setting,),
@@ -267,7 +273,11 @@ class World:
             seed=seed,
             scene=scene,
             physics=Physics.from_bytes(mechanism, moving),
-            geometry=Geometry(cast(tuple[Keyframe, ...], parts["keyframes"])),
+            geometry=Geometry(
+                cast(tuple[Keyframe, ...], parts["keyframes"]),
+                Splats(cast(tuple[SplatPage, ...], parts["splats"])),
+                cast(tuple[Anchor, ...], parts["anchors"]),
+            ),
             entities=cast(tuple[Entity, ...], parts["entities"]),
             history=history,
             motion=motion,
@@ -280,7 +290,7 @@ class World:
     def state(self) -> str:
         """Merkle root of geometry, identity and physics, in hex: equal for equal worlds, whatever led to them."""
         roots = {name: merkle([piece.digest for piece in pieces]) for name, pieces in self.parts.items()}
-        geometry = merkle([roots["keyframes"]])
+        geometry = merkle([roots["keyframes"], roots["splats"], roots["anchors"]])
         identity = merkle([roots["entities"]])
         physics = merkle([roots["mechanism"], roots["setting"], hashlib.sha256(self.moving).digest()])
         return merkle([geometry, identity, physics]).hex()

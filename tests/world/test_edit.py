@@ -1,9 +1,13 @@
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from perdure.world.action import Action, Keys
+from perdure.world.anchor import Anchor
+from perdure.world.diff import diff
 from perdure.world.edit import Change, Edit
+from perdure.world.splats import blank, pack
 from perdure.world.state import World
 from tests.world import yard
 
@@ -94,3 +98,21 @@ def test_looking_back_at_what_was_undone_changes_nothing_of_the_past():
     state, head = world.state, world.head
     world.undo()
     assert (replace(world).state, world.head) == (state, head)
+
+
+def test_anchors_and_splats_are_edited_and_undone_like_all_else():
+    world = yard.world()
+    here = Anchor("here", world.motion.cameras[-1], "where it began")
+    rows = blank(300)
+    rows["mean"] = np.random.default_rng(0).normal(size=(300, 3))
+    placed = world.edit(Edit((Change("anchor/here", here.to_bytes()), Change("splats", pack(rows))), "anchor"))
+    assert (placed.geometry.anchors[0].text, len(placed.geometry.splats)) == ("where it began", 300)
+    red = rows[5:9].copy()
+    red["colour"] = 1.5
+    painted = placed.edit(Edit((Change("splats", pack(red, gone=(2, 299))),)))
+    assert (len(painted.geometry.splats), painted.history.events[-1].kind) == (298, "edit")
+    assert painted.undo().state == placed.state
+    assert painted.undo().undo().state == world.state
+    told = {it.what: (it.left, it.right) for it in diff(world, painted)}
+    assert told["anchor here"][1].endswith("where it began")
+    assert told["splats, 2 pages"] == ("0", "298")
