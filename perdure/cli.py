@@ -151,13 +151,16 @@ def fork(
 
 @app.command()
 def bench(
-    name: Annotated[str, typer.Argument(help="live, promise or view.")],
+    name: Annotated[str, typer.Argument(help="live, promise, view or durability.")],
     seconds: Annotated[float, typer.Option(help="live: how long to hold the keys.")] = 60.0,
     world: Annotated[str | None, typer.Option(help="live: which world; one of its own unless said.")] = None,
     cases: Annotated[int, typer.Option(help="promise: how many times to kill it.")] = 60,
+    kills: Annotated[int, typer.Option(help="durability: how many processes to kill.")] = 300,
+    power_cuts: Annotated[int, typer.Option(help="durability: how many times to cut the power.")] = 100,
     as_json: AsJson = False,
 ) -> None:
-    """Measure: the whole loop in a real browser (live), what kills leave (promise), the state view (view)."""
+    """Measure: the whole loop in a real browser (live), what kills leave (promise), the state view (view),
+    what is lost by kills and power cuts (durability)."""
     match name:
         case "live":
             with stage(f"playing for {seconds:.0f} s in a real browser"):
@@ -174,8 +177,13 @@ def bench(
                 from perdure.bench import view
 
                 figures = view.run()
+        case "durability":
+            with stage(f"killing {kills} processes, and cutting the power {power_cuts} times"):
+                from perdure.bench import durability
+
+                figures = durability.run(kills, power_cuts)
         case _:
-            raise ValueError(f"no benchmark named {name!r}: there are live, promise and view")
+            raise ValueError(f"no benchmark named {name!r}: there are live, promise, view and durability")
     show(figures, as_json)
 
 

@@ -31,7 +31,7 @@ from perdure.world.geometry import Geometry, Keyframe
 from perdure.world.history import GENESIS, LATENT, Event, History, Memory
 from perdure.world.identity import Entity
 from perdure.world.physics import Mechanism, Motion, Physics
-from perdure.world.segment import DamagedError, Place, Segments, sync_folder
+from perdure.world.segment import DamagedError, Place, Segments, make_folder, sync_folder
 from perdure.world.state import World
 
 FORMAT = 1
@@ -153,7 +153,8 @@ class Store:
             raise ValueError(f"a world named {world.name!r} exists already in {folder}: open it, or take another name")
         making = folder / f".{world.name}.{os.getpid()}"  # moved into place whole, or not at all
         shutil.rmtree(making, ignore_errors=True)
-        making.mkdir(parents=True)
+        make_folder(folder)
+        making.mkdir()
         meta = {
             "format": FORMAT,
             "name": world.name,
