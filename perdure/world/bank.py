@@ -101,8 +101,7 @@ def distance(one: Look, other: Look) -> float:
     """Between two appearances; infinite if different embeddings made them."""
     if one.by != other.by or len(one.code) != len(other.code):
         return math.inf
-    difference = one.embedding - other.embedding
-    return math.sqrt(float((difference * difference).sum()))
+    return math.dist(one.embedding.tolist(), other.embedding.tolist())
 
 
 def kept(looks: Iterable[Look]) -> Bank:

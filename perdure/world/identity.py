@@ -117,8 +117,8 @@ class Entity:
 
     @property
     def known(self) -> bool:
-        """Whether it is somebody, and not only something that was seen."""
-        return self.kind != UNKNOWN
+        """Whether it is somebody, and not only something that was seen: who has a name given is somebody."""
+        return self.kind != UNKNOWN or self.name != stranger(self.id)
 
     @property
     def looks(self) -> tuple[Look, ...]:
@@ -175,6 +175,11 @@ class Entity:
         if changed.field(name) != value:
             raise ValueError(f"expected the {name} of entity {self.id} as `field` gives it, None for nothing")
         return changed
+
+
+def stranger(number: int) -> str:
+    """What one is called that nobody has named."""
+    return f"stranger {number}"
 
 
 def field_bytes(name: str, value: Any) -> bytes | None:

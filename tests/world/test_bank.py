@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perdure.world.bank import BOUND, FINEST, PER_BIN, Bank, Look, angles, apart, distance, kept
+from perdure.world.bank import BOUND, FINEST, PER_BIN, Look, angles, apart, distance, kept
 
 looks = st.builds(
     Look,
@@ -54,8 +54,7 @@ def test_a_bin_keeps_its_best(seen: list[Look]) -> None:
 
 def test_a_bank_is_full_one_day() -> None:
     rng = np.random.default_rng(5)
-    bank: Bank = ()
-    sizes = []
+    bank, sizes = kept([]), []
     for step in range(1500):
         look = Look.of("plain", rng.standard_normal(4), rng.standard_normal(3), rng.random(), step)
         bank = kept((*bank, look))
