@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from perdure.camera import Intrinsics
 from perdure.world.bank import Look, kept
-from perdure.world.identity import LENGTH, UNKNOWN, WORDS, Entity, Patch, Seen, field_bytes
+from perdure.world.identity import LENGTH, UNKNOWN, WORDS, Entity, Patch, Seen, field_bytes, stranger
 from tests.world import yard
 
 
@@ -159,6 +159,8 @@ def test_mistakes_are_named() -> None:
         replace(full(), id=-1)
 
 
-def test_strangers_are_not_known() -> None:
+def test_strangers_are_not_known_until_they_have_a_name() -> None:
     assert full().known
-    assert not replace(full(), kind=UNKNOWN).known
+    one = replace(full(), kind=UNKNOWN, name=stranger(4))
+    assert not one.known
+    assert one.with_field("name", b"Ada").known
