@@ -133,6 +133,13 @@ class Action:
         object.__setattr__(self, "tilt", _bounded(self.tilt))
         object.__setattr__(self, "hand", Hand(self.hand))
 
+    @property
+    def axes(self) -> tuple[int, int, int, int]:
+        """What the keys come to: forward, left, turning left and looking up, each -1, 0 or 1; opposites cancel."""
+        k = self.keys
+        forward, left, turn, up = (((k >> i) & 1) - ((k >> i + 1) & 1) for i in (0, 2, 4, 6))
+        return forward, left, turn, up
+
     def features(self) -> NDArray[np.float32]:
         """(10,) what the model sees of an action: multi-hot keys, then turn and tilt."""
         bits = [(self.keys >> i) & 1 for i in range(8)]
