@@ -1,29 +1,44 @@
 """P, the physics: a MuJoCo state as a value. `advance` is a pure function of the state and the action.
 
-What is compiled is kept as bytes (MJB, exact) beside its source (XML, portable), since the same
-XML compiled elsewhere need not give the same bits. The player is driven by velocity, without
-inertia, so walls stop it by contact and a free walk can be retraced exactly.
+Everything moves at every tick, whether anyone looks at it or not: the player by its keys, creatures by
+their wandering, things by forces. What they are made of is the `Mechanism`, which things can be put
+into and taken out of between two chunks; all that goes on moving is the `Physics`, a few hundred numbers.
 
 Shapes: T frames of a chunk, H height, W width. Poses are 4x4 float64, camera or body to world.
 """
 
-import copy
 import hashlib
 import math
-import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from functools import cached_property
 
 import msgspec
 import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from perdure.camera import Intrinsics, invert, look, rays
-from perdure.world.action import FRAMES_PER_CHUNK, FRAMES_PER_SECOND, PITCH_LIMIT, TURN, WALK, Action, Keys
-from perdure.world.history import Note
-from perdure.world.mover import BEARINGS, RAYS, REACH, Gait, Mover, Part, part_pose, root_pose, settle, wander
+from perdure.camera import Intrinsics, invert, look, rays, yaw_pitch
+from perdure.world import hands, posing
+from perdure.world.action import FRAMES_PER_CHUNK, PITCH_LIMIT, TURN, WALK, Action, Hand, Keys
+from perdure.world.body import Body, Pose
+from perdure.world.history import Note, Value
+from perdure.world.law import Law
+from perdure.world.mechanism import (
+    MOVER,
+    STATE,
+    SUBSTEPS,
+    THING,
+    TICK,
+    WORLD,
+    Compiled,
+    Mechanism,
+    Seat,
+    place,
+    transplant,
+)
+from perdure.world.mover import BEARINGS, RAYS, REACH, Gait, Mover, Part, root_pose, settle, wander
+from perdure.world.rules import Breach, Rule
 
 __all__ = ["EYE", "EYE_HEIGHT", "Gait", "Mechanism", "Motion", "Mover", "Part", "Physics"]
 
@@ -32,100 +47,28 @@ Observer = Callable[[mujoco.MjModel, mujoco.MjData, Array], None]
 
 EYE_HEIGHT = 1.55  # metres above the origin of the player's body, which stands on the ground
 EYE = Intrinsics.from_fov(256, 144, 75.0)
-TICK = 1.0 / FRAMES_PER_SECOND
-SUBSTEPS = 4
-_STATE = mujoco.mjtState.mjSTATE_INTEGRATION
-_WORLD, _MOVER, _PLAYER = 0, 1, 2  # geom groups of the model that rays are cast in
+FLIGHT = 6.0  # metres a second at which the player's body follows an eye that flies
 
 
 @dataclass(frozen=True, eq=False)
 class Motion:
-    """Where the eye and the creatures are in each of a chunk's frames; the last is where the chunk ends."""
+    """Where the eye and all that has a body are in each of a chunk's frames; the last is where the chunk ends."""
 
     cameras: Array  # (T, 4, 4) camera to world
     intrinsics: Intrinsics
-    bodies: Mapping[int, Array]  # entity -> (T, 4, 4) of its root body, body to world
-    notes: tuple[Note, ...] = ()  # what happened that the log should tell
-
-
-@dataclass(frozen=True, eq=False)
-class Mechanism:
-    """What physics is made of, and what does not change as it moves."""
-
-    xml: str
-    model: bytes  # MJB: the compiled model
-    movers: tuple[Mover, ...]
-    seed: int
-    intrinsics: Intrinsics
-
-    @cached_property
-    def digest(self) -> bytes:
-        return hashlib.sha256(self.to_bytes()).digest()
-
-    def to_bytes(self) -> bytes:
-        return msgspec.msgpack.encode((self.xml, self.model, self.movers, self.seed, self.intrinsics))
-
-    @classmethod
-    def from_bytes(cls, payload: bytes | memoryview, digest: bytes) -> "Mechanism":
-        fields = tuple[str, bytes, tuple[Mover, ...], int, Intrinsics]
-        mechanism = cls(*msgspec.msgpack.decode(payload, type=fields))
-        mechanism.__dict__["digest"] = digest  # where cached_property looks first
-        return mechanism
-
-    @property
-    def compiled(self) -> "_Compiled":
-        return _compiled(self.model, self.xml, self.movers)
-
-
-@dataclass(frozen=True, eq=False)
-class _Compiled:
-    """A loaded model, where to find the player and the creatures in it, and a scratch `MjData` a thread."""
-
-    model: mujoco.MjModel
-    sight: mujoco.MjModel  # the same, with geoms grouped as world, movers and player, for rays
-    player: int
-    slides: tuple[int, int]  # addresses of the player's joints in qpos
-    dofs: tuple[int, int]  # the same in qvel
-    mocap: Mapping[str, int]
-    local: threading.local
-
-    def scratch(self) -> mujoco.MjData:
-        data = getattr(self.local, "data", None)
-        if data is None:
-            data = self.local.data = mujoco.MjData(self.model)
-        return data
-
-
-@lru_cache(maxsize=16)
-def _compiled(model_bytes: bytes, xml: str, movers: tuple[Mover, ...]) -> _Compiled:
-    try:
-        model = mujoco.MjModel.from_binary_path("world.mjb", {"world.mjb": model_bytes})
-    except ValueError:
-        # Compiled by another version of MuJoCo, which this one does not read. The source is the same world;
-        # what it does next may differ in the last bits, which the fingerprint says.
-        model = mujoco.MjModel.from_xml_string(xml)
-        _tame(model)
-    names = [name for mover in movers for name in (mover.body, *(part.body for part in mover.parts))]
-    mocap = {name: int(model.body(name).mocapid[0]) for name in names}
-    joints = [model.joint(name) for name in ("player_x", "player_y")]
-    player = int(model.body("player").id)
-    sight = copy.copy(model)
-    creatures = [int(model.body(name).id) for name in names]
-    sight.geom_group[:] = np.where(np.isin(model.geom_bodyid, creatures), _MOVER, _WORLD)
-    sight.geom_group[model.geom_bodyid == player] = _PLAYER
-    slides = int(joints[0].qposadr[0]), int(joints[1].qposadr[0])
-    dofs = int(joints[0].dofadr[0]), int(joints[1].dofadr[0])
-    return _Compiled(model, sight, player, slides, dofs, mocap, threading.local())
+    bodies: Mapping[int, Array]  # entity -> (T, 4, 4) of the body it is known by, body to world
+    notes: tuple[Note, ...] = ()  # what hands did, and what rules rejected or projected
 
 
 @dataclass(frozen=True, eq=False)
 class Physics:
     mechanism: Mechanism
     state: Array  # mjSTATE_INTEGRATION: all that MuJoCo needs to go on bit for bit
-    gaits: tuple[Gait, ...]  # one for each mover
+    gaits: tuple[Gait, ...]  # one for each of the mechanism's creatures
     yaw: float
     pitch: float
     tick: int  # 24 a second since the world began
+    held: int = -1  # the entity that the player carries
 
     @classmethod
     def from_xml(
@@ -135,59 +78,93 @@ class Physics:
         spawn: tuple[float, float, float] = (0.0, 0.0, 0.0),
         seed: int = 0,
         intrinsics: Intrinsics = EYE,
+        bodies: tuple[Body, ...] = (),
     ) -> "Physics":
         """Physics as it begins; `spawn` is the player's x, y and yaw."""
-        model = mujoco.MjModel.from_xml_string(xml)
-        _check(model, movers)
-        _tame(model)
-        buffer = np.zeros(mujoco.mj_sizeModel(model), np.uint8)
-        mujoco.mj_saveModel(model, None, buffer)
-        mechanism = Mechanism(xml, buffer.tobytes(), tuple(movers), seed, intrinsics)
-        mechanism = replace(Mechanism.from_bytes(mechanism.to_bytes(), b""))  # an int given for a float is one no more
-        movers, compiled = mechanism.movers, mechanism.compiled
+        mechanism = Mechanism.found(xml, movers, seed, intrinsics, bodies)
+        compiled, movers = mechanism.compiled, mechanism.creatures
         data = mujoco.MjData(compiled.model)
         for axis in (0, 1):
             data.qpos[compiled.slides[axis]] = spawn[axis] - compiled.model.body_pos[compiled.player, axis]
         gaits = tuple(settle(mover, seed) for mover in movers)
-        _place(compiled, data, movers, gaits)
+        place(compiled, data, movers, gaits)
         mujoco.mj_forward(compiled.model, data)
-        return cls(mechanism, _state(compiled.model, data), gaits, float(spawn[2]), 0.0, 0)
+        physics = cls(mechanism, _state(compiled.model, data), gaits, float(spawn[2]), 0.0, 0)
+        for body in bodies:
+            if body.pose is not None:
+                physics = physics.with_pose(body.entity, body.pose.to_bytes())
+        return physics
 
-    def advance(self, action: Action, observe: Observer | None = None) -> tuple["Physics", Motion]:
+    def advance(
+        self, action: Action, observe: Observer | None = None, rules: Sequence[Rule] = ()
+    ) -> tuple["Physics", Motion]:
         """Four ticks. `observe(model, data, camera)`, if given, is called after each, and must change nothing."""
-        compiled, movers = self.mechanism.compiled, self.mechanism.movers
+        compiled, movers = self.mechanism.compiled, self.mechanism.creatures
         model, data = compiled.model, compiled.scratch()
-        mujoco.mj_setState(model, data, self.state, _STATE)
+        mujoco.mj_setState(model, data, self.state, STATE)
         mujoco.mj_kinematics(model, data)
         forward, sideways = _axis(action.keys, Keys.FORWARD, Keys.BACK), _axis(action.keys, Keys.LEFT, Keys.RIGHT)
         pace = WALK / math.hypot(forward, sideways) if forward or sideways else 0.0
         turn = _axis(action.keys, Keys.TURN_LEFT, Keys.TURN_RIGHT) * TURN * TICK + action.turn / FRAMES_PER_CHUNK
         tilt = _axis(action.keys, Keys.LOOK_UP, Keys.LOOK_DOWN) * TURN * TICK + action.tilt / FRAMES_PER_CHUNK
-        gaits, yaw, pitch = self.gaits, self.yaw, self.pitch
+        gaits, yaw, pitch, held = self.gaits, self.yaw, self.pitch, self.held
+        path = None if action.path is None else action.path.poses
+        notes: list[Note] = []
+        if action.hand != Hand.NONE:
+            deed = self._act(compiled, data, action.hand)
+            held = deed.held
+            notes.append(_noted(action.hand, deed))
+        law = Law(compiled, data, movers, held, rules) if rules else None
+        broken: dict[tuple[str, int], Breach] = {}
         cameras = np.empty((FRAMES_PER_CHUNK, 4, 4))
         bodies = {mover.entity: np.empty((FRAMES_PER_CHUNK, 4, 4)) for mover in movers}
+        things = {seat.entity: np.zeros((FRAMES_PER_CHUNK, 4, 4)) for seat in compiled.things}
         for i in range(FRAMES_PER_CHUNK):
+            before, energies = (law.stands(gaits), law.energies()) if law else ({}, {})
             gaits = self._wander(compiled, data, gaits, self.tick + i)
-            roots = _place(compiled, data, movers, gaits)
+            place(compiled, data, movers, gaits)
             # Half the turn before the step and half after it: so an action and its reverse cancel out.
             middle = yaw + 0.5 * turn
             velocity = (
                 pace * (forward * math.cos(middle) - sideways * math.sin(middle)),
                 pace * (forward * math.sin(middle) + sideways * math.cos(middle)),
             )
+            if path is not None:
+                velocity, turned, pitch = self._follow(compiled, data, path[i])
+                middle, yaw = turned, turned
             for _ in range(SUBSTEPS):
                 data.qvel[compiled.dofs[0]], data.qvel[compiled.dofs[1]] = velocity
+                if held >= 0:
+                    feet = _feet(compiled, data)
+                    facing = hands.Facing(EYE_HEIGHT + float(feet[2]), middle, pitch, velocity, turn / TICK)
+                    if not hands.hold(compiled, data, compiled.seats[held], feet, facing):
+                        notes.append(Note("act", "player", (held,), {"hand": "slip"}))
+                        _let_go(compiled, data, held)
+                        held = -1
                 mujoco.mj_step(model, data)
             mujoco.mj_kinematics(model, data)  # mj_step leaves the frames of bodies where they were before it
-            yaw = math.remainder(yaw + turn, 2 * math.pi)
-            pitch = max(-PITCH_LIMIT, min(PITCH_LIMIT, pitch + tilt))
-            cameras[i] = _camera(compiled, data, yaw, pitch)
-            for mover, root in zip(movers, roots):
-                bodies[mover.entity][i] = root
+            if law:
+                law.held = held
+                gaits, breaches = law.enforce(gaits, before, energies, (self.tick + i + 1) * TICK)
+                broken |= {(b.rule.name, b.entity): b for b in breaches if (b.rule.name, b.entity) not in broken}
+            if path is None:
+                yaw = math.remainder(yaw + turn, 2 * math.pi)
+                pitch = max(-PITCH_LIMIT, min(PITCH_LIMIT, pitch + tilt))
+                cameras[i] = _camera(compiled, data, yaw, pitch)
+            else:
+                cameras[i] = path[i]
+            for mover, gait in zip(movers, gaits):
+                bodies[mover.entity][i] = root_pose(mover, gait)
+            for seat in compiled.things:
+                _frame(data, seat, things[seat.entity][i])
             if observe is not None:
                 observe(model, data, cameras[i])
+        if held >= 0:
+            _let_go(compiled, data, held)  # the hold is made anew with each substep, and is no part of the state
+        bodies |= things
         for poses in (cameras, *bodies.values()):
             poses.setflags(write=False)
+        notes += [_told(breach) for breach in broken.values()]
         moved = replace(
             self,
             state=_state(model, data),
@@ -195,14 +172,17 @@ class Physics:
             yaw=yaw,
             pitch=pitch,
             tick=self.tick + FRAMES_PER_CHUNK,
+            held=held,
         )
-        return moved, Motion(cameras, self.mechanism.intrinsics, bodies)
+        return moved, Motion(cameras, self.mechanism.intrinsics, bodies, tuple(notes))
 
     def still(self) -> Motion:
         """The motion of a chunk in which nothing moves: what a world has before its first step."""
         _, data = self.posed()
-        camera = _camera(self.mechanism.compiled, data, self.yaw, self.pitch)
-        roots = {m.entity: root_pose(m, gait) for m, gait in zip(self.mechanism.movers, self.gaits)}
+        compiled = self.mechanism.compiled
+        camera = _camera(compiled, data, self.yaw, self.pitch)
+        roots = {m.entity: root_pose(m, gait) for m, gait in zip(self.mechanism.creatures, self.gaits)}
+        roots |= {seat.entity: _frame(data, seat, np.zeros((4, 4))) for seat in compiled.things}
         held = {entity: np.broadcast_to(root, (FRAMES_PER_CHUNK, 4, 4)) for entity, root in roots.items()}
         return Motion(np.broadcast_to(camera, (FRAMES_PER_CHUNK, 4, 4)), self.mechanism.intrinsics, held)
 
@@ -210,7 +190,7 @@ class Physics:
         """The model, which is shared and must not be changed, and data of your own, posed as the world now is."""
         compiled = self.mechanism.compiled
         data = mujoco.MjData(compiled.model)
-        mujoco.mj_setState(compiled.model, data, self.state, _STATE)
+        mujoco.mj_setState(compiled.model, data, self.state, STATE)
         mujoco.mj_kinematics(compiled.model, data)
         return compiled.model, data
 
@@ -218,26 +198,125 @@ class Physics:
         """(5, H, W) what physics knows of the motion's last frame, a ray through each cell's centre.
 
         Inverse depth along the camera's z (0 for the sky), the surface's normal in camera
-        coordinates, and 1 where a creature is seen.
+        coordinates, and 1 where a creature or a thing is seen.
         """
         compiled = self.mechanism.compiled
         data = compiled.scratch()
-        mujoco.mj_setState(compiled.model, data, self.state, _STATE)
+        mujoco.mj_setState(compiled.model, data, self.state, STATE)
         mujoco.mj_kinematics(compiled.model, data)
         pose, count = motion.cameras[-1], width * height
         # Rays have z = 1 in the camera and are not normalised, so the distance along them is the depth.
         vectors = rays(motion.intrinsics.scaled(width, height)).reshape(count, 3) @ pose[:3, :3].T
         geoms, depths, normals = np.empty(count, np.int32), np.empty(count), np.empty((count, 3))
         mujoco.mj_multiRay(
-            compiled.sight, data, pose[:3, 3], vectors.ravel(), _groups(_WORLD, _MOVER), True, -1,
+            compiled.sight, data, pose[:3, 3], vectors.ravel(), _groups(WORLD, MOVER, THING), True, -1,
             geoms, depths, normals.reshape(-1), count, mujoco.mjMAXVAL,
         )  # fmt: skip
         hit = geoms >= 0
         out = np.zeros((5, count), np.float32)
         out[0, hit] = 1.0 / np.maximum(depths[hit], 0.05)
         out[1:4, hit] = invert(pose)[:3, :3] @ normals[hit].T
-        out[4, hit] = compiled.sight.geom_group[geoms[hit]] == _MOVER
+        out[4, hit] = np.isin(compiled.sight.geom_group[geoms[hit]], (MOVER, THING))
         return out.reshape(5, height, width)
+
+    # Putting in, taking out, moving
+
+    @property
+    def entities(self) -> tuple[int, ...]:
+        """All that have a body, the player first."""
+        return (0, *sorted(self.mechanism.compiled.seats))
+
+    def body(self, entity: int) -> bytes | None:
+        """How an entity is built, and where it is: written back after it was taken out, it is there as it was."""
+        body = self.mechanism.body(entity)
+        return None if body is None else replace(body, pose=self._pose(entity)).to_bytes()
+
+    def with_body(self, entity: int, payload: bytes | None) -> "Physics":
+        """With an entity built like this, or without it; all others go on bit for bit.
+
+        Where the payload has a pose it stands like that; else as before, if it was there and moved in the
+        same way, or where its MJCF says.
+        """
+        body = None if payload is None else Body.from_bytes(payload)
+        mechanism = self.mechanism.with_body(entity, body)
+        gaits = {mover.entity: gait for mover, gait in zip(self.mechanism.creatures, self.gaits)}
+        new = tuple(gaits.get(mover.entity) or settle(mover, mechanism.seed) for mover in mechanism.creatures)
+        old, compiled = self.mechanism.compiled, mechanism.compiled
+        was, now = old.seats.get(entity), compiled.seats.get(entity)
+        data = transplant(old, compiled, self.posed()[1])
+        place(compiled, data, mechanism.creatures, new)
+        held = self.held
+        if held == entity and (now is None or now.kind != "free"):
+            held = -1
+        physics = replace(self, mechanism=mechanism, state=_state(compiled.model, data), gaits=new, held=held)
+        if body is None:
+            return physics
+        pose = body.pose
+        if pose is None and was is not None and now is not None and was.kind == now.kind:
+            pose = self._pose(entity)
+        return physics if pose is None else physics.with_pose(entity, pose.to_bytes())
+
+    def pose(self, entity: int) -> bytes | None:
+        """Where an entity is and how it moves (`body.Pose`); 0 is the player."""
+        pose = self._pose(entity)
+        return None if pose is None else pose.to_bytes()
+
+    def with_pose(self, entity: int, payload: bytes) -> "Physics":
+        """With an entity where this says, moving as this says; what a pose leaves out is at rest."""
+        pose, compiled, movers = Pose.from_bytes(payload), self.mechanism.compiled, self.mechanism.creatures
+        seat = compiled.seats.get(entity)
+        if entity and seat is None:
+            there = ", ".join(map(str, self.entities))
+            raise ValueError(f"no entity {entity} with a body in this world: there are {there}")
+        data = self._spare()
+        physics = self
+        if seat is None:
+            posing.write_player(compiled, data, pose)
+            pitch = max(-PITCH_LIMIT, min(PITCH_LIMIT, pose.place[3]))
+            physics = replace(self, yaw=pose.place[2], pitch=pitch)
+        elif seat.kind == "creature":
+            order = self._order(entity)
+            gait = posing.write_creature(compiled, data, movers[order], self.gaits[order], pose)
+            physics = replace(self, gaits=(*self.gaits[:order], gait, *self.gaits[order + 1 :]))
+        else:
+            posing.write(data, seat, pose)
+            if self.held in (-1, entity):
+                physics = replace(self, held=entity if pose.held and seat.kind == "free" else -1)
+        return replace(physics, state=_state(compiled.model, data))
+
+    def breaches(self, rules: Sequence[Rule], before: "Physics") -> tuple[Breach, ...]:
+        """What is broken by whatever made `self` of `before` between two ticks."""
+        return self._judged(rules, before)[1]
+
+    def obeying(self, rules: Sequence[Rule], before: "Physics") -> tuple["Physics | None", tuple[Breach, ...]]:
+        """`self` brought to obey the rules, and what it broke; None where a hard rule forbids it.
+
+        Only what differs from `before` is judged: a change is not refused for what was so already.
+        """
+        return self._judged(rules, before)
+
+    def projected(self, rules: Sequence[Rule], before: "Physics") -> "Physics":
+        """`self` brought to obey the rules; `before` itself where a hard one forbids it."""
+        return self._judged(rules, before)[0] or before
+
+    def _judged(self, rules: Sequence[Rule], before: "Physics") -> tuple["Physics | None", tuple[Breach, ...]]:
+        if not rules or self is before:
+            return self, ()
+        changed = [entity for entity in self.entities if self._differs(entity, before)]
+        movers, time = self.mechanism.creatures, self.tick * TICK
+        was = Law(before.mechanism.compiled, before.posed()[1], before.mechanism.creatures, before.held, rules, changed)
+        law = Law(self.mechanism.compiled, self.posed()[1], movers, self.held, rules, changed, instant=True)
+        stands, energies = was.stands(before.gaits), was.energies()
+        gaits, breaches = law.enforce(self.gaits, stands, energies, time)
+        if any(breach.rule.hard for breach in breaches):
+            return None, tuple(breaches)
+        if not breaches:
+            return self, ()
+        return replace(self, state=_state(law.compiled.model, law.data), gaits=gaits), tuple(breaches)
+
+    def _differs(self, entity: int, before: "Physics") -> bool:
+        built = self.mechanism is not before.mechanism and self.mechanism.body(entity) != before.mechanism.body(entity)
+        return built or self._pose(entity) != before._pose(entity)
 
     @cached_property
     def pages(self) -> tuple[bytes, ...]:
@@ -245,20 +324,57 @@ class Physics:
         return self.mechanism.digest, hashlib.sha256(self.to_bytes()).digest()
 
     def to_bytes(self) -> bytes:
-        """All but the mechanism, which is kept once and not at every step."""
-        return msgspec.msgpack.encode((self.state.tobytes(), self.gaits, self.yaw, self.pitch, self.tick))
+        """All but the mechanism, which is kept once and not at every step. With empty hands, as in the first format."""
+        fields = self.state.tobytes(), self.gaits, self.yaw, self.pitch, self.tick
+        return msgspec.msgpack.encode(fields if self.held < 0 else (*fields, self.held))
 
     @classmethod
     def from_bytes(cls, mechanism: Mechanism, payload: bytes) -> "Physics":
-        fields = tuple[bytes, tuple[Gait, ...], float, float, int]
-        state, gaits, yaw, pitch, tick = msgspec.msgpack.decode(payload, type=fields)
-        return cls(mechanism, np.frombuffer(state, np.float64), gaits, yaw, pitch, tick)
+        said = msgspec.msgpack.decode(payload, type=_Said)
+        state = np.frombuffer(said.state, np.float64)
+        return cls(mechanism, state, said.gaits, said.yaw, said.pitch, said.tick, said.held)
 
-    def _wander(self, compiled: _Compiled, data: mujoco.MjData, gaits: tuple[Gait, ...], tick: int) -> tuple[Gait, ...]:
+    def _pose(self, entity: int) -> Pose | None:
+        compiled = self.mechanism.compiled
+        seat = compiled.seats.get(entity)
+        if entity == 0:
+            return posing.read_player(compiled, self._spare(), self.yaw, self.pitch)
+        if seat is None:
+            return None
+        gait = self.gaits[self._order(entity)] if seat.kind == "creature" else None
+        return posing.read(self._spare(), seat, gait, self.held == entity)
+
+    def _spare(self) -> mujoco.MjData:
+        """This state in data that others use too: to be read at once."""
+        compiled = self.mechanism.compiled
+        data = compiled.spare()
+        mujoco.mj_setState(compiled.model, data, self.state, STATE)
+        return data
+
+    def _order(self, entity: int) -> int:
+        return [mover.entity for mover in self.mechanism.creatures].index(entity)
+
+    def _act(self, compiled: Compiled, data: mujoco.MjData, hand: Hand) -> hands.Deed:
+        eye = _camera(compiled, data, self.yaw, self.pitch)
+        if hand == Hand.USE:
+            return hands.use(compiled, data, eye, self.held)
+        if hand == Hand.PLACE:
+            return hands.place(compiled, data, eye, _feet(compiled, data), self.yaw, self.held)
+        return hands.throw(compiled, data, eye, self.held)
+
+    def _follow(self, compiled: Compiled, data: mujoco.MjData, eye: Array) -> tuple[tuple[float, float], float, float]:
+        """The velocity at which the player's body comes after an eye that flies, and the way it then faces."""
+        feet = _feet(compiled, data)
+        vx, vy = float(eye[0, 3] - feet[0]) / TICK, float(eye[1, 3] - feet[1]) / TICK
+        share = min(1.0, FLIGHT / max(FLIGHT, math.hypot(vx, vy)))
+        yaw, pitch = yaw_pitch(eye)
+        return (share * vx, share * vy), yaw, max(-PITCH_LIMIT, min(PITCH_LIMIT, pitch))
+
+    def _wander(self, compiled: Compiled, data: mujoco.MjData, gaits: tuple[Gait, ...], tick: int) -> tuple[Gait, ...]:
         player = float(data.xpos[compiled.player, 0]), float(data.xpos[compiled.player, 1])
-        seed, groups = self.mechanism.seed, _groups(_WORLD)
+        seed, groups = self.mechanism.seed, _groups(WORLD, THING)
         out: list[Gait] = []
-        for i, (mover, gait) in enumerate(zip(self.mechanism.movers, gaits)):
+        for i, (mover, gait) in enumerate(zip(self.mechanism.creatures, gaits)):
             others = [player, *((other.x, other.y) for j, other in enumerate(gaits) if j != i)]
             low = np.array([gait.x, gait.y, min(0.35, mover.hover)])  # whatever stands, stands on the floor
             ways = np.zeros((RAYS, 3))
@@ -272,6 +388,17 @@ class Physics:
         return tuple(out)
 
 
+class _Said(msgspec.Struct, array_like=True):
+    """Physics as it is written down; fields at the end may be missing."""
+
+    state: bytes
+    gaits: tuple[Gait, ...]
+    yaw: float
+    pitch: float
+    tick: int
+    held: int = -1
+
+
 def _axis(keys: int, positive: Keys, negative: Keys) -> int:
     return int(bool(keys & positive)) - int(bool(keys & negative))
 
@@ -283,62 +410,44 @@ def _groups(*wanted: int) -> NDArray[np.uint8]:
 
 
 def _state(model: mujoco.MjModel, data: mujoco.MjData) -> Array:
-    state = np.empty(mujoco.mj_stateSize(model, _STATE))
-    mujoco.mj_getState(model, data, state, _STATE)
+    state = np.empty(mujoco.mj_stateSize(model, STATE))
+    mujoco.mj_getState(model, data, state, STATE)
     state.setflags(write=False)
     return state
 
 
-def _camera(compiled: _Compiled, data: mujoco.MjData, yaw: float, pitch: float) -> Array:
+def _camera(compiled: Compiled, data: mujoco.MjData, yaw: float, pitch: float) -> Array:
     return look(data.xpos[compiled.player] + (0.0, 0.0, EYE_HEIGHT), yaw, pitch)
 
 
-def _place(compiled: _Compiled, data: mujoco.MjData, movers: tuple[Mover, ...], gaits: tuple[Gait, ...]) -> list[Array]:
-    """Put each creature's bodies where its gait has them; returns the poses of the roots."""
-    roots: list[Array] = []
-    for mover, gait in zip(movers, gaits):
-        root = root_pose(mover, gait)
-        slot = compiled.mocap[mover.body]
-        data.mocap_pos[slot] = root[:3, 3]
-        data.mocap_quat[slot] = math.cos(0.5 * gait.heading), 0.0, 0.0, math.sin(0.5 * gait.heading)
-        for part in mover.parts:
-            slot = compiled.mocap[part.body]
-            data.mocap_pos[slot], data.mocap_quat[slot] = part_pose(mover, gait, part, root)
-        roots.append(root)
-    return roots
+def _feet(compiled: Compiled, data: mujoco.MjData) -> Array:
+    """(3,) where the player stands, even in the middle of a tick."""
+    feet = compiled.model.body_pos[compiled.player].copy()
+    feet[0] += data.qpos[compiled.slides[0]]
+    feet[1] += data.qpos[compiled.slides[1]]
+    return feet
 
 
-def _check(model: mujoco.MjModel, movers: tuple[Mover, ...]) -> None:
-    """Raise `ValueError` where the model is not one that can be played."""
-    bodies = {model.body(i).name: i for i in range(model.nbody)}
-    joints = {model.joint(i).name for i in range(model.njnt)}
-    if "player" not in bodies or not {"player_x", "player_y"} <= joints:
-        raise ValueError("expected a body 'player' with slide joints 'player_x' and 'player_y' in the scene's XML")
-    if abs(model.opt.timestep * SUBSTEPS * FRAMES_PER_SECOND - 1) > 1e-6:
-        expected = TICK / SUBSTEPS
-        raise ValueError(f"expected a timestep of 1/96 s ({expected:.9f}) in the XML, got {model.opt.timestep:.9f}")
-    for mover in movers:
-        for name in (mover.body, *(part.body for part in mover.parts)):
-            if name not in bodies or model.body_mocapid[bodies[name]] < 0:
-                raise ValueError(f'expected a body {name!r} with mocap="true" for entity {mover.entity} in the XML')
-    entities = [mover.entity for mover in movers]
-    if len(set(entities)) != len(entities):
-        raise ValueError(f"expected one mover for each entity, got entities {entities}")
+def _frame(data: mujoco.MjData, seat: Seat, out: Array) -> Array:
+    out[:3, :3] = data.xmat[seat.body].reshape(3, 3)
+    out[:3, 3] = data.xpos[seat.body]
+    out[3, 3] = 1.0
+    return out
 
 
-def _tame(model: mujoco.MjModel) -> None:
-    """Settle what the promise hangs on, whatever the XML says: no sleeping, and a player whom nothing but contact
-    slows, frictionless so that it slides along walls. The contact stiffens over its first centimetres: were it stiff
-    at once, pushing on against a wall would throw the player out and let it in again, a tremor of 2 cm."""
-    model.opt.enableflags &= ~int(mujoco.mjtEnableBit.mjENBL_SLEEP)
-    player = model.body("player").id
-    geoms = np.flatnonzero(model.geom_bodyid == player)
-    model.geom_priority[geoms] = 1 + model.geom_priority.max()
-    model.geom_condim[geoms] = 1
-    model.geom_solref[geoms] = 2 * model.opt.timestep, 1.0
-    model.geom_solimp[geoms] = 0.5, 0.99, 0.03, 0.5, 2.0
-    for name in ("player_x", "player_y"):
-        joint = model.joint(name)
-        model.jnt_stiffness[joint.id] = 0.0
-        model.dof_damping[joint.dofadr] = 0.0
-        model.dof_frictionloss[joint.dofadr] = 0.0
+def _let_go(compiled: Compiled, data: mujoco.MjData, held: int) -> None:
+    data.qfrc_applied[compiled.seats[held].dofs] = 0.0
+
+
+def _noted(hand: Hand, deed: hands.Deed) -> Note:
+    said: dict[str, Value] = {"hand": deed.did}
+    if deed.at is not None:
+        said["at"] = deed.at
+    verdict = f"refused: {deed.refused}" if deed.refused else "applied"
+    return Note("act", "player", (deed.entity,) if deed.entity >= 0 else (), said, verdict=verdict)
+
+
+def _told(breach: Breach) -> Note:
+    kind = "reject" if breach.rule.hard else "rule"
+    verdict = f"{'rejected' if breach.rule.hard else 'projected'}: {breach.why}"
+    return Note(kind, "physics", (breach.entity,), {"rule": breach.rule.name}, verdict=verdict)
