@@ -189,9 +189,14 @@ def bench(
 
 @app.command("eval")
 def evaluate(
-    name: Annotated[str, typer.Argument(help="return: there and back. film: strolls to look at.")],
+    name: Annotated[
+        str, typer.Argument(help="return: there and back. movers: who was out of view. film: strolls to look at.")
+    ],
     scenes: Annotated[int, typer.Option(help="return: how many held-out scenes.")] = 20,
     frames: Annotated[int, typer.Option(help="return: how long a walk, there and back.")] = 256,
+    cases: Annotated[int, typer.Option(help="movers: how many creatures to look for again.")] = 50,
+    away: Annotated[int, typer.Option(help="movers: for how many frames they are out of view.")] = 1000,
+    jobs: Annotated[int, typer.Option(help="movers: how many processes to play them in.")] = 1,
     folder: Annotated[Path | None, typer.Option(help="Where pictures and films go.")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -206,6 +211,12 @@ def evaluate(
                 print_json(figures)
             else:
                 report.print_return(figures, out)
+        case "movers":
+            with stage(f"looking away from {cases} creatures, and at them again"):
+                from perdure.evaluation import movers
+
+                figures = movers.reappear(cases, away, jobs, folder=folder)
+            show(figures, as_json)
         case "film":
             with stage("strolling through each kind of scene"):
                 from perdure.evaluation import film
@@ -213,7 +224,7 @@ def evaluate(
                 made = film.film(folder or Path("films"))
             show(made, as_json)
         case _:
-            raise ValueError(f"no evaluation named {name!r}: there are return and film")
+            raise ValueError(f"no evaluation named {name!r}: there are return, movers and film")
 
 
 def load_engine() -> "Engine":

@@ -134,7 +134,7 @@ def test_listings_and_facts_for_a_person(home: Path, capsys: pytest.CaptureFixtu
         (("new", "other", "--scene", "moon"), "court, hall, rooms"),
         (("new", "a b"), "letters, digits"),
         (("bench", "nothing"), "there are live"),
-        (("eval", "nothing"), "there are return and film"),
+        (("eval", "nothing"), "there are return, movers and film"),
     ],
 )
 def test_mistakes_are_told_in_one_line(
