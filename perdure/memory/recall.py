@@ -164,8 +164,10 @@ def farthest_around(solid: NDArray[np.float32]) -> NDArray[np.float32]:
 def remember(world: World, preset: Preset) -> tuple[NDArray[np.float32], NDArray[np.float32], list[Remembered]]:
     """The latents to attend to, oldest first, with where each stands seen from the coming camera."""
     history, dit = world.history, preset.dit
-    # The coming chunk itself is left out, so that a committed world recalls what it recalled then.
-    picked = choose_memories(history.trail, world.step - 1, world.motion.cameras[-1], dit.recent, dit.recalled)
+    # The coming chunk itself is left out, so that a committed world recalls what it recalled then. A world that was
+    # never committed to has made fewer memories than steps.
+    made = min(world.step - 1, len(history))
+    picked = choose_memories(history.trail, made, world.motion.cameras[-1], dit.recent, dit.recalled)
     cameras = np.tile(np.eye(4, dtype=np.float32), (dit.memories, 1, 1))
     ages = np.zeros(dit.memories, np.float32)
     to_here = invert(world.motion.cameras[-1])
