@@ -151,7 +151,7 @@ def fork(
 
 @app.command()
 def bench(
-    name: Annotated[str, typer.Argument(help="live, promise, view or durability.")],
+    name: Annotated[str, typer.Argument(help="live, promise, view, durability or splat.")],
     seconds: Annotated[float, typer.Option(help="live: how long to hold the keys.")] = 60.0,
     world: Annotated[str | None, typer.Option(help="live: which world; one of its own unless said.")] = None,
     cases: Annotated[int, typer.Option(help="promise: how many times to kill it.")] = 60,
@@ -182,8 +182,13 @@ def bench(
                 from perdure.bench import durability
 
                 figures = durability.run(kills, power_cuts)
+        case "splat":
+            with stage("drawing splats"):
+                from perdure.bench import splat
+
+                figures = splat.run()
         case _:
-            raise ValueError(f"no benchmark named {name!r}: there are live, promise, view and durability")
+            raise ValueError(f"no benchmark named {name!r}: there are live, promise, view, durability and splat")
     show(figures, as_json)
 
 

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perdure.camera import Intrinsics, invert, unproject
+from perdure.memory.gaussians import lay_over
 from perdure.memory.view import Placed, View, render
 from perdure.models.context import Context, Remembered, lift
 from perdure.presets.nano import Preset
@@ -71,6 +72,8 @@ def look(world: World, preset: Preset, proxy: NDArray[np.float32]) -> View:
     keyframes = choose_keyframes(world.geometry.keyframes, motion.cameras, motion.intrinsics, preset, proxy[0])
     placed = [Placed(e.patches, motion.bodies[e.id]) for e in world.entities if e.patches and e.id in motion.bodies]
     view = render(keyframes, placed, motion.cameras, motion.intrinsics)
+    if world.geometry.splats.pages:
+        view = lay_over(view, world.geometry.splats, motion.cameras, motion.intrinsics, motion.bodies)
     rgb = np.where(view.confidence[..., None] > 0, view.rgb, GREY)
     return replace(view, rgb=rgb)
 

@@ -17,8 +17,6 @@ from functools import cached_property, lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from perdure.camera import Array
-
 PAGE = 256  # numbers in a page
 HARMONICS = (0, 3, 8, 15)  # of degree 0 to 3, not counting the first
 NOBODY = -1  # the entity of a splat that stands still
@@ -173,18 +171,6 @@ class Splats:
 
     def _by_number(self) -> dict[int, SplatPage]:
         return {page.number: page for page in self.pages}
-
-
-def rotations(wxyz_N4: NDArray[np.floating]) -> Array:
-    """(N, 3, 3) of quaternions, which need not be of unit length."""
-    q = wxyz_N4.astype(np.float64)
-    w, x, y, z = (q / np.linalg.norm(q, axis=1, keepdims=True)).T
-    entries = [
-        1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y),
-        2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x),
-        2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y),
-    ]  # fmt: skip
-    return np.stack(entries, -1).reshape(-1, 3, 3)
 
 
 def _harmonics(rows: Rows) -> int:

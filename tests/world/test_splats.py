@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from perdure.world.splats import HARMONICS, PAGE, Rows, SplatPage, Splats, blank, pack, rotations, unpack
+from perdure.world.splats import HARMONICS, PAGE, Rows, SplatPage, Splats, blank, pack, unpack
 
 
 def rows(ids: list[int], seed: int = 0, harmonics: int = 0) -> Rows:
@@ -86,15 +86,6 @@ def test_splats_of_a_lower_degree_find_room_and_of_a_higher_one_are_refused() ->
     assert after.rows["mean"][1].tobytes() == rows([2], 1)["mean"].tobytes()
     with pytest.raises(ValueError, match="at most 3 harmonics"):
         splats.write(pack(rows([2], 1, 8)))
-
-
-def test_rotations_are_those_of_the_quaternions() -> None:
-    quarter = np.array([[np.sqrt(0.5), 0, 0, np.sqrt(0.5)], [3, 0, 0, 0]])  # about z; and not of unit length
-    turned = np.array([[0, -1, 0], [1, 0, 0], [0, 0, 1]])
-    np.testing.assert_allclose(rotations(quarter), np.stack([turned, np.eye(3, dtype=int)]), atol=1e-15)
-    random = rotations(np.random.default_rng(0).normal(size=(50, 4)))
-    np.testing.assert_allclose(random @ random.transpose(0, 2, 1), np.tile(np.eye(3), (50, 1, 1)), atol=1e-14)
-    np.testing.assert_allclose(np.linalg.det(random), 1)
 
 
 @pytest.mark.parametrize("name", ["mean", "rotation", "scale", "opacity", "colour"])
