@@ -17,6 +17,11 @@ log keeps which values they replaced, and undoing it writes those back.
 import hashlib
 from dataclasses import dataclass
 
+import msgspec
+
+from perdure.world.anchor import Anchor
+from perdure.world.identity import Entity
+
 
 @dataclass(frozen=True)
 class Change:
@@ -40,3 +45,37 @@ class Edit:
 def digest(value: bytes | None) -> str | None:
     """How an event names a value, in hex."""
     return None if value is None else hashlib.sha256(value).hexdigest()
+
+
+# Makers of edits that people ask for
+
+
+def rename(entity: int, name: str) -> Edit:
+    return Edit((Change(f"entity/{entity}/name", name.encode()),))
+
+
+def environment(**fields: str | float) -> Edit:
+    """What holds everywhere: `environment(weather="snow", hour=19.5)`."""
+    return Edit(tuple(Change(f"environment/{name}", msgspec.json.encode(value)) for name, value in fields.items()))
+
+
+def rule(name: str, payload: bytes | None) -> Edit:
+    """A rule of physics laid down, or with None taken back."""
+    return Edit((Change(f"rule/{name}", payload),), "rule")
+
+
+def anchor(anchor: Anchor) -> Edit:
+    return Edit((Change(f"anchor/{anchor.name}", anchor.to_bytes()),), "anchor")
+
+
+def add(entity: Entity, body: bytes) -> Edit:
+    """Someone or something more; `body` is what physics has to know of it."""
+    return Edit((Change(f"body/{entity.id}", body), Change(f"entity/{entity.id}", entity.to_bytes())))
+
+
+def remove(entity: int) -> Edit:
+    return Edit((Change(f"body/{entity}", None), Change(f"entity/{entity}", None)))
+
+
+def move(entity: int, pose: bytes) -> Edit:
+    return Edit((Change(f"pose/{entity}", pose),))
