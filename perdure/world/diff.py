@@ -3,9 +3,11 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 
+import msgspec
 import numpy as np
 
 from perdure.camera import Array
+from perdure.world.rules import Rule
 from perdure.world.state import World
 
 STILL = 1e-3
@@ -28,6 +30,9 @@ def _setting(left: World, right: World) -> Iterator[Difference]:
     for field in fields(left.setting.environment):
         sides = (getattr(world.setting.environment, field.name) for world in (left, right))
         yield from _either(f"environment {field.name}", *map(str, sides))
+    rules = [{rule.name: rule for rule in world.setting.rules} for world in (left, right)]
+    for name in sorted({*rules[0], *rules[1]}):
+        yield from _either(f"rule {name}", *(_rule(side[name]) if name in side else "" for side in rules))
 
 
 def _entities(left: World, right: World) -> Iterator[Difference]:
@@ -76,6 +81,10 @@ def _motion(left: World, right: World) -> Iterator[Difference]:
         if moved > STILL or turned > 0.1:
             what = "eye" if number == 0 else f"entity {number}"
             yield Difference(f"{what}, {moved:.2f} m and {turned:.0f} degrees apart", _place(one), _place(other))
+
+
+def _rule(rule: Rule) -> str:
+    return " ".join(f"{name}={value}" for name, value in msgspec.to_builtins(rule).items() if name != "name")
 
 
 def _angle(one: Array, other: Array) -> float:

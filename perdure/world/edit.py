@@ -5,7 +5,7 @@ can be edited is edited, logged, undone and replayed by the same few lines: an e
 log keeps which values they replaced, and undoing it writes those back.
 
     environment/FIELD   one field of the environment, as JSON
-    rule/NAME           a rule of physics, as JSON
+    rule/NAME           a rule of physics, as MessagePack
     anchor/NAME         a place with a name
     entity/ID           an entity, whole
     entity/ID/FIELD     one field of it
@@ -20,7 +20,9 @@ from dataclasses import dataclass
 import msgspec
 
 from perdure.world.anchor import Anchor
+from perdure.world.body import Body, Pose
 from perdure.world.identity import Entity
+from perdure.world.rules import Rule
 
 
 @dataclass(frozen=True)
@@ -59,23 +61,28 @@ def environment(**fields: str | float) -> Edit:
     return Edit(tuple(Change(f"environment/{name}", msgspec.json.encode(value)) for name, value in fields.items()))
 
 
-def rule(name: str, payload: bytes | None) -> Edit:
-    """A rule of physics laid down, or with None taken back."""
-    return Edit((Change(f"rule/{name}", payload),), "rule")
+def rule(rule: Rule) -> Edit:
+    """A rule of physics laid down, in place of the one of that name."""
+    return Edit((Change(f"rule/{rule.name}", msgspec.msgpack.encode(rule)),), "rule")
+
+
+def lift(name: str) -> Edit:
+    """A rule of physics taken back."""
+    return Edit((Change(f"rule/{name}", None),), "rule")
 
 
 def anchor(anchor: Anchor) -> Edit:
     return Edit((Change(f"anchor/{anchor.name}", anchor.to_bytes()),), "anchor")
 
 
-def add(entity: Entity, body: bytes) -> Edit:
+def add(entity: Entity, body: Body) -> Edit:
     """Someone or something more; `body` is what physics has to know of it."""
-    return Edit((Change(f"body/{entity.id}", body), Change(f"entity/{entity.id}", entity.to_bytes())))
+    return Edit((Change(f"body/{entity.id}", body.to_bytes()), Change(f"entity/{entity.id}", entity.to_bytes())))
 
 
 def remove(entity: int) -> Edit:
     return Edit((Change(f"body/{entity}", None), Change(f"entity/{entity}", None)))
 
 
-def move(entity: int, pose: bytes) -> Edit:
-    return Edit((Change(f"pose/{entity}", pose),))
+def move(entity: int, pose: Pose) -> Edit:
+    return Edit((Change(f"pose/{entity}", pose.to_bytes()),))

@@ -57,7 +57,7 @@ class Event(msgspec.Struct, frozen=True):
     @property
     def records(self) -> tuple[bytes, ...]:
         """Digests of the values that it replaced and wrote, which are kept beside it so that it can be undone."""
-        named = (self.args.get(side) for side in ("old", "new"))
+        named = (self.args.get(side) for side in ("old", "new", "asked"))
         return tuple(bytes.fromhex(str(d)) for side in named if isinstance(side, tuple) for d in side if d is not None)
 
 

@@ -1,10 +1,12 @@
-"""The setting: what holds everywhere in a world. Its hour, its weather, its look in words."""
+"""The setting: what holds everywhere in a world. Its hour, weather and look in words, and the rules of its physics."""
 
 import hashlib
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 
 import msgspec
+
+from perdure.world.rules import Rule
 
 
 @dataclass(frozen=True)
@@ -39,19 +41,30 @@ class Environment:
 @dataclass(frozen=True)
 class Setting:
     environment: Environment = Environment()
+    rules: tuple[Rule, ...] = ()  # by name
 
     @cached_property
     def digest(self) -> bytes:
         return hashlib.sha256(self.to_bytes()).digest()
 
     def to_bytes(self) -> bytes:
-        return msgspec.json.encode(self, order="deterministic")
+        return msgspec.msgpack.encode(self, order="deterministic")  # not JSON, which has no infinity
 
     @classmethod
     def from_bytes(cls, payload: bytes | memoryview, digest: bytes) -> "Setting":
-        setting = msgspec.json.decode(payload, type=Setting)
+        setting = msgspec.msgpack.decode(payload, type=Setting)
         setting.__dict__["digest"] = digest  # where cached_property looks first
         return setting
+
+    def rule(self, name: str) -> Rule | None:
+        return next((rule for rule in self.rules if rule.name == name), None)
+
+    def with_rule(self, name: str, rule: Rule | None) -> "Setting":
+        """The same with this rule in place of the one of that name, or without it."""
+        rules = {other.name: other for other in self.rules if other.name != name}
+        if rule is not None:
+            rules[name] = rule
+        return replace(self, rules=tuple(rules[key] for key in sorted(rules)))
 
 
 def _check(name: str) -> None:

@@ -6,10 +6,13 @@ Writing back what was read restores the state exactly, its hash and all.
 from dataclasses import replace
 from typing import Any, ClassVar, Protocol, TypeVar
 
+import msgspec
+
 from perdure.world.anchor import Anchor
 from perdure.world.geometry import Geometry
 from perdure.world.identity import Entity
 from perdure.world.physics import Physics
+from perdure.world.rules import Rule
 from perdure.world.setting import Setting
 
 
@@ -36,6 +39,9 @@ def read(state: State, slot: str, value: bytes | None = None) -> bytes | None:
     match slot.split("/"):
         case ["environment", field]:
             return state.setting.environment.field(field)
+        case ["rule", name]:
+            rule = state.setting.rule(name)
+            return None if rule is None else msgspec.msgpack.encode(rule)
         case ["anchor", name]:
             anchor = state.geometry.anchor(name)
             return None if anchor is None else anchor.to_bytes()
@@ -46,6 +52,10 @@ def read(state: State, slot: str, value: bytes | None = None) -> bytes | None:
             return None if entity is None else entity.to_bytes()
         case ["entity", number, field]:
             return _known(state, number).field(field)
+        case ["body", number]:
+            return state.physics.body(_number(number))
+        case ["pose", number]:
+            return state.physics.pose(_number(number))
         case _:
             raise _unknown(slot)
 
@@ -56,6 +66,8 @@ def write(state: S, slot: str, value: bytes | None) -> S:
         case ["environment", field]:
             environment = state.setting.environment.with_field(field, value)
             return replace(state, setting=replace(state.setting, environment=environment))
+        case ["rule", name]:
+            return replace(state, setting=state.setting.with_rule(name, None if value is None else _rule(name, value)))
         case ["anchor", name]:
             anchor = None if value is None else Anchor.from_bytes(value)
             return replace(state, geometry=state.geometry.with_anchor(name, anchor))
@@ -72,6 +84,12 @@ def write(state: S, slot: str, value: bytes | None) -> S:
             changed = _known(state, number).with_field(field, value)
             entities = tuple(changed if entity.id == changed.id else entity for entity in state.entities)
             return replace(state, entities=entities)
+        case ["body", number]:
+            return replace(state, physics=state.physics.with_body(_number(number), value))
+        case ["pose", number]:
+            if value is None:
+                raise ValueError(f"expected a pose for entity {number}, got none: to take it away, write body/{number}")
+            return replace(state, physics=state.physics.with_pose(_number(number), value))
         case _:
             raise _unknown(slot)
 
@@ -80,6 +98,16 @@ def _packed(value: bytes | None) -> bytes:
     if value is None:
         raise ValueError("expected packed splats, which also say what is to be gone; got nothing")
     return value
+
+
+def _rule(name: str, value: bytes) -> Rule:
+    try:
+        rule = msgspec.msgpack.decode(value, type=Rule)
+    except msgspec.MsgspecError as error:
+        raise ValueError(f"expected a rule of physics: {error}") from None
+    if rule.name != name:
+        raise ValueError(f"expected a rule named {name!r} in this slot, got {rule.name!r}")
+    return rule
 
 
 def _number(text: str) -> int:
@@ -101,5 +129,5 @@ def _known(state: State, number: str) -> Entity:
 
 
 def _unknown(slot: str) -> ValueError:
-    kinds = "environment/FIELD, anchor/NAME, splats, entity/ID or entity/ID/FIELD"
+    kinds = "environment/FIELD, rule/NAME, anchor/NAME, entity/ID, entity/ID/FIELD, body/ID, pose/ID or splats"
     return ValueError(f"expected a slot such as {kinds}, got {slot!r}")

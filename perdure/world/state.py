@@ -123,7 +123,7 @@ class World:
         world, step = self, self.step + 1
         for edit in action.edits:
             world = world.asked(edit)
-        physics, motion = world.physics.advance(action)
+        physics, motion = world.physics.advance(action, rules=world.setting.rules)
         due = sorted((f for f in world.pending if f.step <= step - FINDING_LAG), key=lambda f: f.step)
         new = [Keyframe(f.step, f.pose, f.intrinsics, f.rgb, f.depth, f.mask) for f in due if f.mask.any()]
         return replace(
@@ -153,22 +153,27 @@ class World:
     # Changing it
 
     def edit(self, edit: Edit) -> "World":
-        """The world with these slots written, and that logged."""
+        """The world with these slots written, as far as the rules of its physics allow it; logged either way."""
         old = [read(self, change.slot, change.value) for change in edit.changes]
         world = self
         for change in edit.changes:
             world = write(world, change.slot, change.value)
+        physics, breaches = world.physics.obeying(world.setting.rules, self.physics)
+        reason = "; ".join(str(breach) for breach in breaches)
+        if physics is None:
+            return self._refused(edit, reason)
         note = Note(edit.kind, edit.actor, edit.targets)
-        return world._written(self, note, edit, old)
+        if breaches:  # what was asked for is kept too: from what was made of it, it could not be done again
+            asked = tuple(digest(change.value) for change in edit.changes)
+            note = replace(note, args={"asked": asked}, verdict=f"projected: {reason}")
+        return replace(world, physics=physics)._written(self, note, edit, old)
 
     def asked(self, edit: Edit) -> "World":
         """The world after an edit that was asked for while it runs: one that makes no sense is logged as rejected."""
         try:
             return self.edit(edit)
         except ValueError as error:
-            slots = tuple(change.slot for change in edit.changes)
-            note = Note("reject", edit.actor, edit.targets, {"slots": slots}, verdict=f"rejected: {error}")
-            return self.log(note, before=self.state)
+            return self._refused(edit, str(error))
 
     def undo(self, seq: int | None = None) -> "World":
         """The inverse of an edit, now: its slots hold again what they held before it.
@@ -187,6 +192,9 @@ class World:
                 raise ValueError(f"{slot} has been changed since event {event.seq}: undo what came after it first")
             changes.append(Change(str(slot), before))
             world = write(world, str(slot), before)
+        physics, breaches = world.physics.obeying(world.setting.rules, self.physics)
+        if physics is None:
+            raise ValueError("the rules forbid what was before: " + "; ".join(str(breach) for breach in breaches))
         edit = Edit(tuple(changes), "revert")
         return world._written(self, Note("revert", "player", edit.targets, {"undoes": event.seq}), edit, now)
 
@@ -206,13 +214,21 @@ class World:
             events.append(Event(*place, before, after, note.verdict))
         return replace(self, history=self.history.append(memories, events, records))
 
+    def _refused(self, edit: Edit, reason: str) -> "World":
+        args = {"slots": tuple(change.slot for change in edit.changes)}
+        note = Note("reject", edit.actor, edit.targets, args, verdict=f"rejected: {reason}")
+        return self.log(note, before=self.state)
+
     def _written(self, before: "World", note: Note, edit: Edit, old: Sequence[bytes | None]) -> "World":
         """Log that slots were written: what they held, and what they hold now."""
         new = [read(self, change.slot, change.value) for change in edit.changes]
         sides = {"old": tuple(map(digest, old)), "new": tuple(map(digest, new))}
         args = {**note.args, "slots": tuple(change.slot for change in edit.changes), **sides}
-        records = {hashlib.sha256(value).digest(): value for value in (*old, *new) if value is not None}
+        values = (*old, *new, *(change.value for change in edit.changes))
+        records = {hashlib.sha256(value).digest(): value for value in values if value is not None}
         world = replace(self, fresh=0)
+        if self.physics is not before.physics:
+            world = replace(world, motion=self.physics.still())
         return world.log(replace(note, args=args), before=before.state, records=records)
 
     def _undoable(self, seq: int | None) -> Event:

@@ -1,12 +1,17 @@
+import math
 from dataclasses import replace
 
+import msgspec
 import numpy as np
 import pytest
 
 from perdure.world.action import Action, Keys
 from perdure.world.anchor import Anchor
+from perdure.world.body import Pose, crate
 from perdure.world.diff import diff
-from perdure.world.edit import Change, Edit
+from perdure.world.edit import Change, Edit, add, lift, move, remove, rule
+from perdure.world.identity import Entity
+from perdure.world.rules import Rule
 from perdure.world.splats import blank, pack
 from perdure.world.state import World
 from tests.world import yard
@@ -116,3 +121,51 @@ def test_anchors_and_splats_are_edited_and_undone_like_all_else():
     told = {it.what: (it.left, it.right) for it in diff(world, painted)}
     assert told["anchor here"][1].endswith("where it began")
     assert told["splats, 2 pages"] == ("0", "298")
+
+
+CRATE = Entity(5, "crate", "a crate", "crate5")
+
+
+def test_a_thing_comes_is_moved_and_goes_and_all_of_it_can_be_undone():
+    world = yard.world()
+    there = world.edit(add(CRATE, crate(5, (2.0, 0.0, 0.0))))
+    assert [entity.name for entity in there.entities][-1] == "a crate"
+    assert there.motion.bodies[5][-1][0, 3] == 2.0
+    moved = there.edit(move(5, Pose.at(3.0, 1.0, 0.25)))
+    gone = moved.edit(remove(5))
+    assert 5 not in gone.physics.entities and [e.id for e in gone.entities] == [0, 1]
+    assert gone.state == world.state
+    assert [w.state for w in (gone.undo(), gone.undo().undo())] == [moved.state, there.state]
+    assert gone.undo().undo().undo().state == world.state
+
+
+def test_what_ticks_moved_goes_back_to_where_the_edit_found_it():
+    world = yard.world().edit(add(CRATE, crate(5, (2.0, 0.0, 0.0))))
+    lifted = world.edit(move(5, Pose.at(2.0, 0.0, 2.0)))
+    fallen = yard.step(lifted, Action())
+    assert 0.5 < fallen.motion.bodies[5][-1][2, 3] < 2.0
+    assert fallen.undo().physics.pose(5) == world.physics.pose(5)
+
+
+def test_rules_reject_or_project_what_is_asked_for_and_say_why():
+    world = yard.world().edit(add(CRATE, crate(5, (2.0, 0.0, 0.0))))
+    fence = Rule("fence", "bounds", hard=True, high=(4.0, math.inf, math.inf), entities=(5,))
+    hard = world.edit(rule(fence))
+    assert hard.setting.rule("fence") == fence
+    refused = hard.edit(move(5, Pose.at(4.5, 0.0, 0.25)))
+    assert refused.state == hard.state
+    assert refused.history.events[-1].kind == "reject"
+    assert "fence" in refused.history.events[-1].verdict
+    soft = world.edit(rule(msgspec.structs.replace(fence, hard=False)))
+    brought = soft.edit(move(5, Pose.at(4.5, 0.0, 0.25)))
+    assert brought.history.events[-1].verdict.startswith("projected: fence")
+    assert brought.motion.bodies[5][-1][0, 3] == pytest.approx(4.0)
+    assert brought.undo().state == soft.state
+    assert hard.edit(lift("fence")).state == world.state == hard.undo().state
+
+
+def test_what_a_rule_would_forbid_now_is_not_brought_back():
+    world = yard.world().edit(add(CRATE, crate(5, (4.5, 0.0, 0.0)))).edit(move(5, Pose.at(1.0, 0.0, 0.25)))
+    fenced = world.edit(rule(Rule("fence", "bounds", hard=True, high=(4.0, math.inf, math.inf))))
+    with pytest.raises(ValueError, match="rules forbid what was before: fence"):
+        fenced.undo(world.history.events[-1].seq)
