@@ -78,11 +78,16 @@ def list_(as_json: AsJson = False) -> None:
         for column in ("steps", "walked", "on disk"):
             table.add_column(column, justify="right")
         for it in worlds:
+            if it.damage:
+                table.add_row(it.name, "damaged", "", "", f"{it.size / 1e6:.1f} MB")
             for branch, steps in it.branches.items():
                 own = (it.name, f"{it.scene[0]} {it.scene[1]}", f"{it.size / 1e6:.1f} MB")
                 name, scene, size = own if branch == MAIN else (f"{it.name}/{branch}", "", "")
                 table.add_row(name, scene, str(steps), clock(steps), size)
         out.print(table)
+        for it in worlds:
+            if it.damage:
+                err.print(it.damage, style="red", markup=False, soft_wrap=True)
 
 
 @app.command()
@@ -145,7 +150,7 @@ def fork(
 ) -> None:
     """Give a world another future. Its past is shared, not copied."""
     with open_store(world) as store:
-        left = store.fork(store.branch, store.branches()[store.branch] if at is None else at, name)
+        left = store.fork(store.branch, at, name)
     out.print(f"{name} leaves {world} at step {left.step}. Next: perdure play {left.name}/{name}")
 
 

@@ -16,7 +16,7 @@ from perdure.server.room import Report
 from perdure.world.state import World
 from perdure.world.store import Store, list_worlds
 
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}(/[A-Za-z0-9][A-Za-z0-9._-]{0,63})?")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}(/[A-Za-z0-9][A-Za-z0-9._@-]{0,79})?")
 MAIN = "main"
 
 
@@ -88,7 +88,8 @@ class Shelf:
         return name
 
     def fork(self, world: World, name: str) -> str:
-        self._held[world.name].store.fork(world.branch, world.step, name)
+        # Just as it is for whoever asks, edits and all; its session may have gone on meanwhile.
+        self._held[world.name].store.fork(world.branch, None, name, event=len(world.history.events) - 1)
         return f"{world.name}/{name}"
 
     @staticmethod

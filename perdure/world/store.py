@@ -1,68 +1,54 @@
 """The store: one folder a world, from which it is found exactly as it was left.
 
-    home/NAME/world.db           SQLite: branches, one row a step, and where each record lies
-             /000000.segment     latents, keyframes, entities, mechanisms: see segment.py
+    home/NAME/world.db           SQLite: branches, one row a commit, and where each record lies (see rows.py)
+             /000000.segment     latents, keyframes, entities, mechanisms, snapshots (see segment.py)
              /lock               held by the one process that writes
 
-A step is one transaction, made durable before `commit` returns. A fork is a row that names its parent
-and the step that it left it at: the steps of a branch are its own and, before them, its parent's.
+A step, or an edit between two steps, is one transaction, made durable before `commit` returns. A fork is
+a row that names its parent and the commit that it left it at, and so is what `goto` leaves: nothing is
+copied. Every so many commits a snapshot says what they come to, so that opening reads only those since.
 """
 
-import fcntl
 import hashlib
 import os
-import re
 import shutil
 import sqlite3
-import sys
 import threading
 import zlib
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from weakref import WeakValueDictionary
 
 import msgspec
-import numpy as np
 
-from perdure.world.action import Action
-from perdure.world.geometry import Geometry, Keyframe
-from perdure.world.history import GENESIS, LATENT, Event, History, Memory
-from perdure.world.identity import Entity
-from perdure.world.physics import Mechanism, Motion, Physics
-from perdure.world.segment import DamagedError, Place, Segments, make_folder, sync_folder
-from perdure.world.state import World
+from perdure.world.fold import Fold, fold, restored
+from perdure.world.folder import check_name, home, lock, refuse_network, writing
+from perdure.world.history import Note, Past
+from perdure.world.migrate import tidy, upgrade, upgraded
+from perdure.world.physics import Motion, Physics
+from perdure.world.rows import (
+    FORMAT,
+    INSERT_COMMIT,
+    SCHEMA,
+    Lineage,
+    Recollection,
+    Rows,
+    chain,
+    delta,
+    pack_eye,
+    pack_motion,
+    packed,
+)
+from perdure.world.segment import Segments, make_folder, sync_folder
+from perdure.world.state import Piece, World
 
-FORMAT = 1
-TAIL = 8  # steps at the end whose bytes are checked when a world is opened
-_DIGEST = 32
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+__all__ = ["Store", "Summary", "home", "list_worlds"]
 
-_SCHEMA = """
-CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
-CREATE TABLE branches (id INTEGER PRIMARY KEY, name TEXT UNIQUE NOT NULL, parent INTEGER, at INTEGER);
-CREATE TABLE records (digest BLOB PRIMARY KEY, segment INTEGER, offset INTEGER, length INTEGER) WITHOUT ROWID;
-CREATE TABLE steps (
-    branch INTEGER NOT NULL, step INTEGER NOT NULL,
-    state BLOB NOT NULL, head BLOB NOT NULL,   -- the two hashes
-    keys INTEGER, turn REAL, tilt REAL,        -- the action; null at step 0
-    latent BLOB, key BLOB,                     -- digest of the memory's latent, and its key; null at step 0
-    keyframes BLOB NOT NULL,                   -- digests of those that came in with this step
-    entities BLOB NOT NULL,                    -- digests of all there are
-    mechanism BLOB NOT NULL,                   -- digest
-    cameras BLOB NOT NULL,                     -- (T, 4, 4) float64
-    events BLOB NOT NULL,                      -- JSON
-    moving BLOB NOT NULL,                      -- zlib: physics, and the poses of bodies
-    PRIMARY KEY (branch, step)
-);
-"""
-
-
-def home() -> Path:
-    """Where worlds are kept: $PERDURE_HOME, or ~/.perdure/worlds."""
-    named = os.environ.get("PERDURE_HOME")
-    return Path(named) if named else Path.home() / ".perdure" / "worlds"
+SNAPSHOT_COMMITS = 256  # a snapshot is made when so many commits, or so many events, have come since the last
+SNAPSHOT_EVENTS = 4096
+MAIN = "main"
 
 
 @dataclass(frozen=True)
@@ -74,70 +60,59 @@ class Summary:
     scene: tuple[str, int]
     branches: Mapping[str, int]  # name -> steps made
     size: int  # bytes on the disk
+    damage: str = ""  # why it cannot be opened, if it cannot
 
 
 def list_worlds(folder: Path) -> list[Summary]:
-    """The worlds kept in a home folder, by name."""
+    """The worlds kept in a home folder, by name; those that are damaged too."""
     found = sorted(path.parent for path in folder.glob("*/world.db")) if folder.is_dir() else []
     out: list[Summary] = []
     for path in found:
         if path.name.startswith("."):
             continue  # being made
-        with Store.open(path, write=False) as store:
-            out.append(store.summary())
+        try:
+            with Store.open(path, write=False) as store:
+                out.append(store.summary())
+        except ValueError as error:
+            out.append(Summary(path.name, path, ("", 0), {}, _size(path), str(error)))
     return out
 
 
-@dataclass
-class _Tip:
-    """Where a branch stands: what the next step must follow."""
-
-    branch: int
-    step: int
-    head: bytes
-    events: int
-    keyframes: tuple[bytes, ...]  # digests of all that the geometry has
-
-
 @dataclass(frozen=True)
-class _Row:
-    """A step as stored."""
+class _Tip:
+    """Where a branch stands: what the next commit must follow."""
 
-    branch: int
-    step: int
-    state: bytes
-    head: bytes
-    keys: int | None
-    turn: float
-    tilt: float
-    latent: bytes
-    key: bytes
-    keyframes: bytes
-    entities: bytes
-    mechanism: bytes
-    cameras: bytes
-    events: bytes
+    lineage: Lineage
+    fold: Fold
+    moment: tuple[bytes, bytes]  # the motion and what moves, as stored in the commit `held`
+    held: int
+    pieces: Mapping[str, tuple[Piece, ...]] = field(default_factory=dict[str, tuple[Piece, ...]])  # as last committed
+    last: tuple[Motion | None, Physics | None] = (None, None)  # those that `moment` is of
 
 
 class Store:
-    """An open world folder. `commit` and `fork` need it open for writing; any number may read beside."""
+    """An open world folder. `commit`, `fork` and `goto` need it open for writing; any number may read beside."""
 
-    def __init__(self, folder: Path, branch: str, lock: int | None) -> None:
+    def __init__(self, folder: Path, branch: str, held: int | None) -> None:
         """For `create` and `open` only."""
-        self.folder, self.branch = folder, branch
-        self._lock = lock
+        self.folder, self.branch, self.name = folder, branch, folder.name
+        self._lock = held
         self._mutex = threading.RLock()
         self._segments = Segments(folder)
         self._tips: dict[str, _Tip] = {}
-        self._mechanisms: dict[bytes, Mechanism] = {}
-        self._keyframes: WeakValueDictionary[bytes, Keyframe] = WeakValueDictionary()  # worlds share what they have
-        self._db = sqlite3.connect(folder / "world.db", isolation_level=None, check_same_thread=False)
-        self._db.execute("PRAGMA busy_timeout = 5000")
-        if lock is None:
-            self._db.execute("PRAGMA query_only = ON")
+        self._given: Mapping[str, str] | None = None  # the fingerprint of whoever opened it
+        self.rows = Rows(folder, self._segments)
+        self._db: sqlite3.Connection | None = None
+        if held is None:
             return
-        self._db.execute("PRAGMA journal_mode = WAL")
-        self._db.execute("PRAGMA synchronous = FULL")
+        self._db = sqlite3.connect(folder / "world.db", isolation_level=None, check_same_thread=False)
+        try:
+            self._db.execute("PRAGMA busy_timeout = 5000")
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA synchronous = FULL")
+        except BaseException:
+            self.close()
+            raise
 
     @classmethod
     def create(cls, folder: Path, world: World, fingerprint: Mapping[str, str] | None = None) -> "Store":
@@ -145,31 +120,33 @@ class Store:
 
         `fingerprint` names what its frames depend on besides itself: weights, versions, instruction set, precision.
         """
-        _check_name("world", world.name)
-        if world.step or world.branch != "main":
+        check_name("world", world.name)
+        if world.step or world.branch != MAIN:
             raise ValueError(f"expected a world as it begins, got step {world.step} of {world.branch!r}")
         kept = folder / world.name
         if kept.exists():
             raise ValueError(f"a world named {world.name!r} exists already in {folder}: open it, or take another name")
         making = folder / f".{world.name}.{os.getpid()}"  # moved into place whole, or not at all
         shutil.rmtree(making, ignore_errors=True)
-        make_folder(folder)
-        making.mkdir()
-        meta = {
-            "format": FORMAT,
-            "name": world.name,
-            "seed": world.seed,
-            "scene": world.scene,
-            "fingerprint": dict(fingerprint or {}),
-        }
+        meta = {"format": FORMAT, "name": world.name, "seed": world.seed, "scene": world.scene}
         try:
-            with cls(making, "main", _lock(making)) as store:
-                store._db.executescript(_SCHEMA)
-                rows = [(key, msgspec.json.encode(value).decode()) for key, value in meta.items()]
-                store._db.executemany("INSERT INTO meta VALUES (?, ?)", rows)
-                store._db.execute("INSERT INTO branches VALUES (0, 'main', NULL, NULL)")
+            with writing(world.name):
+                make_folder(folder)
+                making.mkdir()
+                refuse_network(making)
+            with cls(making, MAIN, lock(making)) as store:
+                store.name = world.name
+                with writing(world.name), store._transaction() as db:
+                    for statement in SCHEMA.values():
+                        db.execute(statement)
+                    rows = [(key, msgspec.json.encode(value).decode()) for key, value in meta.items()]
+                    db.executemany("INSERT INTO meta VALUES (?, ?)", rows)
+                    db.execute("INSERT INTO branches VALUES (0, ?, NULL, NULL)", (MAIN,))
+                    value = msgspec.json.encode(dict(fingerprint or {})).decode()
+                    db.execute("INSERT INTO fingerprints VALUES (0, 0, ?)", (value,))
                 store._segments.open_to_write(0, 0)
-                store._write(world, _Tip(0, -1, GENESIS, 0, ()), list(world.history.events))
+                store._tips[MAIN] = _Tip(Lineage(0, ((0, -1),)), Fold(), (b"", b""), -1)
+                store.commit(world)
             making.rename(kept)
             sync_folder(folder)
         except BaseException:
@@ -178,16 +155,33 @@ class Store:
         return cls.open(kept)
 
     @classmethod
-    def open(cls, folder: Path, branch: str = "main", write: bool = True) -> "Store":
-        """Open a world's folder. `branch` is the one that is meant where none is named."""
+    def open(
+        cls,
+        folder: Path,
+        branch: str = MAIN,
+        write: bool = True,
+        fingerprint: Mapping[str, str] | None = None,
+    ) -> "Store":
+        """Open a world's folder. `branch` is the one that is meant where none is named.
+
+        `fingerprint` is what its frames will depend on from now on; where that is not what they depended on, `changed`
+        says so, and the next commit records it.
+        """
         folder = Path(folder)
         if not (folder / "world.db").is_file():
             raise ValueError(f"no world at {folder}: make one with `perdure new {folder.name}`, or see `perdure ls`")
-        lock = _lock(folder) if write else None
-        store = cls(folder, branch, lock)
+        refuse_network(folder)
+        held = lock(folder) if write else None
         try:
-            with store._reading("its tables"):
+            store = cls(folder, branch, held)
+        except BaseException:
+            if held is not None:
+                os.close(held)
+            raise
+        try:
+            with store.rows.reading("its tables"):
                 store._open()
+            store._given = fingerprint
         except BaseException:
             store.close()
             raise
@@ -195,7 +189,9 @@ class Store:
 
     def close(self) -> None:
         with self._mutex:
-            self._db.close()
+            self.rows.close()
+            if self._db is not None:
+                self._db.close()  # the last of its connections: it tidies up
             self._segments.close()
             if self._lock is not None:
                 os.close(self._lock)  # and with it the lock
@@ -209,274 +205,307 @@ class Store:
 
     @property
     def fingerprint(self) -> dict[str, str]:
-        """What the world's frames depended on where it was made."""
-        return msgspec.json.decode(self._meta("fingerprint"), type=dict[str, str])
+        """What the last frames of its branch depended on, besides the world."""
+        with self.rows.reading("its fingerprint"):
+            return self.rows.fingerprint(self.rows.lineage(self.branch))
+
+    @property
+    def changed(self) -> dict[str, tuple[str, str]]:
+        """What of the fingerprint is not as it was when the branch was last played: the old and the new."""
+        return self._changed(self.branch)
 
     def branches(self) -> dict[str, int]:
         """Each branch and the last step that it has."""
-        with self._mutex, self._reading("its branches"):
-            names = [str(row[0]) for row in self._db.execute("SELECT name FROM branches ORDER BY id")]
-            return {name: self._last(name) for name in names}
+        with self.rows.reading("its branches"):
+            return {name: self._steps(self.rows.lineage(name)) for name in self.rows.branches()}
 
     def summary(self) -> Summary:
-        size = sum(path.stat().st_size for path in self.folder.iterdir() if path.is_file())
-        scene = msgspec.json.decode(self._meta("scene"), type=tuple[str, int])
-        return Summary(msgspec.json.decode(self._meta("name"), type=str), self.folder, scene, self.branches(), size)
+        scene: tuple[str, int] = tuple(self.rows.meta["scene"])
+        return Summary(self.rows.meta["name"], self.folder, scene, self.branches(), _size(self.folder))
 
     def world(self, branch: str | None = None) -> World:
         """The world as last committed on a branch."""
         branch = branch or self.branch
-        with self._mutex, self._reading("its branches"):
-            last = self._last(branch)
-        return self.world_at(last, branch)
+        with self._mutex:
+            if self._lock is None:
+                with self.rows.reading(f"branch {branch!r}"):
+                    lineage = self.rows.lineage(branch)
+                    return restored(self.rows, branch, lineage, *fold(self.rows, lineage, check=True))
+            tip = self._tip(branch)
+            with self.rows.reading(f"branch {branch!r}"):
+                row = self.rows.row(tip.lineage, tip.fold.number)
+                return self._handed(restored(self.rows, branch, tip.lineage, tip.fold, row))
 
     def world_at(self, step: int, branch: str | None = None) -> World:
-        """The world exactly as it was committed at a step: what it knew then, and nothing later."""
+        """The world exactly as a step made it: what it knew then, and nothing later."""
         branch = branch or self.branch
-        with self._mutex, self._reading(f"step {step} of branch {branch!r}"):
-            last = self._last(branch)
-            if not 0 <= step <= last:
-                raise ValueError(f"expected a step in 0..{last} of branch {branch!r} of {self.folder.name}, got {step}")
-            rows = self._rows(branch, step)
-            world = self._assemble(branch, rows)
-            self._check_tail(world, rows)
-            if self._lock is not None and step == last:
-                self._tip(branch, rows)  # now, while the rows are at hand, and not in the first commit
-            return world
+        with self.rows.reading(f"branch {branch!r}"):
+            lineage = self.rows.lineage(branch)
+            return self._at(branch, lineage.until(self._number(branch, lineage, step)))
+
+    def world_at_event(self, seq: int, branch: str | None = None) -> World:
+        """The world just after the commit that holds an event."""
+        branch = branch or self.branch
+        with self.rows.reading(f"branch {branch!r}"):
+            lineage = self.rows.lineage(branch)
+            return self._at(branch, lineage.until(self._number(branch, lineage, event=seq)))
+
+    def past(self, branch: str | None = None) -> Past:
+        """All that has happened on a branch so far, to be read when it is asked for."""
+        with self.rows.reading("its branches"):
+            return Recollection(self.rows, self.rows.lineage(branch or self.branch))
 
     def commit(self, world: World) -> None:
-        """Make the world's last step durable: it is on the disk when this returns."""
-        with self._mutex:
-            if self._lock is None:
-                raise ValueError(f"{self.folder.name} is open for reading: open it with write=True to commit to it")
-            tip = self._tip(world.branch)
-            if world.step != tip.step + 1:
-                raise ValueError(f"expected step {tip.step + 1} of branch {world.branch!r}, got step {world.step}")
-            events, head = world.history.events[tip.events :], tip.head
-            for event in events:
-                head = event.chained(head)
-            same = head == world.history.head and world.geometry.pages[: len(tip.keyframes)] == tip.keyframes
-            if not same or not events or not world.history.memories:
-                raise ValueError(f"expected a world that follows step {tip.step} of {world.branch!r}, got another past")
-            self._write(world, tip, events)
+        """Make the world's last step, or its last edits, durable: they are on the disk when this returns."""
+        self.commit_all([world])
 
-    def fork(self, source: str, at: int, name: str) -> World:
-        """A branch that leaves `source` after step `at`. Nothing is copied."""
-        _check_name("branch", name)
+    def commit_all(self, worlds: Iterable[World]) -> None:
+        """Commit worlds, each of which follows the one before: one transaction, so all of them or none."""
         with self._mutex:
-            if self._lock is None:
-                raise ValueError(f"{self.folder.name} is open for reading: open it with write=True to fork it")
-            if name in self.branches():
+            db = self._writable("commit to")
+            tips = dict(self._tips)
+            try:
+                with writing(self.name), self._transaction():
+                    for world in worlds:
+                        self._write(db, world)
+            except BaseException:
+                self._tips = tips
+                raise
+
+    def fork(self, source: str, at: int | None, name: str, *, event: int | None = None) -> World:
+        """A branch that leaves `source` just after step `at`, or after an event; as it now is unless said.
+
+        Nothing is copied.
+        """
+        check_name("branch", name)
+        with self._mutex:
+            self._writable("fork")
+            if name in self.rows.branches():
                 raise ValueError(f"a branch {name!r} of {self.folder.name} exists already: take another name")
-            world = self.world_at(at, source)
-            (parent,) = self._db.execute("SELECT id FROM branches WHERE name = ?", (source,)).fetchone()
-            self._db.execute("INSERT INTO branches (name, parent, at) VALUES (?, ?, ?)", (name, parent, at))
-            return world.fork(name)
+            with self.rows.reading(f"branch {source!r}"):
+                lineage = self.rows.lineage(source)
+                there = lineage.until(self._number(source, lineage, at, event))
+                world = self._at(source, there)  # that it can be read, before anything says that it can
+            with writing(self.name), self._transaction() as db:
+                self._add_branch(db, name, there)
+            return self._handed(world.fork(name))
+
+    def goto(self, branch: str, step: int | None = None, *, event: int | None = None) -> World:
+        """Go back: the branch goes on from a step, or from just after an event.
+
+        What it leaves is kept, as a branch called BRANCH@STEP. Nothing is copied.
+        """
+        with self._mutex:
+            self._writable("go back in")
+            with self.rows.reading(f"branch {branch!r}"):
+                lineage = self.rows.lineage(branch)
+                there = lineage.until(self._number(branch, lineage, step, event))
+                if there.last == lineage.last:
+                    raise ValueError(f"expected somewhere to go back to, got where {branch!r} of {self.folder.name} is")
+                world, known, end = self._at(branch, there), self.rows.branches(), self._steps(lineage)
+            left = f"{branch}@{end}"
+            left = next(n for n in (left, *(f"{left}-{i}" for i in range(2, len(known) + 3))) if n not in known)
+            world = world.log(Note("revert", "player", (), {"to": world.step, "left": left}), before=world.state)
+            tips = dict(self._tips)
+            try:
+                with writing(self.name), self._transaction() as db:
+                    db.execute("UPDATE branches SET name = ? WHERE id = ?", (left, lineage.branch))
+                    number = self._add_branch(db, branch, there)
+                    self._tips.pop(left, None)
+                    self._tips[branch] = self._stood(Lineage(number, there.spans))
+                    self._write(db, world)
+            except BaseException:
+                self._tips = tips
+                raise
+            return self.world(branch)
+
+    # Reading
 
     def _open(self) -> None:
-        found = msgspec.json.decode(self._meta("format"), type=int)
-        if found != FORMAT:
-            raise ValueError(f"expected a world in format {FORMAT} at {self.folder}, got {found}: use its release")
-        self._last(self.branch)  # that there is such a branch
+        found = self.rows.meta.get("format", 0)
+        if found > FORMAT:
+            made = f"expected a world in format {FORMAT} at {self.folder}, or older; got {found}"
+            raise ValueError(f"{made}, of a newer Perdure, which alone can open it: pip install --upgrade perdure")
+        if found < FORMAT and self._db is None:
+            self.rows = upgraded(self.rows, self._segments)
+        elif found < FORMAT and self._db is not None:
+            with writing(self.name):
+                upgrade(self._db, self.rows, self._segments)
+            self.rows = Rows(self.folder, self._segments)
         if self._lock is not None:
-            last = "SELECT segment, offset, length FROM records ORDER BY segment DESC, offset DESC LIMIT 1"
-            place = Place(*self._db.execute(last).fetchone())
+            tidy(self.folder)
+        self.rows.lineage(self.branch)  # that there is such a branch
+        if self._lock is not None:
+            place = self.rows.end()
             self._segments.open_to_write(place.segment, place.end)
 
-    def _write(self, world: World, tip: _Tip, events: list[Event]) -> None:
-        mechanism = world.physics.mechanism
-        keyframes = world.geometry.keyframes[len(tip.keyframes) :]
-        records = {keyframe.digest: keyframe.to_bytes for keyframe in keyframes}
-        records |= {entity.digest: entity.to_bytes for entity in world.entities}
-        records |= {mechanism.digest: mechanism.to_bytes}
-        keys, turn, tilt, latent, key = None, 0.0, 0.0, b"", b""
-        if world.step:
-            memory = world.history.memories[-1]
-            keys, turn, tilt, key = memory.action.keys, memory.action.turn, memory.action.tilt, memory.key
-            latent = hashlib.sha256(memory.latent.tobytes()).digest()
-            records[latent] = memory.latent.tobytes
-        new = [(digest, payload()) for digest, payload in records.items() if self._place(digest) is None]
-        places = self._segments.append(new)
-        bodies = {entity: poses.tobytes() for entity, poses in world.motion.bodies.items()}
-        moving = zlib.compress(msgspec.msgpack.encode((world.physics.to_bytes(), bodies)), 1)
-        row = (
-            tip.branch,
-            world.step,
-            bytes.fromhex(world.state),
-            world.history.head,
-            keys,
-            turn,
-            tilt,
-            latent,
-            key,
-            b"".join(keyframe.digest for keyframe in keyframes),
-            b"".join(entity.digest for entity in world.entities),
-            mechanism.digest,
-            world.motion.cameras.tobytes(),
-            msgspec.json.encode(events),
-            moving,
-        )
-        with self._transaction():
-            at = [(digest, p.segment, p.offset, p.length) for (digest, _), p in zip(new, places)]
-            self._db.executemany("INSERT INTO records VALUES (?, ?, ?, ?)", at)
-            self._db.execute(f"INSERT INTO steps VALUES ({', '.join('?' * len(row))})", row)
-        self._keyframes.update((keyframe.digest, keyframe) for keyframe in keyframes)
-        tip.step, tip.head = world.step, world.history.head
-        tip.events, tip.keyframes = tip.events + len(events), world.geometry.pages
+    def _at(self, branch: str, lineage: Lineage) -> World:
+        return restored(self.rows, branch, lineage, *fold(self.rows, lineage))
 
-    @contextmanager
-    def _transaction(self) -> Generator[None]:
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-        except BaseException:
-            self._db.execute("ROLLBACK")
-            raise
-        self._db.execute("COMMIT")
+    def _number(self, branch: str, lineage: Lineage, step: int | None = None, event: int | None = None) -> int:
+        """The commit that made a step, or holds an event; the last unless said."""
+        if step is not None:
+            last = self._steps(lineage)
+            if not 0 <= step <= last:
+                raise ValueError(f"expected a step in 0..{last} of branch {branch!r} of {self.folder.name}, got {step}")
+            return self.rows.number_of_step(lineage, step)
+        if event is not None:
+            row = self.rows.row(lineage, lineage.last)
+            last = row.first_event + len(row.lines) - 1
+            if not 0 <= event <= last:
+                where = f"branch {branch!r} of {self.folder.name}"
+                raise ValueError(f"expected an event in 0..{last} of {where}, got {event}")
+            return self.rows.number_of_event(lineage, event)
+        return lineage.last
 
-    @contextmanager
-    def _reading(self, what: str) -> Generator[None]:
-        """Say which part of which world is damaged, where SQLite or a decoder only says that something is."""
-        try:
-            yield
-        except sqlite3.ProgrammingError:
-            raise  # a store that was closed is not a damaged one
-        except (DamagedError, sqlite3.DatabaseError, msgspec.DecodeError, zlib.error, OSError) as error:
-            raise ValueError(f"{self.folder.name} is damaged in {what}: {error}") from error
+    def _steps(self, lineage: Lineage) -> int:
+        query = "SELECT step FROM commits WHERE branch = ? AND number = ?"
+        return int(self.rows.one(query, lineage, lineage.last)[0])
 
-    def _meta(self, key: str) -> str:
-        return self._db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()[0]
+    def _changed(self, branch: str) -> dict[str, tuple[str, str]]:
+        if self._given is None:
+            return {}
+        with self.rows.reading("its fingerprint"):
+            old, new = self.rows.fingerprint(self.rows.lineage(branch)), self._given
+        keys = [key for key in sorted({*old, *new}) if old.get(key) != new.get(key)]
+        return {key: (old.get(key, ""), new.get(key, "")) for key in keys}
 
-    def _last(self, branch: str) -> int:
-        found = self._db.execute("SELECT id, at FROM branches WHERE name = ?", (branch,)).fetchone()
-        if found is None:
-            known = ", ".join(str(row[0]) for row in self._db.execute("SELECT name FROM branches ORDER BY id"))
-            raise ValueError(f"no branch {branch!r} in {self.folder.name}: it has {known}")
-        (last,) = self._db.execute("SELECT max(step) FROM steps WHERE branch = ?", (found[0],)).fetchone()
-        return int(found[1] if last is None else last)
+    def _handed(self, world: World) -> World:
+        """The world, told of another model if it is to be drawn by one; its next commit says so too."""
+        changed = self._changed(world.branch)
+        if not changed:
+            return world
+        was, now = zip(*changed.values())
+        note = Note("model", "engine", (), {"changed": tuple(changed), "was": was, "now": now})
+        return world.log(note, before=world.state)
 
-    def _rows(self, branch: str, step: int) -> list[_Row]:
-        """The steps of a branch up to one of them, oldest first, through the branches that it came from."""
-        number, at = self._db.execute("SELECT id, ? FROM branches WHERE name = ?", (step, branch)).fetchone()
-        spans: list[tuple[int, int]] = []  # a branch, and its last step that counts
-        while number is not None:
-            spans.append((number, at))
-            number, left = self._db.execute("SELECT parent, at FROM branches WHERE id = ?", (number,)).fetchone()
-            at = at if left is None else min(at, left)
-        query = f"SELECT {', '.join(_Row.__annotations__)} FROM steps WHERE branch = ? AND step <= ? ORDER BY step"
-        rows = [_Row(*row) for span in reversed(spans) for row in self._db.execute(query, span)]
-        for i, row in enumerate(rows):
-            if row.step != i:
-                raise ValueError(f"{self.folder.name} is damaged: step {i} of branch {branch!r} is missing")
-        return rows
+    # Writing
 
-    def _assemble(self, branch: str, rows: list[_Row]) -> World:
-        memories: list[Memory] = []
-        events: list[Event] = []
-        keyframes: list[Keyframe] = []
-        decoder = msgspec.json.Decoder(list[Event])
-        for row in rows:
-            with self._reading(f"step {row.step} of branch {branch!r}"):
-                events += decoder.decode(row.events)
-                keyframes += map(self._keyframe, _digests(row.keyframes))
-                if row.keys is not None:
-                    latent = np.frombuffer(self._record(row.latent), np.float16).reshape(LATENT)
-                    pose = np.frombuffer(row.cameras, np.float64).reshape(-1, 4, 4)[-1]
-                    action = Action(row.keys, row.turn, row.tilt)
-                    intrinsics = self._mechanism(row.mechanism).intrinsics
-                    memories.append(Memory(row.step, latent, pose, intrinsics, action, row.key))
-        last = rows[-1]
-        mechanism = self._mechanism(last.mechanism)
-        query = "SELECT moving FROM steps WHERE branch = ? AND step = ?"
-        (moving,) = self._db.execute(query, (last.branch, last.step)).fetchone()
-        physics, bodies = msgspec.msgpack.decode(zlib.decompress(moving), type=tuple[bytes, dict[int, bytes]])
-        cameras = np.frombuffer(last.cameras, np.float64).reshape(-1, 4, 4)
-        poses = {entity: np.frombuffer(body, np.float64).reshape(-1, 4, 4) for entity, body in bodies.items()}
-        return World(
-            name=msgspec.json.decode(self._meta("name"), type=str),
-            branch=branch,
-            step=last.step,
-            seed=msgspec.json.decode(self._meta("seed"), type=int),
-            scene=msgspec.json.decode(self._meta("scene"), type=tuple[str, int]),
-            physics=Physics.from_bytes(mechanism, physics),
-            geometry=Geometry(tuple(keyframes)),
-            entities=tuple(Entity.from_bytes(bytes(self._record(d)), d) for d in _digests(last.entities)),
-            history=History().append(memories, events, head=last.head),
-            motion=Motion(cameras, mechanism.intrinsics, poses),
-            fresh=len(last.keyframes) // _DIGEST if last.step else 0,
-            before=events[-1].before,
-        )
+    def _writable(self, what: str) -> sqlite3.Connection:
+        if self._lock is None or self._db is None:
+            raise ValueError(f"{self.folder.name} is open for reading: open it with write=True to {what} it")
+        return self._db
 
-    def _check_tail(self, world: World, rows: list[_Row]) -> None:
-        """Raise `ValueError` unless the last steps are, byte for byte, what their hashes say."""
-        tail = rows[-TAIL:]
-        head = rows[-TAIL - 1].head if len(rows) > TAIL else GENESIS
-        for row in tail:
-            where = f"step {row.step} of branch {world.branch!r}"
-            for event in msgspec.json.decode(row.events, type=list[Event]):
-                head = event.chained(head)
-            if head != row.head:
-                raise ValueError(f"{self.folder.name} is damaged in {where}: its events do not lead to its head")
-            digests = (*_digests(row.keyframes), *_digests(row.entities), row.mechanism, *_digests(row.latent))
-            with self._reading(where):
-                for digest in digests:
-                    self._segments.check(self._named(digest), digest)
-        if bytes.fromhex(world.state) != rows[-1].state:
-            raise ValueError(f"{self.folder.name} is damaged in step {world.step}: its parts do not give its state")
-
-    def _tip(self, branch: str, rows: list[_Row] | None = None) -> _Tip:
-        """Where the branch stands; `rows`, where they have been read already, are all its steps."""
+    def _tip(self, branch: str) -> _Tip:
         if branch not in self._tips:
-            rows = rows or self._rows(branch, self._last(branch))
-            keyframes = tuple(digest for row in rows for digest in _digests(row.keyframes))
-            seq = msgspec.json.decode(rows[-1].events, type=list[Event])[-1].seq
-            (number,) = self._db.execute("SELECT id FROM branches WHERE name = ?", (branch,)).fetchone()
-            self._tips[branch] = _Tip(number, rows[-1].step, rows[-1].head, seq + 1, keyframes)
+            with self.rows.reading(f"branch {branch!r}"):
+                self._tips[branch] = self._stood(self.rows.lineage(branch), check=True)
         return self._tips[branch]
 
-    def _place(self, digest: bytes) -> Place | None:
-        found = self._db.execute("SELECT segment, offset, length FROM records WHERE digest = ?", (digest,)).fetchone()
-        return Place(*found) if found else None
+    def _stood(self, lineage: Lineage, check: bool = False) -> _Tip:
+        """A tip, as read from the disk."""
+        now, row = fold(self.rows, lineage, check)
+        held = row.number if row.held is None else row.held
+        return _Tip(lineage, now, self.rows.stored_moment(lineage, held), held)
 
-    def _named(self, digest: bytes) -> Place:
-        place = self._place(digest)
-        if place is None:
-            raise DamagedError(f"it names a record {digest.hex()[:12]} that is not there")
-        return place
+    def _write(self, db: sqlite3.Connection, world: World) -> None:
+        """Write what the world has that its branch has not: records to the disk first, then the row that names them."""
+        tip = self._tip(world.branch)
+        before, number, branch = tip.fold, tip.fold.number + 1, tip.lineage.branch
+        lines, new = _following(world, before)
+        records, parts, changes = dict[bytes, bytes](), dict(before.parts), dict[str, tuple[int, int, bytes]]()
 
-    def _record(self, digest: bytes) -> memoryview:
-        return self._segments.read(self._named(digest), digest)
+        def keep(digest: bytes, payload: Callable[[], bytes]) -> bytes:
+            """Each record once, whoever names it."""
+            if digest not in records and not db.execute(_KNOWN, (digest,)).fetchone():
+                records[digest] = payload()
+            return digest
 
-    def _keyframe(self, digest: bytes) -> Keyframe:
-        keyframe = self._keyframes.get(digest)
-        if keyframe is None:
-            keyframe = self._keyframes[digest] = Keyframe.from_bytes(self._record(digest), digest)
-        return keyframe
+        for name, pieces in world.parts.items():
+            if pieces is tip.pieces.get(name):
+                continue
+            digests = tuple(piece.digest for piece in pieces)
+            if digests == parts.get(name, ()):
+                continue
+            changes[name] = front, back, _ = delta(parts.get(name, ()), digests)
+            parts[name], fresh = digests, pieces[front : len(pieces) - back]
+            for piece in fresh:
+                keep(piece.digest, piece.to_bytes)
+            self.rows.share(fresh)
+        for event in world.history.events[before.events :]:
+            for digest in event.records:
+                keep(digest, partial(world.history.record, digest))
+        made: tuple[bytes | None, ...] = (None, None, None, None)
+        if new:
+            memory = world.history.memories[-1]
+            latent = memory.latent.tobytes()
+            digest = keep(hashlib.sha256(latent).digest(), lambda: latent)
+            made = memory.action.to_bytes(), digest, memory.key, pack_eye(memory.intrinsics, memory.pose)
+        still = world.motion is tip.last[0] and world.physics is tip.last[1]
+        moment = tip.moment if still else (pack_motion(world.motion), zlib.compress(world.moving, 1))
+        held = tip.held if moment == tip.moment else number
 
-    def _mechanism(self, digest: bytes) -> Mechanism:
-        if digest not in self._mechanisms:
-            self._mechanisms[digest] = Mechanism.from_bytes(self._record(digest), digest)
-        return self._mechanisms[digest]
+        now = Fold(
+            number=number,
+            step=world.step,
+            events=before.events + len(lines),
+            head=world.history.head,
+            parts=parts,
+            trail=world.history.trail if new else before.trail,
+            snapshot=before.snapshot,
+            since=before.since + len(lines),
+        )
+        if number - now.snapshot >= SNAPSHOT_COMMITS or now.since >= SNAPSHOT_EVENTS:
+            payload = now.to_bytes()
+            snapshot = keep(hashlib.sha256(payload).digest(), lambda: payload)
+            db.execute("INSERT INTO snapshots VALUES (?, ?, ?)", (branch, number, snapshot))
+            now = replace(now, snapshot=number, since=0)
+        places = self._segments.append(list(records.items()))
+        at = [(digest, p.segment, p.offset, p.length) for digest, p in zip(records, places)]
+        db.executemany("INSERT INTO records VALUES (?, ?, ?, ?)", at)
+        row = (
+            *(branch, number, world.step, before.events, bytes.fromhex(world.state), world.history.head),
+            *(None if held == number else held, *made, msgspec.msgpack.encode(changes), packed(lines)),
+            *(moment if held == number else (None, None)),
+        )
+        db.execute(INSERT_COMMIT, row)
+        if self._given is not None and any(b'"kind":"model"' in line for line in lines):
+            value = msgspec.json.encode(dict(self._given)).decode()
+            db.execute("INSERT INTO fingerprints VALUES (?, ?, ?)", (branch, number, value))
+        last = world.motion, world.physics
+        self._tips[world.branch] = _Tip(tip.lineage.grown(number), now, moment, held, dict(world.parts), last)
+
+    @staticmethod
+    def _add_branch(db: sqlite3.Connection, name: str, there: Lineage) -> int:
+        """A branch that begins where another stood; the commit that it left may be one of that one's ancestors."""
+        parent, at = there.spans[-1]
+        added = db.execute("INSERT INTO branches (name, parent, at) VALUES (?, ?, ?)", (name, parent, at))
+        assert added.lastrowid is not None
+        return added.lastrowid
+
+    @contextmanager
+    def _transaction(self) -> Generator[sqlite3.Connection]:
+        db = self._writable("write to")
+        db.execute("BEGIN IMMEDIATE")
+        try:
+            yield db
+        except BaseException:
+            db.execute("ROLLBACK")
+            raise
+        try:
+            db.execute("COMMIT")
+        except BaseException:
+            if db.in_transaction:  # a disk that is full ends some transactions by itself, and not others
+                db.execute("ROLLBACK")
+            raise
 
 
-def _digests(joined: bytes) -> list[bytes]:
-    return [joined[i : i + _DIGEST] for i in range(0, len(joined), _DIGEST)]
+_KNOWN = "SELECT 1 FROM records WHERE digest = ?"
 
 
-def _check_name(what: str, name: str) -> None:
-    if not _NAME.fullmatch(name):
-        raise ValueError(f"expected letters, digits, '-', '_' or '.' as the name of a {what}, got {name!r}")
+def _following(world: World, tip: Fold) -> tuple[list[bytes], bool]:
+    """The events that a world has more than its branch, as stored, and whether it has made a memory too."""
+    events, memories = world.history.events[tip.events :], len(world.history) - max(0, tip.step)
+    made = world.step - tip.step
+    if made not in (0, 1) or (made == 0 and not events):
+        expected = f"step {tip.step + 1} of branch {world.branch!r}, or edits of step {tip.step}"
+        raise ValueError(f"expected {expected}, got step {world.step}")
+    lines = [event.to_bytes() for event in events]
+    new = bool(made and world.step)  # a world begins with a commit that made no memory
+    if not events or memories != new or chain(tip.head, lines) != world.history.head:
+        raise ValueError(f"expected a world that follows step {tip.step} of {world.branch!r}, got another past")
+    return lines, new
 
 
-def _lock(folder: Path) -> int:
-    """The open lock file, locked by this process, or a `ValueError` that names the one that has it."""
-    handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        holder = os.read(handle, 500).decode(errors="replace").strip() or "another process"
-        os.close(handle)
-        raise ValueError(f"{folder.name} is open for writing in {holder}: close it there, or open it to read") from None
-    os.ftruncate(handle, 0)
-    os.pwrite(handle, f"process {os.getpid()} ({' '.join(sys.argv)[:300]})\n".encode(), 0)
-    return handle
+def _size(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
