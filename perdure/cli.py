@@ -6,11 +6,8 @@ A world is named by its name, a fork of it by `world/fork`.
 """
 
 import json
-import os
 import socket
 import sys
-import threading
-import webbrowser
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -106,6 +103,7 @@ def play(
     with stage("waking the server"):
         from perdure.server.app import create_app, serve
         from perdure.server.shelf import Shelf
+        from perdure.server.watch import open_browser
     if not world and not (home() / FIRST).exists():
         make_world(engine, FIRST, FIRST, 0)
 
@@ -238,13 +236,10 @@ def evaluate(
 
 
 def load_engine() -> "Engine":
-    """The models, in the processor's best precision unless PERDURE_PRECISION asks for f32."""
     with stage("loading the models"):
-        from perdure.presets.nano import nano
-        from perdure.runtime.backends import OpenVINO
-        from perdure.runtime.engine import Engine
+        from perdure.runtime.engine import load
 
-        return Engine(nano(), OpenVINO(precision=os.environ.get("PERDURE_PRECISION")))
+        return load()
 
 
 def make_world(engine: "Engine", name: str, scene: str, seed: int, spots: int = 10) -> None:
@@ -313,12 +308,6 @@ def refuse_taken_port(host: str, port: int) -> None:
         except OSError as error:
             came = f"cannot serve on {host}:{port} ({error.strerror})"
             raise ValueError(f"{came}: say another --port or --host") from None
-
-
-def open_browser(url: str) -> None:
-    """Where there is a desktop to open it on; a browser in the terminal would hide what is printed."""
-    if sys.platform == "darwin" or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"):
-        threading.Timer(0.7, webbrowser.open, (url,)).start()  # by then the server listens
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -7,6 +7,7 @@ opened again goes on with the same bytes.
 Shapes: T frames a chunk, H W frame size, C h w latent.
 """
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -23,8 +24,8 @@ from perdure.memory.notice import notice
 from perdure.memory.recall import recall
 from perdure.models.cache import Cache
 from perdure.models.context import Context, Remembered
-from perdure.presets.nano import Preset
-from perdure.runtime.backends import Backend
+from perdure.presets.nano import Preset, nano
+from perdure.runtime.backends import Backend, OpenVINO
 from perdure.sampling import noise, sample
 from perdure.world.action import Action
 from perdure.world.state import FINDING_LAG, World
@@ -138,6 +139,11 @@ class Engine:
         start = perf_counter()
         yield
         self.timings[stage] = (perf_counter() - start) * 1000
+
+
+def load() -> Engine:
+    """The models that come with Perdure, in the processor's best precision unless PERDURE_PRECISION asks for f32."""
+    return Engine(nano(), OpenVINO(precision=os.environ.get("PERDURE_PRECISION")))
 
 
 def _past(store: Store | None, world: World, step: int) -> World:

@@ -27,7 +27,9 @@ from perdure.world.state import World
 from perdure.world.store import Store
 
 Frames = NDArray[np.uint8]
-Agent = Callable[[World, Frames | None], Action]  # the frames are None before the first step of a new world
+Agent = Callable[[World, Frames | None], Action | World]
+"""Who acts: given the world and its last frames (None before the first step of a new world), the next action. One may
+answer with another world to go on from, and one that has done raises `SessionEnded`."""
 Result = TypeVar("Result")
 
 PERIOD = 1.0 / FRAMES_PER_SECOND
@@ -38,7 +40,8 @@ MARGIN = 0.006  # seconds that a step is begun early, over the slowest of the re
 class Stepper(Protocol):
     """What a session asks of an engine."""
 
-    timings: dict[str, float]
+    @property
+    def timings(self) -> Mapping[str, float]: ...
 
     def open(self, world: World, store: Store | None = None) -> tuple[World, Any, Frames | None]: ...
 
@@ -322,12 +325,11 @@ class Session:
 
     def _step_loop(self) -> None:
         try:
-            with self._turn:
-                self.world, self._cache, frames = self._engine.open(self.world, self._store)
-            if frames is not None:
-                self._hand_over(frames, {}, {}, replayed=True)
+            self._open(self.world)
             while task := self._next_task():
                 task()
+        except SessionEnded:
+            pass  # its agent has done
         except BaseException as error:  # whatever it was, those who watch must hear of it
             self._cause = error
         finally:
@@ -337,6 +339,12 @@ class Session:
                 self._changed.notify_all()
             for _, future in jobs:
                 future.set_exception(SessionEnded("the session ended before this could be done"))
+
+    def _open(self, world: World) -> None:
+        with self._turn:
+            self.world, self._cache, self._frames = self._engine.open(world, self._store)
+        if self._frames is not None:
+            self._hand_over(self._frames, {}, {}, replayed=True)
 
     def _next_task(self) -> Callable[[], None] | None:
         """Wait until there is something to do: a job that was asked for, else a step whose time has come."""
@@ -362,6 +370,8 @@ class Session:
 
     def _step(self) -> None:
         action, echoes = self.inbox.take() if self._agent is None else (self._agent(self.world, self._frames), {})
+        if not isinstance(action, Action):
+            return self._open(action)
         began = time.perf_counter()
         with self._turn:
             self.world, frames = self._engine.step(self.world, action, self._cache, self._store)

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
@@ -27,6 +28,12 @@ from perdure.server.viewer import Viewer
 
 PAGE = Path(__file__).parent / "page"
 SCENES = ("court", "hall", "rooms")
+SETTINGS: dict[str, Any] = {  # of uvicorn; frames are JPEG already, so nothing is compressed again on the way
+    "ws": "websockets-sansio",
+    "ws_per_message_deflate": False,
+    "log_level": "warning",
+    "timeout_graceful_shutdown": 3,
+}
 
 
 def create_app(
@@ -112,13 +119,5 @@ def prometheus(rooms: Rooms) -> str:
 
 
 def serve(app: Starlette, host: str = "127.0.0.1", port: int = 8700) -> None:
-    """Run until interrupted. Frames are JPEG already, so nothing is compressed again on the way."""
-    uvicorn.run(
-        app,
-        host=host,
-        port=port,
-        ws="websockets-sansio",
-        ws_per_message_deflate=False,
-        log_level="warning",
-        timeout_graceful_shutdown=3,
-    )
+    """Run until interrupted."""
+    uvicorn.run(app, host=host, port=port, **SETTINGS)

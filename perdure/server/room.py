@@ -25,7 +25,9 @@ class Keeper(Protocol):
 
     def list(self) -> Sequence[protocol.WorldInfo]: ...
 
-    def open(self, name: str, report: Report) -> tuple[Stepper, World, Store | None]: ...
+    def open(self, name: str, report: Report) -> tuple[Stepper, World, Store | None] | Session:
+        """What a session is made of, or one that plays already: it is shown, and goes on when nobody watches."""
+        ...
 
     def close(self, world: World) -> None: ...
 
@@ -54,10 +56,10 @@ class _Place:
 
 
 class Room:
-    """One world being played."""
+    """One world being played. `own`: the session is this room's, and rests and ends with it."""
 
-    def __init__(self, name: str, session: Session, place: _Place) -> None:
-        self.name, self.session = name, session
+    def __init__(self, name: str, session: Session, place: _Place, own: bool = True) -> None:
+        self.name, self.session, self.own = name, session, own
         self.jpeg = JpegEncoder()
         self._place = place
         self._map = SmallMap()
@@ -114,13 +116,13 @@ class Rooms:
             raise
         finally:
             place.reports.remove(report)
-        if room.viewers == 1:
+        if room.viewers == 1 and room.own:
             room.session.resume()
         return room
 
     def leave(self, room: Room) -> None:
         self._go(room.name, room._place)
-        if not room.viewers:
+        if not room.viewers and room.own:
             room.session.pause()
 
     async def close(self) -> None:
@@ -152,7 +154,10 @@ class Rooms:
         def report(stage: str, fraction: float) -> None:
             loop.call_soon_threadsafe(tell, stage, fraction)
 
-        engine, world, store = await asyncio.to_thread(self._keeper.open, name, report)
+        opened = await asyncio.to_thread(self._keeper.open, name, report)
+        if isinstance(opened, Session):
+            return Room(name, opened, place, own=False)
+        engine, world, store = opened
         session = Session(engine, world, store, turn=self._turns.setdefault(id(engine), threading.Lock()))
         session.start()
         return Room(name, session, place)
@@ -180,8 +185,9 @@ class Rooms:
                 await asyncio.sleep(linger)
             place.closing = True
             try:
-                await asyncio.to_thread(room.session.close)
-                await asyncio.to_thread(self._keeper.close, room.session.world)
+                if room.own:
+                    await asyncio.to_thread(room.session.close)
+                    await asyncio.to_thread(self._keeper.close, room.session.world)
             except Exception:
                 log.exception("closing %s failed; what was promised durable is", name)
         del self._places[name]

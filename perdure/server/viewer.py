@@ -119,10 +119,12 @@ class Viewer:
                 except ValueError as error:
                     await self._complain("bad-message", "input that a hand can make", str(error), "reload the page")
             case protocol.Pause():
-                session.pause()
+                if self._room.own:  # who drives another's is not to wait for who watches
+                    session.pause()
                 await self._send_figures(self._room)
             case protocol.Resume():
-                session.resume()
+                if self._room.own:
+                    session.resume()
                 await self._send_figures(self._room)
             case protocol.Fork(name=name):
                 await self._fork(self._room, name)
@@ -230,7 +232,8 @@ class Viewer:
                 try:
                     frame = frames.take()
                 except SessionEnded as ended:
-                    log.error("the session of %s ended", room.name, exc_info=ended.__cause__)
+                    if ended.__cause__ is not None:
+                        log.error("the session of %s ended", room.name, exc_info=ended.__cause__)
                     self._stop_watching()
                     await self._complain(
                         "failed", "the next frame", str(ended), "open the world again: nothing was lost"

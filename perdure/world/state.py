@@ -146,6 +146,9 @@ class World:
             )
         return replace(self, pending=(*self.pending, finding))
 
+    def __deepcopy__(self, memo: object) -> "World":
+        return self  # a value: nothing of it ever changes
+
     def fork(self, branch: str) -> "World":
         """The same world under another name, from here on with a chance of its own."""
         return replace(self, branch=branch)

@@ -32,6 +32,7 @@ class FakeWorld:
     motion: Motion
     geometry: FakeGeometry
     step: int = 0
+    scene: tuple[str, int] = ("rooms", 7)
 
 
 def fake_world(name: str = "room", width: int = 64, height: int = 36) -> FakeWorld:
