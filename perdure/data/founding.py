@@ -16,6 +16,7 @@ from perdure.camera import Array, Intrinsics, look, yaw_pitch
 from perdure.data.scenes import build
 from perdure.data.scenes.scene import STILL, Scene
 from perdure.data.sources.playground import SKY, STATIC, Painter
+from perdure.memory.appearance import acquaint, colours
 from perdure.memory.track import look_around
 from perdure.presets.nano import Preset
 from perdure.world.geometry import MILLIMETRES, Geometry, Keyframe
@@ -104,7 +105,7 @@ def look_about(
 
 
 def creatures(scene: Scene, painter: Painter, data: mujoco.MjData) -> list[Entity]:
-    """Each creature with a look from all sides, as it stands at the start."""
+    """Each creature with a look from all sides, as it stands at the start; from now on it is known by them."""
 
     def paint(pose: Array, intrinsics: Intrinsics) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.uint8]]:
         picture = painter.paint(data, pose, intrinsics)
@@ -116,5 +117,6 @@ def creatures(scene: Scene, painter: Painter, data: mujoco.MjData) -> list[Entit
         body[:3, :3] = data.body(mover.body).xmat.reshape(3, 3)
         body[:3, 3] = data.body(mover.body).xpos
         patches = look_around(paint, 1 + mover.entity, body, CREATURE, CLOSE)
-        out.append(Entity(mover.entity, "creature", scene.names[mover.entity], mover.body, patches))
+        name, coat = scene.names[mover.entity], colours(patches)
+        out.append(acquaint(Entity(mover.entity, "creature", name, mover.body, patches, attributes=coat)))
     return out

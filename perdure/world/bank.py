@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 SIDES = 8  # bins of azimuth; the first is centred on straight ahead
 TIERS = (-20, 35)  # degrees of elevation between seen from below, level and above
 PER_BIN = 3
-FINEST = 15  # the best quality: few grades, so that a bank comes to rest soon
+FINEST = 7  # the best quality: few grades, so that a bank comes to rest soon
 SAME_SIDE = 45.0  # degrees between two views that should look alike
 LONGEST = 1024  # numbers in an embedding
 

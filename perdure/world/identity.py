@@ -77,6 +77,8 @@ _TYPES: dict[str, Any] = {
     "bank": Bank,
     "seen": Seen | None,
 }
+FIELDS = tuple(_TYPES)
+"""What of an entity can be edited."""
 
 
 @dataclass(frozen=True, eq=False)

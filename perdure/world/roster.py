@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perdure.world.bank import SAME_SIDE, Look, angles, apart, distance, kept
-from perdure.world.identity import UNKNOWN, WORDS, Entity, Seen, stranger
+from perdure.world.edit import Change, Edit
+from perdure.world.identity import FIELDS, UNKNOWN, WORDS, Entity, Seen, stranger
 
 Entities = tuple[Entity, ...]
 
@@ -298,6 +299,25 @@ def split(entities: Entities, number: int, looks: Iterable[Look], name: str, new
         merged=tuple(old for old in entity.merged if old != new),
     )
     return _with(_with(entities, rest), other)
+
+
+def edit(before: Entities, after: Entities, kind: str = "edit", actor: str = "player") -> Edit:
+    """What leads from these entities to those, field by field: for `World.edit`."""
+    was = {entity.id: entity for entity in before}
+    now = {entity.id: entity for entity in after}
+    changes: list[Change] = []
+    for number in sorted({*was, *now}):
+        old, new = was.get(number), now.get(number)
+        if old is new or (old is not None and new is not None and old.digest == new.digest):
+            continue
+        if old is None or new is None or old.exemplar != new.exemplar:
+            changes.append(Change(f"entity/{number}", None if new is None else new.to_bytes()))
+            continue
+        for name in FIELDS:
+            value = new.field(name)
+            if value != old.field(name):
+                changes.append(Change(f"entity/{number}/{name}", value))
+    return Edit(tuple(changes), kind, actor)
 
 
 _WORD = re.compile(r"\w+")

@@ -22,7 +22,7 @@ def entity(name: str = "the red knight", seed: int = 1) -> Entity:
 
 def look(seed: int, step: int = 3, azimuth: int = 10) -> Look:
     code = np.random.default_rng(seed).standard_normal(6).astype("<f2").tobytes()
-    return Look("plain", code, azimuth, 5, 9, step)
+    return Look("plain", code, azimuth, 5, 6, step)
 
 
 def full(seed: int = 1) -> Entity:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from perdure.world.bank import BOUND, Look, distance, kept
+from perdure.world.bank import BOUND, FINEST, Look, distance, kept
 from perdure.world.identity import UNKNOWN, Entity
 from perdure.world.roster import (
     LINKS,
@@ -194,7 +194,7 @@ def test_a_body_that_turns_is_seen_from_another_side() -> None:
 
 
 def test_poor_looks_teach_nothing() -> None:
-    poor = POOR / 15 - 0.04
+    poor = (POOR - 0.6) / FINEST
     after, matches = associate(CAST, [sighting(1, quality=poor), sighting(4, quality=poor)], PLACES, RADIUS)
     assert matches[0].id == 1
     assert matches[1].id is None and not matches[1].new
