@@ -212,7 +212,7 @@ class Law:
         match rule.kind:
             case "bounds" if free or seat is None:
                 at = self.data.xpos[self.compiled.player if seat is None else seat.body]
-                moved = np.clip(at, rule.low, rule.high) - at
+                moved = np.clip(at, *rule.box) - at
                 count = 3 if free else 2
                 qpos, qvel = now.qpos.copy(), now.qvel.copy()
                 qpos[:count] += moved[:count]

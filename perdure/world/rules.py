@@ -14,7 +14,7 @@ from typing import Literal
 
 import msgspec
 
-Point = tuple[float, float, float]
+Corner = tuple[float | None, float | None, float | None]
 
 QUANTITIES = (
     "x", "y", "z",  # metres: where it is
@@ -36,8 +36,8 @@ class Rule(msgspec.Struct, frozen=True, omit_defaults=True):
     kind: Literal["speed", "bounds", "penetration", "energy", "own"]
     hard: bool = False
     limit: float = 0.0  # speed: metres a second. penetration: metres. energy: joules that a tick may add
-    low: Point = (-math.inf, -math.inf, -math.inf)  # bounds of where it is
-    high: Point = (math.inf, math.inf, math.inf)
+    low: Corner = (None, None, None)  # bounds of where it is; None: none on that side
+    high: Corner = (None, None, None)
     says: str = ""  # own: what must be true
     entities: tuple[int, ...] = ()  # whom it is for; everyone, the player too, where none is named
     tolerance: float = 1e-6  # by which it may be broken
@@ -48,12 +48,18 @@ class Rule(msgspec.Struct, frozen=True, omit_defaults=True):
         numbers = (self.limit, self.tolerance)
         if not all(math.isfinite(number) and number >= 0 for number in numbers):
             raise ValueError(f"expected a limit and a tolerance of 0 or more in rule {self.name!r}, got {numbers}")
-        if self.kind == "bounds" and not all(low < high for low, high in zip(self.low, self.high)):
+        if self.kind == "bounds" and not all(low < high for low, high in zip(*self.box)):
             raise ValueError(f"expected bounds from low to high in rule {self.name!r}, got {self.low} to {self.high}")
         if (self.kind == "own") != bool(self.says):
             raise ValueError(f"expected an expression in a rule of kind 'own' and in no other, got {self.says!r}")
         if self.kind == "own":
             parse(self.says)
+
+    @property
+    def box(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """The bounds, lowest and highest corner."""
+        low = tuple(-math.inf if edge is None else edge for edge in self.low)
+        return low, tuple(math.inf if edge is None else edge for edge in self.high)
 
     def binds(self, entity: int) -> bool:
         return not self.entities or entity in self.entities
@@ -68,7 +74,7 @@ class Rule(msgspec.Struct, frozen=True, omit_defaults=True):
             return "" if evaluate(self.says, quantities, self.tolerance) else f"not {self.says}"
         if self.kind == "bounds":
             place = (quantities["x"], quantities["y"], quantities["z"])
-            for axis, at, low, high in zip("xyz", place, self.low, self.high):
+            for axis, at, low, high in zip("xyz", place, *self.box):
                 if not low - self.tolerance <= at <= high + self.tolerance:
                     return f"{axis} {at:.3g} out of {low:g} to {high:g}"
             return ""
@@ -184,4 +190,12 @@ def _value(node: ast.expr, quantities: Mapping[str, float], tolerance: float) ->
 
 
 def _ordered(op: ast.cmpop, a: float, b: float, tolerance: float) -> bool:
-    return a <= b + tolerance if isinstance(op, ast.Lt | ast.LtE) else a >= b - tolerance
+    match op:
+        case ast.Lt():
+            return a < b + tolerance
+        case ast.LtE():
+            return a <= b + tolerance
+        case ast.Gt():
+            return a > b - tolerance
+        case _:
+            return a >= b - tolerance
