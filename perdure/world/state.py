@@ -181,8 +181,8 @@ class World:
     def undo(self, seq: int | None = None) -> "World":
         """The inverse of an edit, now: its slots hold again what they held before it.
 
-        `seq` is that of its event; the last that is still in effect unless said. Undoing a `revert` does
-        the edit again.
+        `seq` is that of its event; the last that is still in effect unless said, leaving out what was only
+        recognised. Undoing a `revert` does the edit again.
         """
         event = self._undoable(seq)
         slots, old, new = (event.args[name] for name in ("slots", "old", "new"))
@@ -238,8 +238,8 @@ class World:
         events, undone = self.history.events, set[int]()
         for at in reversed(range(len(events))):
             event = events[at]
-            written = "old" in event.args
-            if written and event.seq not in undone and (event.seq == seq or (seq is None and event.kind != "revert")):
+            written, asked = "old" in event.args, event.kind not in ("revert", "associate")
+            if written and event.seq not in undone and (event.seq == seq or (seq is None and asked)):
                 return event
             if event.seq == seq:
                 raise ValueError(

@@ -1,6 +1,7 @@
 """What is seen becomes an edit of the world, that is logged and can be undone."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from perdure.world.bank import Look
 from perdure.world.identity import Entity
 from perdure.world.roster import Sighting, edit, merge, renamed, turned
 from perdure.world.state import World
+from perdure.world.store import Store
 from tests.world import yard
 
 
@@ -65,12 +67,20 @@ def test_a_stranger_becomes_an_entity_and_can_be_undone(world: World) -> None:
     assert [change.slot for change in learned.changes] == ["entity/2"]
     after = world.edit(learned)
     assert [entity.id for entity in after.entities] == [0, 1, 2]
-    assert after.undo().state == world.state
+    assert after.undo(after.history.events[-1].seq).state == world.state
     # It turns out to be the beast: merged, its number still means it.
     merged = after.edit(edit(after.entities, merge(after.entities, 1, 2)))
     assert [entity.id for entity in merged.entities] == [0, 1]
     assert beast(merged).merged == (2,)
     assert merged.undo().state == after.state
+
+
+def test_undo_takes_back_what_the_player_did_and_not_what_was_recognised(world: World) -> None:
+    named = world.edit(edit(world.entities, tuple(renamed(e, "Rex") if e.id == 1 else e for e in world.entities)))
+    learned, _ = recognise(named, [met(named, acquaint(beast(named)))])
+    assert learned is not None
+    undone = named.edit(learned).undo()
+    assert beast(undone).name == "the beast" and beast(undone).exemplar is not None
 
 
 def test_an_edit_writes_what_differs_and_no_more(world: World) -> None:
@@ -82,3 +92,16 @@ def test_an_edit_writes_what_differs_and_no_more(world: World) -> None:
     assert [entity.digest for entity in world.edit(asked).entities] == [entity.digest for entity in after]
     gone = edit(before, before[:1])
     assert [(change.slot, change.value) for change in gone.changes] == [("entity/1", None)]
+
+
+def test_what_was_recognised_is_kept_by_the_store(tmp_path: Path) -> None:
+    with Store.create(tmp_path, yard.world()) as store:
+        world = store.world()
+        learned, _ = recognise(world, [met(world, acquaint(beast(world)))])
+        assert learned is not None
+        world = world.edit(learned)
+        store.commit(world)
+    with Store.open(tmp_path / "yard", write=False) as store:
+        again = store.world()
+    assert (again.state, again.head) == (world.state, world.head)
+    assert beast(again).looks == beast(world).looks
