@@ -154,7 +154,7 @@ def fork(
 
 @app.command()
 def bench(
-    name: Annotated[str, typer.Argument(help="live, promise, view, durability or splat.")],
+    name: Annotated[str, typer.Argument(help="live, promise, view, durability, splat or state.")],
     seconds: Annotated[float, typer.Option(help="live: how long to hold the keys.")] = 60.0,
     world: Annotated[str | None, typer.Option(help="live: which world; one of its own unless said.")] = None,
     cases: Annotated[int, typer.Option(help="promise: how many times to kill it.")] = 60,
@@ -163,7 +163,7 @@ def bench(
     as_json: AsJson = False,
 ) -> None:
     """Measure: the whole loop in a real browser (live), what kills leave (promise), the state view (view),
-    what is lost by kills and power cuts (durability)."""
+    what is lost by kills and power cuts (durability), splats (splat), hashing (state)."""
     match name:
         case "live":
             with stage(f"playing for {seconds:.0f} s in a real browser"):
@@ -190,8 +190,13 @@ def bench(
                 from perdure.bench import splat
 
                 figures = splat.run()
+        case "state":
+            with stage("hashing a world"):
+                from perdure.bench import state
+
+                figures = state.run()
         case _:
-            raise ValueError(f"no benchmark named {name!r}: there are live, promise, view, durability and splat")
+            raise ValueError(f"no benchmark named {name!r}: there are live, promise, view, durability, splat and state")
     show(figures, as_json)
 
 
