@@ -57,7 +57,7 @@ def fold(rows: Rows, lineage: Lineage, check: bool = False, snapshots: bool = Tr
     for first in range(now.number + 1, lineage.last + 1, CHUNK):
         for row in rows.rows(lineage, first, min(first + CHUNK - 1, lineage.last)):
             with rows.reading(f"commit {row.number}, step {row.step}"):
-                now = _grown(rows, now, row, check)
+                now = grown(rows, now, row, check)
             last = row
     assert last is not None
     return now, last
@@ -66,7 +66,8 @@ def fold(rows: Rows, lineage: Lineage, check: bool = False, snapshots: bool = Tr
 CHUNK = 256  # rows in memory at once
 
 
-def _grown(rows: Rows, now: Fold, row: Row, check: bool) -> Fold:
+def grown(rows: Rows, now: Fold, row: Row, check: bool = False) -> Fold:
+    """The branch once a commit has followed."""
     lines, parts, trail = row.lines, now.parts, now.trail
     if row.first_event != now.events or row.step - now.step not in (0, 1):
         raise DamagedError("it does not follow the one before it")

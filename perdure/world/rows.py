@@ -57,6 +57,8 @@ SCHEMA = {
         PRIMARY KEY (branch, number)
     )""",
     "snapshots": "CREATE TABLE snapshots (branch INTEGER, number INTEGER, digest BLOB, PRIMARY KEY (branch, number))",
+    # Up to that commit of the branch's own, what is large may have been let go.
+    "pruned": "CREATE TABLE pruned (branch INTEGER PRIMARY KEY, number INTEGER NOT NULL)",
     # JSON; in force from that commit on.
     "fingerprints": """CREATE TABLE fingerprints (
         branch INTEGER, number INTEGER, value TEXT, PRIMARY KEY (branch, number)
@@ -316,6 +318,10 @@ class Rows:
             if found:
                 return found[0]
         return None
+
+    def pruned(self) -> dict[int, int]:
+        """Of each branch, the last commit of its own that one cannot go back to."""
+        return {int(branch): int(number) for branch, number in self.ask("SELECT branch, number FROM pruned")}
 
     def fingerprint(self, lineage: Lineage) -> dict[str, str]:
         """What the last frames of a branch depended on besides the world."""

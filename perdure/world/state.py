@@ -308,11 +308,8 @@ class World:
     @cached_property
     def state(self) -> str:
         """Merkle root of geometry, identity and physics, in hex: equal for equal worlds, whatever led to them."""
-        roots = {name: merkle([piece.digest for piece in pieces]) for name, pieces in self.parts.items()}
-        geometry = merkle([roots["keyframes"], roots["splats"], roots["anchors"]])
-        identity = merkle([roots["entities"]])
-        physics = merkle([roots["mechanism"], roots["setting"], hashlib.sha256(self.moving).digest()])
-        return merkle([geometry, identity, physics]).hex()
+        digests = {name: [piece.digest for piece in pieces] for name, pieces in self.parts.items()}
+        return state_root(digests, self.moving).hex()
 
     @property
     def noise_seed(self) -> int:
@@ -324,6 +321,15 @@ class World:
     def head(self) -> str:
         """The end of the chain of events, in hex: it names all that ever happened."""
         return self.history.head.hex()
+
+
+def state_root(parts: Mapping[str, Sequence[bytes]], moving: bytes) -> bytes:
+    """A state's hash, from the digests of its pieces and from what moves."""
+    roots = {name: merkle(digests) for name, digests in parts.items()}
+    geometry = merkle([roots["keyframes"], roots["splats"], roots["anchors"]])
+    identity = merkle([roots["entities"]])
+    physics = merkle([roots["mechanism"], roots["setting"], hashlib.sha256(moving).digest()])
+    return merkle([geometry, identity, physics])
 
 
 def merkle(leaves: Sequence[bytes]) -> bytes:
