@@ -38,7 +38,15 @@ def found(
     intrinsics = Intrinsics.from_fov(preset.width, preset.height, preset.horizontal_degrees)
     name = name or f"{scene.kind}-{scene.seed}"
     bare = World.create(
-        name, scene.kind, scene.seed, scene.xml, scene.movers, scene.spawn, intrinsics=intrinsics, seed=seed
+        name,
+        scene.kind,
+        scene.seed,
+        scene.xml,
+        scene.movers,
+        scene.spawn,
+        intrinsics=intrinsics,
+        seed=seed,
+        rates=preset.rates,
     )
     model, data = bare.physics.posed()
     painter = Painter(scene, model)

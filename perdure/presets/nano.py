@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from perdure.models.config import CodecConfig, DitConfig
+from perdure.world.action import Rates
 
 
 @dataclass(frozen=True)
@@ -16,6 +17,7 @@ class Preset:
     sigmas: tuple[float, ...] = (1.0, 0.5)  # noise levels at which the sampler asks the model
     keyframes: int = 24  # recalled into one view
     points: int = 300_000  # valid pixels recalled into one view
+    rates: Rates = Rates()  # of a new world's player: what the model was trained to see
 
     @property
     def frames(self) -> int:

@@ -61,6 +61,19 @@ class Rates:
         if not 0 < self.pitch_limit < math.pi / 2:
             raise ValueError(f"expected a pitch limit between 0 and pi/2 radians, got {self.pitch_limit}")
 
+    def swung(self, travel: float) -> float:
+        """How far mouse travel turns in a chunk."""
+        limit = self.swing * FRAMES_PER_CHUNK / FRAMES_PER_SECOND
+        return max(-limit, min(limit, travel))
+
+    def level(self, pitch: float) -> float:
+        """A pitch, within how far one can look up and down."""
+        return max(-self.pitch_limit, min(self.pitch_limit, pitch))
+
+
+STANDARD = Rates()
+"""Of worlds that do not say otherwise; they do not write it down, so it must stay what it is."""
+
 
 @dataclass(frozen=True)
 class Word:

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perdure.camera import Intrinsics
-from perdure.world.action import FRAMES_PER_SECOND
+from perdure.world.action import FRAMES_PER_SECOND, STANDARD, Rates
 from perdure.world.body import Body, Kind
 from perdure.world.mover import Gait, Mover, part_pose, root_pose
 
@@ -94,17 +94,24 @@ class Mechanism:
     intrinsics: Intrinsics
     bodies: tuple[Body, ...] = ()  # put in since, by entity
     gone: tuple[int, ...] = ()  # the scene's creatures that were taken out
+    rates: Rates = STANDARD  # of the player
 
     @classmethod
     def found(
-        cls, xml: str, movers: tuple[Mover, ...], seed: int, intrinsics: Intrinsics, bodies: tuple[Body, ...] = ()
+        cls,
+        xml: str,
+        movers: tuple[Mover, ...],
+        seed: int,
+        intrinsics: Intrinsics,
+        bodies: tuple[Body, ...] = (),
+        rates: Rates = STANDARD,
     ) -> "Mechanism":
         model = mujoco.MjModel.from_xml_string(xml)
         check(model, movers)
         tame(model)
         buffer = np.zeros(mujoco.mj_sizeModel(model), np.uint8)
         mujoco.mj_saveModel(model, None, buffer)
-        mechanism = cls(xml, buffer.tobytes(), tuple(movers), seed, intrinsics)
+        mechanism = cls(xml, buffer.tobytes(), tuple(movers), seed, intrinsics, rates=rates)
         mechanism = cls.from_bytes(mechanism.to_bytes())  # an int given for a float is one no more
         for body in bodies:
             mechanism = mechanism._with(body.entity, body)
@@ -116,10 +123,12 @@ class Mechanism:
         return hashlib.sha256(self.to_bytes()).digest()
 
     def to_bytes(self) -> bytes:
-        """Without bodies put in or taken out, the five fields that the first format had."""
+        """Without bodies put in or taken out, at the standard rates, the five fields that the first format had."""
         fields = self.xml, self.model, self.movers, self.seed, self.intrinsics
+        bodies = [(body.entity, body.mjcf, body.mover) for body in self.bodies]
+        if self.rates != STANDARD:
+            return msgspec.msgpack.encode((*fields, bodies, self.gone, self.rates))
         if self.bodies or self.gone:
-            bodies = [(body.entity, body.mjcf, body.mover) for body in self.bodies]
             return msgspec.msgpack.encode((*fields, bodies, self.gone))
         return msgspec.msgpack.encode(fields)
 
@@ -127,7 +136,7 @@ class Mechanism:
     def from_bytes(cls, payload: bytes | memoryview, digest: bytes | None = None) -> "Mechanism":
         said = msgspec.msgpack.decode(payload, type=_Said)
         bodies = tuple(Body(*body) for body in said.bodies)
-        mechanism = cls(said.xml, said.model, said.movers, said.seed, said.intrinsics, bodies, said.gone)
+        mechanism = cls(said.xml, said.model, said.movers, said.seed, said.intrinsics, bodies, said.gone, said.rates)
         if digest is not None:
             mechanism.__dict__["digest"] = digest  # where cached_property looks first
         return mechanism
@@ -241,6 +250,7 @@ class _Said(msgspec.Struct, array_like=True):
     intrinsics: Intrinsics
     bodies: tuple[tuple[int, str, Mover | None], ...] = ()
     gone: tuple[int, ...] = ()
+    rates: Rates = STANDARD
 
 
 class _Key:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from perdure.camera import Intrinsics, invert, look, rays, yaw_pitch
 from perdure.world import hands, posing
-from perdure.world.action import FRAMES_PER_CHUNK, PITCH_LIMIT, TURN, WALK, Action, Hand, Keys
+from perdure.world.action import FRAMES_PER_CHUNK, STANDARD, Action, Hand, Rates
 from perdure.world.body import Body, Pose
 from perdure.world.history import Note, Value
 from perdure.world.law import Law
@@ -79,9 +79,10 @@ class Physics:
         seed: int = 0,
         intrinsics: Intrinsics = EYE,
         bodies: tuple[Body, ...] = (),
+        rates: Rates = STANDARD,
     ) -> "Physics":
         """Physics as it begins; `spawn` is the player's x, y and yaw."""
-        mechanism = Mechanism.found(xml, movers, seed, intrinsics, bodies)
+        mechanism = Mechanism.found(xml, movers, seed, intrinsics, bodies, rates)
         compiled, movers = mechanism.compiled, mechanism.creatures
         data = mujoco.MjData(compiled.model)
         for axis in (0, 1):
@@ -103,10 +104,10 @@ class Physics:
         model, data = compiled.model, compiled.scratch()
         mujoco.mj_setState(model, data, self.state, STATE)
         mujoco.mj_kinematics(model, data)
-        forward, sideways = _axis(action.keys, Keys.FORWARD, Keys.BACK), _axis(action.keys, Keys.LEFT, Keys.RIGHT)
-        pace = WALK / math.hypot(forward, sideways) if forward or sideways else 0.0
-        turn = _axis(action.keys, Keys.TURN_LEFT, Keys.TURN_RIGHT) * TURN * TICK + action.turn / FRAMES_PER_CHUNK
-        tilt = _axis(action.keys, Keys.LOOK_UP, Keys.LOOK_DOWN) * TURN * TICK + action.tilt / FRAMES_PER_CHUNK
+        rates, (forward, sideways, turns, ups) = self.mechanism.rates, action.axes
+        pace = rates.walk / math.hypot(forward, sideways) if forward or sideways else 0.0
+        turn = turns * rates.turn * TICK + rates.swung(action.turn) / FRAMES_PER_CHUNK
+        tilt = ups * rates.turn * TICK + rates.swung(action.tilt) / FRAMES_PER_CHUNK
         gaits, yaw, pitch, held = self.gaits, self.yaw, self.pitch, self.held
         path = None if action.path is None else action.path.poses
         notes: list[Note] = []
@@ -149,7 +150,7 @@ class Physics:
                 broken |= {(b.rule.name, b.entity): b for b in breaches if (b.rule.name, b.entity) not in broken}
             if path is None:
                 yaw = math.remainder(yaw + turn, 2 * math.pi)
-                pitch = max(-PITCH_LIMIT, min(PITCH_LIMIT, pitch + tilt))
+                pitch = rates.level(pitch + tilt)
                 cameras[i] = _camera(compiled, data, yaw, pitch)
             else:
                 cameras[i] = path[i]
@@ -272,7 +273,7 @@ class Physics:
         physics = self
         if seat is None:
             posing.write_player(compiled, data, pose)
-            pitch = max(-PITCH_LIMIT, min(PITCH_LIMIT, pose.place[3]))
+            pitch = self.mechanism.rates.level(pose.place[3])
             physics = replace(self, yaw=pose.place[2], pitch=pitch)
         elif seat.kind == "creature":
             order = self._order(entity)
@@ -368,7 +369,7 @@ class Physics:
         vx, vy = float(eye[0, 3] - feet[0]) / TICK, float(eye[1, 3] - feet[1]) / TICK
         share = min(1.0, FLIGHT / max(FLIGHT, math.hypot(vx, vy)))
         yaw, pitch = yaw_pitch(eye)
-        return (share * vx, share * vy), yaw, max(-PITCH_LIMIT, min(PITCH_LIMIT, pitch))
+        return (share * vx, share * vy), yaw, self.mechanism.rates.level(pitch)
 
     def _wander(self, compiled: Compiled, data: mujoco.MjData, gaits: tuple[Gait, ...], tick: int) -> tuple[Gait, ...]:
         player = float(data.xpos[compiled.player, 0]), float(data.xpos[compiled.player, 1])
@@ -397,10 +398,6 @@ class _Said(msgspec.Struct, array_like=True):
     pitch: float
     tick: int
     held: int = -1
-
-
-def _axis(keys: int, positive: Keys, negative: Keys) -> int:
-    return int(bool(keys & positive)) - int(bool(keys & negative))
 
 
 def _groups(*wanted: int) -> NDArray[np.uint8]:

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perdure.camera import Intrinsics
-from perdure.world.action import FRAMES_PER_SECOND, Action
+from perdure.world.action import FRAMES_PER_SECOND, STANDARD, Action, Rates
 from perdure.world.anchor import Anchor
 from perdure.world.edit import Change, Edit, digest
 from perdure.world.geometry import Geometry, Keyframe
@@ -94,12 +94,13 @@ class World:
         keyframes: Sequence[Keyframe] = (),
         intrinsics: Intrinsics = EYE,
         seed: int = 0,
+        rates: Rates = STANDARD,
     ) -> "World":
         """A world as it begins. `keyframes` are its seeds: what is known before anything is drawn."""
         ids = [entity.id for entity in entities]
         if len(set(ids)) != len(ids):
             raise ValueError(f"expected entities with different ids, got {ids}")
-        physics = Physics.from_xml(xml, movers, spawn, seed, intrinsics)
+        physics = Physics.from_xml(xml, movers, spawn, seed, intrinsics, rates=rates)
         world = cls(
             name=name,
             branch="main",

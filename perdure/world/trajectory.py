@@ -15,11 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perdure.camera import angles, check_pose, interpolate, look, yaw_pitch
-from perdure.world.action import FRAMES_PER_CHUNK, FRAMES_PER_SECOND, Action, Keys, Path, Rates
+from perdure.world.action import FRAMES_PER_CHUNK, FRAMES_PER_SECOND, STANDARD, Action, Keys, Path, Rates
 
 Array = NDArray[np.float64]
 
-RATES = Rates()
 CHUNK = FRAMES_PER_CHUNK / FRAMES_PER_SECOND  # seconds
 NEAR = 1e-9  # radians: a turn that differs from a key's by less is that key's
 WAYS = sorted(((f, s) for f in (-1, 0, 1) for s in (-1, 0, 1)), key=lambda way: abs(way[0]) + abs(way[1]))
@@ -63,7 +62,7 @@ class Trajectory:
         poses[:, :3, 3] = start[:3, 3] + scale * (self.poses[:, :3, 3] - self.poses[0, :3, 3]) @ spin.T
         return replace(self, poses=poses)
 
-    def flown(self, rates: Rates = RATES) -> list[Action]:
+    def flown(self, rates: Rates = STANDARD) -> list[Action]:
         """Actions that lead the eye along these very poses, through whatever stands there, by a path for each chunk.
 
         Keys and mouse say the nearest walk, for a model that reads those.
@@ -74,13 +73,13 @@ class Trajectory:
         paths = poses.reshape(chunks, FRAMES_PER_CHUNK, 4, 4)
         return [replace(action, path=Path.of(path)) for action, path in zip(self.walked(rates), paths)]
 
-    def walked(self, rates: Rates = RATES) -> list[Action]:
+    def walked(self, rates: Rates = STANDARD) -> list[Action]:
         """The actions of a walk that keeps nearest to these poses."""
         return keys_from_poses(self.poses, rates, self.fps)
 
 
 def poses_from_keys(
-    actions: Sequence[Action], start: Array, rates: Rates = RATES, fps: float = FRAMES_PER_SECOND
+    actions: Sequence[Action], start: Array, rates: Rates = STANDARD, fps: float = FRAMES_PER_SECOND
 ) -> Array:
     """(N, 4, 4) where actions lead from `start` with nothing in the way: `start`, then `fps` poses a second.
 
@@ -105,7 +104,7 @@ def poses_from_keys(
     return look(np.stack([x, y, np.full(len(x), height)], -1), yaws, pitches)
 
 
-def keys_from_poses(poses: Array, rates: Rates = RATES, fps: float = FRAMES_PER_SECOND) -> list[Action]:
+def keys_from_poses(poses: Array, rates: Rates = STANDARD, fps: float = FRAMES_PER_SECOND) -> list[Action]:
     """The actions of the walk that keeps nearest to `poses` (N, 4, 4), `fps` a second, from the first on.
 
     Poses that keys led to give those keys again (opposite keys, which cancel, left out). Other ways of facing
@@ -121,12 +120,12 @@ def keys_from_poses(poses: Array, rates: Rates = RATES, fps: float = FRAMES_PER_
         targets = way.at(CHUNK * np.arange(1, _chunks(way.seconds) + 1, dtype=np.float64))
     yaw, pitch = yaw_pitch(poses[0])
     stand = float(poses[0, 0, 3]), float(poses[0, 1, 3]), yaw, pitch
-    key, limit = rates.turn * CHUNK, rates.swing * CHUNK
+    key = rates.turn * CHUNK
     actions: list[Action] = []
     for target, facing, rise in zip(targets, *angles(targets)):
-        turns, turn = _pressed(math.remainder(float(facing) - stand[2], 2 * math.pi), key, limit)
-        up = max(-rates.pitch_limit, min(rates.pitch_limit, float(rise)))
-        ups, tilt = _pressed(up - stand[3], key, limit)
+        turns, turn = _pressed(math.remainder(float(facing) - stand[2], 2 * math.pi), rates)
+        up = rates.level(float(rise))
+        ups, tilt = _pressed(up - stand[3], rates)
         if not ups and abs(up) > rates.pitch_limit - NEAR and NEAR < abs(tilt) < key:
             ups, tilt = int(math.copysign(1, tilt)), 0.0  # a key, held until the limit
         actions.append(_nearest(stand, target, turns, turn, ups, tilt, rates))
@@ -143,29 +142,28 @@ def _gone(stand: Stand, action: Action, rates: Rates, seconds: float, share: flo
     """Where one is after `seconds` of an action, which are `share` of it."""
     x, y, yaw, pitch = stand
     forward, sideways, turns, ups = action.axes
-    limit = rates.swing * CHUNK
     pace = rates.walk / math.hypot(forward, sideways) if forward or sideways else 0.0
-    turn = turns * rates.turn * seconds + max(-limit, min(limit, action.turn)) * share
-    tilt = ups * rates.turn * seconds + max(-limit, min(limit, action.tilt)) * share
+    turn = turns * rates.turn * seconds + rates.swung(action.turn) * share
+    tilt = ups * rates.turn * seconds + rates.swung(action.tilt) * share
     middle = yaw + 0.5 * turn
     return (
         x + pace * (forward * math.cos(middle) - sideways * math.sin(middle)) * seconds,
         y + pace * (forward * math.sin(middle) + sideways * math.cos(middle)) * seconds,
         math.remainder(yaw + turn, 2 * math.pi),
-        max(-rates.pitch_limit, min(rates.pitch_limit, pitch + tilt)),
+        rates.level(pitch + tilt),
     )
 
 
-def _pressed(wanted: float, key: float, limit: float) -> tuple[int, float]:
+def _pressed(wanted: float, rates: Rates) -> tuple[int, float]:
     """The key (-1, 0, 1) and the mouse travel that turn by this much in a chunk."""
-    side = 1 if wanted > 0 else -1
+    side, key = 1 if wanted > 0 else -1, rates.turn * CHUNK
     if abs(wanted) <= NEAR:
         return 0, 0.0
     if abs(wanted - side * key) <= NEAR:
         return side, 0.0
-    if abs(wanted) <= limit:
+    if rates.swung(wanted) == wanted:
         return 0, wanted
-    return side, max(-limit, min(limit, wanted - side * key))
+    return side, rates.swung(wanted - side * key)
 
 
 def _nearest(stand: Stand, target: Array, turns: int, turn: float, ups: int, tilt: float, rates: Rates) -> Action:

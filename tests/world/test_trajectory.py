@@ -1,12 +1,14 @@
 import math
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perdure.camera import angles, apart, look
-from perdure.world.action import FRAMES_PER_CHUNK, FRAMES_PER_SECOND, Action, Keys, Rates
+from perdure.world.action import FRAMES_PER_CHUNK, FRAMES_PER_SECOND, STANDARD, Action, Keys, Rates
+from perdure.world.mechanism import Mechanism
 from perdure.world.physics import Physics
 from perdure.world.trajectory import CHUNK, Trajectory, keys_from_poses, poses_from_keys
 
@@ -27,10 +29,10 @@ slow = Rates(walk=0.8, turn=math.radians(32), pitch_limit=math.radians(85), swin
 rates = st.sampled_from((Rates(), slow))
 
 
-def played(actions: list[Action], start: np.ndarray) -> np.ndarray:
+def played(actions: list[Action], start: np.ndarray, rates: Rates = STANDARD) -> np.ndarray:
     """(N, 4, 4) the cameras of physics itself, the first one included."""
     (yaw,), _ = angles(start[None])
-    physics = Physics.from_xml(FREE, spawn=(start[0, 3], start[1, 3], float(yaw)))
+    physics = Physics.from_xml(FREE, spawn=(start[0, 3], start[1, 3], float(yaw)), rates=rates)
     cameras = [physics.still().cameras[-1:]]
     for action in actions:
         physics, motion = physics.advance(action)
@@ -39,11 +41,11 @@ def played(actions: list[Action], start: np.ndarray) -> np.ndarray:
 
 
 @settings(deadline=None, max_examples=40)
-@given(free_walks, spots)
-def test_keys_lead_where_physics_leads(actions: list[Action], start: np.ndarray):
-    found = poses_from_keys(actions, start)
+@given(free_walks, spots, rates)
+def test_keys_lead_where_physics_leads(actions: list[Action], start: np.ndarray, rates: Rates):
+    found = poses_from_keys(actions, start, rates)
     assert found.shape == (1 + FRAMES_PER_CHUNK * len(actions), 4, 4)
-    np.testing.assert_allclose(found, played(actions, start), rtol=0, atol=1e-11)
+    np.testing.assert_allclose(found, played(actions, start, rates), rtol=0, atol=1e-11)
 
 
 @settings(deadline=None)
@@ -126,6 +128,16 @@ def test_what_is_flown_goes_through_every_pose(actions: list[Action], start: np.
     paths = np.concatenate([a.path.poses for a in flown if a.path])
     np.testing.assert_allclose(paths, way.poses[1:], rtol=0, atol=1e-12)
     assert [a.keys for a in flown] == [a.keys for a in way.walked()]
+    np.testing.assert_allclose(played(flown, start)[1:], way.poses[1:], rtol=0, atol=1e-12)
+
+
+def test_a_worlds_rates_are_kept_with_it_and_standard_ones_cost_nothing():
+    plain, other = Physics.from_xml(FREE).mechanism, Physics.from_xml(FREE, rates=slow).mechanism
+    assert Mechanism.from_bytes(other.to_bytes()).rates == slow
+    assert plain.to_bytes() == msgspec.msgpack.encode(
+        (plain.xml, plain.model, plain.movers, plain.seed, plain.intrinsics)
+    )
+    assert other.digest != plain.digest
 
 
 def test_another_frame_rate_is_flown_at_ours_to_its_end():
