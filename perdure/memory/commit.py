@@ -1,5 +1,7 @@
 """Commit: what was drawn becomes part of the world, durably, before anyone sees it."""
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -7,6 +9,9 @@ from perdure.world.action import Action
 from perdure.world.history import LATENT, Memory, Note
 from perdure.world.state import World
 from perdure.world.store import Store
+
+HELD = 512
+"""Memories that a world holds before it leaves them to its store, so that no session fills the memory."""
 
 
 def commit(world: World, action: Action, latents: NDArray[np.floating], store: Store | None = None) -> World:
@@ -27,4 +32,6 @@ def commit(world: World, action: Action, latents: NDArray[np.floating], store: S
     world = world.log(*notes, before=world.before, memories=[memory])
     if store is not None:
         store.commit(world)
+        if world.history.held >= HELD:
+            world = replace(world, history=world.history.resting_on(store.past(world.branch)))
     return world

@@ -15,7 +15,7 @@ import threading
 import weakref
 import zlib
 from bisect import bisect_left, bisect_right
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -92,6 +92,16 @@ class Row(NamedTuple):
     def lines(self) -> list[bytes]:
         """Its events, each in the bytes that the chain hashes."""
         return unpacked(self.events)
+
+
+class Commit(NamedTuple):
+    """A commit as it was told."""
+
+    number: int
+    step: int
+    state: str
+    head: str
+    events: tuple[Event, ...]
 
 
 Delta = dict[str, tuple[int, int, bytes]]
@@ -273,6 +283,13 @@ class Rows:
             missing = min(set(range(first, last + 1)) - {row.number for row in found})
             raise DamagedError(f"commit {missing} is missing")
         return found
+
+    def commits(self, lineage: Lineage, first: int) -> Iterator[Commit]:
+        """From one to the last, a few at a time in memory."""
+        for start in range(first, lineage.last + 1, 256):
+            for row in self.rows(lineage, start, min(start + 255, lineage.last)):
+                events = tuple(msgspec.json.decode(line, type=Event) for line in row.lines)
+                yield Commit(row.number, row.step, row.state.hex(), row.head.hex(), events)
 
     def number_of_step(self, lineage: Lineage, step: int) -> int:
         """The commit that made a step: the first to have made so many."""

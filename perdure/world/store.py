@@ -15,7 +15,7 @@ import shutil
 import sqlite3
 import threading
 import zlib
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -32,6 +32,7 @@ from perdure.world.rows import (
     FORMAT,
     INSERT_COMMIT,
     SCHEMA,
+    Commit,
     Lineage,
     Recollection,
     Rows,
@@ -254,6 +255,13 @@ class Store:
         """All that has happened on a branch so far, to be read when it is asked for."""
         with self.rows.reading("its branches"):
             return Recollection(self.rows, self.rows.lineage(branch or self.branch))
+
+    def commits(self, branch: str | None = None, step: int = 0) -> Iterator[Commit]:
+        """What was committed on a branch after the commit that made a step, in order."""
+        branch = branch or self.branch
+        with self.rows.reading(f"branch {branch!r}"):
+            lineage = self.rows.lineage(branch)
+            yield from self.rows.commits(lineage, self._number(branch, lineage, step) + 1)
 
     def commit(self, world: World) -> None:
         """Make the world's last step, or its last edits, durable: they are on the disk when this returns."""
