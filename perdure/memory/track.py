@@ -72,10 +72,11 @@ def look_around(paint: Paint, value: int, body: Array, size: float, intrinsics: 
         return cut_patch(*paint(camera, intrinsics), value, camera, body, intrinsics)
 
     best = [see(turn, WAYS[0]) for turn in range(AROUND)]
-    usual = float(np.median([extent(patch) for patch in best]))
+    shown = [extent(patch) for patch in best if patch is not None]
+    usual = float(np.median(shown)) if shown else 0.0
     for turn in range(AROUND):
         for way in WAYS[1:]:
-            if extent(best[turn]) >= CLEAR * usual:
+            if best[turn] is not None and extent(best[turn]) >= CLEAR * usual:
                 break
             best[turn] = max(best[turn], see(turn, way), key=extent)
     return tuple(patch for patch in best if patch is not None)

@@ -104,6 +104,17 @@ def test_a_look_that_is_blocked_comes_nearer() -> None:
     assert min(extent(patch) for patch in patches) > 0.6 * np.pi * RADIUS**2
 
 
+def test_a_look_around_in_a_small_room_sees_every_side_too() -> None:
+    """Where nearly all of the first looks are blocked, none of them says how much there is to see."""
+
+    def closet(pose: Array, lens: Intrinsics) -> tuple[NDArray, NDArray, NDArray]:
+        rgb, depth, entity = paint(pose, lens)
+        outside = np.linalg.norm(pose[:2, 3] - BODY[:2, 3]) > 1.9
+        return rgb, depth, np.zeros_like(entity) if outside else entity
+
+    assert len(look_around(closet, CREATURE, BODY, 2 * RADIUS, LENS)) == AROUND
+
+
 def test_a_look_around_is_enough_to_draw_from_anywhere() -> None:
     patches = look_around(paint, CREATURE, BODY, 2 * RADIUS, LENS)
     for yaw in np.linspace(0, 6, 7):
