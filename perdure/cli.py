@@ -154,7 +154,7 @@ def fork(
 
 @app.command()
 def bench(
-    name: Annotated[str, typer.Argument(help="live, promise, view, durability, splat or state.")],
+    name: Annotated[str, typer.Argument(help="live, promise, view, durability, splat, state or physics.")],
     seconds: Annotated[float, typer.Option(help="live: how long to hold the keys.")] = 60.0,
     world: Annotated[str | None, typer.Option(help="live: which world; one of its own unless said.")] = None,
     cases: Annotated[int, typer.Option(help="promise: how many times to kill it.")] = 60,
@@ -163,7 +163,8 @@ def bench(
     as_json: AsJson = False,
 ) -> None:
     """Measure: the whole loop in a real browser (live), what kills leave (promise), the state view (view),
-    what is lost by kills and power cuts (durability), splats (splat), hashing (state)."""
+    what is lost by kills and power cuts (durability), splats (splat), hashing (state),
+    things (physics)."""
     match name:
         case "live":
             with stage(f"playing for {seconds:.0f} s in a real browser"):
@@ -195,8 +196,15 @@ def bench(
                 from perdure.bench import state
 
                 figures = state.run()
+        case "physics":
+            with stage("moving a court full of things"):
+                from perdure.bench import physics
+
+                figures = physics.run()
         case _:
-            raise ValueError(f"no benchmark named {name!r}: there are live, promise, view, durability, splat and state")
+            raise ValueError(
+                f"no benchmark named {name!r}: there are live, promise, view, durability, splat, state and physics"
+            )
     show(figures, as_json)
 
 
