@@ -12,7 +12,11 @@ EXAMPLES = Path(__file__).parents[1] / "examples"
 
 @pytest.mark.parametrize(
     ("name", "made", "says"),
-    [("01_walk.py", "walk.png", "12 steps"), ("02_keep_and_fork.py", "home", "the same frames: True")],
+    [
+        ("01_walk.py", "walk.png", "12 steps"),
+        ("02_keep_and_fork.py", "home", "the same frames: True"),
+        ("03_agent.py", "agent.png", "the same bytes again: True"),
+    ],
 )
 def test_example(name: str, made: str, says: str, tmp_path: Path) -> None:
     done = subprocess.run(

@@ -53,7 +53,7 @@ TRAINER_MAY = {"training", "training.checkpoint"}  # all else in training/ is a 
 
 IMPORT_NAMES = {"mujoco-core": "mujoco", "pillow": "PIL", "scikit-image": "skimage"}  # where it is not the package's
 
-DOORS = ("cli", "server.app", "runtime")  # what plays `nano` starts from these
+DOORS = ("cli", "env", "server.app", "runtime")  # what plays `nano` starts from these
 LAZY = ("cli",)  # a command imports what it runs when it is asked to
 
 
