@@ -1,4 +1,5 @@
 import math
+from pathlib import Path as Folder
 from typing import cast
 
 import numpy as np
@@ -22,6 +23,7 @@ from perdure.world.action import (
 )
 from perdure.world.edit import Change, Edit
 from perdure.world.history import LATENT
+from perdure.world.store import Store
 from tests.world import yard
 
 motions = st.builds(Action, st.integers(0, 255), st.floats(-3, 3), st.floats(-3, 3))
@@ -93,6 +95,16 @@ def test_a_step_without_deeds_costs_a_few_bytes():
 @given(paths)
 def test_a_path_is_kept_to_the_bit(poses: list[np.ndarray]):
     np.testing.assert_array_equal(Path.of(np.stack(poses)).poses, np.stack(poses))
+
+
+def test_an_action_in_full_comes_back_from_the_store(tmp_path: Folder):
+    world = yard.world()
+    with Store.create(tmp_path, world) as store:
+        ahead = Path.of(np.stack([world.motion.cameras[-1]] * 4))
+        action = Action(3, 0.1, -0.2, Hand.USE, (Word(1, "leaps"),), ("it snows",), (), ahead)
+        yard.step(world, action, store)
+    with Store.open(tmp_path / world.name, write=False) as store:
+        assert store.world().history.memories[-1].action == action
 
 
 def test_mouse_travel_is_bounded_and_checked():
