@@ -175,10 +175,11 @@ def out_of_view(world: World, entity: int) -> bool:
     lens = world.motion.intrinsics
     for camera, root in zip(world.motion.cameras, world.motion.bodies[entity]):
         x, _, z = (root[:3, 3] - camera[:3, 3]) @ camera[:3, :3]
-        # Signed distances to the planes through the eye and the left and the right edge of the picture.
+        # Signed distances to the planes through the eye and the left and the right edge of the picture; z is that to
+        # the plane between what is ahead and what is behind.
         left = (x * lens.fx + z * lens.cx) / np.hypot(lens.fx, lens.cx)
         right = (z * (lens.width - lens.cx) - x * lens.fx) / np.hypot(lens.fx, lens.width - lens.cx)
-        if min(left, right) > -SPAN:
+        if min(left, right, z) > -SPAN:
             return False
     return True
 
