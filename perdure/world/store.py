@@ -9,16 +9,13 @@ a row that names its parent and the commit that it left it at, and so is what `g
 copied. Every so many commits a snapshot says what they come to, so that opening reads only those since.
 """
 
-import hashlib
 import os
 import shutil
 import sqlite3
 import threading
-import zlib
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -27,28 +24,13 @@ from perdure.world.fold import Fold, fold, restored
 from perdure.world.folder import check_name, home, lock, refuse_network, writing
 from perdure.world.history import Note, Past
 from perdure.world.migrate import tidy, upgrade, upgraded
-from perdure.world.physics import Motion, Physics
-from perdure.world.rows import (
-    FORMAT,
-    INSERT_COMMIT,
-    SCHEMA,
-    Commit,
-    Lineage,
-    Recollection,
-    Rows,
-    chain,
-    delta,
-    pack_eye,
-    pack_motion,
-    packed,
-)
+from perdure.world.rows import FORMAT, SCHEMA, Commit, Lineage, Recollection, Rows
 from perdure.world.segment import Segments, make_folder, sync_folder
-from perdure.world.state import Piece, World
+from perdure.world.state import World
+from perdure.world.tip import Tip, write
 
 __all__ = ["Store", "Summary", "home", "list_worlds"]
 
-SNAPSHOT_COMMITS = 256  # a snapshot is made when so many commits, or so many events, have come since the last
-SNAPSHOT_EVENTS = 4096
 MAIN = "main"
 
 
@@ -79,18 +61,6 @@ def list_worlds(folder: Path) -> list[Summary]:
     return out
 
 
-@dataclass(frozen=True)
-class _Tip:
-    """Where a branch stands: what the next commit must follow."""
-
-    lineage: Lineage
-    fold: Fold
-    moment: tuple[bytes, bytes]  # the motion and what moves, as stored in the commit `held`
-    held: int
-    pieces: Mapping[str, tuple[Piece, ...]] = field(default_factory=dict[str, tuple[Piece, ...]])  # as last committed
-    last: tuple[Motion | None, Physics | None] = (None, None)  # those that `moment` is of
-
-
 class Store:
     """An open world folder. `commit`, `fork` and `goto` need it open for writing; any number may read beside."""
 
@@ -100,7 +70,7 @@ class Store:
         self._lock = held
         self._mutex = threading.RLock()
         self._segments = Segments(folder)
-        self._tips: dict[str, _Tip] = {}
+        self._tips: dict[str, Tip] = {}
         self._given: Mapping[str, str] | None = None  # the fingerprint of whoever opened it
         self.rows = Rows(folder, self._segments)
         self._db: sqlite3.Connection | None = None
@@ -146,7 +116,7 @@ class Store:
                     value = msgspec.json.encode(dict(fingerprint or {})).decode()
                     db.execute("INSERT INTO fingerprints VALUES (0, 0, ?)", (value,))
                 store._segments.open_to_write(0, 0)
-                store._tips[MAIN] = _Tip(Lineage(0, ((0, -1),)), Fold(), (b"", b""), -1)
+                store._tips[MAIN] = Tip(Lineage(0, ((0, -1),)), Fold(), (b"", b""), -1)
                 store.commit(world)
             making.rename(kept)
             sync_folder(folder)
@@ -394,84 +364,21 @@ class Store:
             raise ValueError(f"{self.folder.name} is open for reading: open it with write=True to {what} it")
         return self._db
 
-    def _tip(self, branch: str) -> _Tip:
+    def _tip(self, branch: str) -> Tip:
         if branch not in self._tips:
             with self.rows.reading(f"branch {branch!r}"):
                 self._tips[branch] = self._stood(self.rows.lineage(branch), check=True)
         return self._tips[branch]
 
-    def _stood(self, lineage: Lineage, check: bool = False) -> _Tip:
+    def _stood(self, lineage: Lineage, check: bool = False) -> Tip:
         """A tip, as read from the disk."""
         now, row = fold(self.rows, lineage, check)
         held = row.number if row.held is None else row.held
-        return _Tip(lineage, now, self.rows.stored_moment(lineage, held), held)
+        return Tip(lineage, now, self.rows.stored_moment(lineage, held), held)
 
     def _write(self, db: sqlite3.Connection, world: World) -> None:
-        """Write what the world has that its branch has not: records to the disk first, then the row that names them."""
         tip = self._tip(world.branch)
-        before, number, branch = tip.fold, tip.fold.number + 1, tip.lineage.branch
-        lines, new = _following(world, before)
-        records, parts, changes = dict[bytes, bytes](), dict(before.parts), dict[str, tuple[int, int, bytes]]()
-
-        def keep(digest: bytes, payload: Callable[[], bytes]) -> bytes:
-            """Each record once, whoever names it."""
-            if digest not in records and not db.execute(_KNOWN, (digest,)).fetchone():
-                records[digest] = payload()
-            return digest
-
-        for name, pieces in world.parts.items():
-            if pieces is tip.pieces.get(name):
-                continue
-            digests = tuple(piece.digest for piece in pieces)
-            if digests == parts.get(name, ()):
-                continue
-            changes[name] = front, back, _ = delta(parts.get(name, ()), digests)
-            parts[name], fresh = digests, pieces[front : len(pieces) - back]
-            for piece in fresh:
-                keep(piece.digest, piece.to_bytes)
-            self.rows.share(fresh)
-        for event in world.history.events[before.events :]:
-            for digest in event.records:
-                keep(digest, partial(world.history.record, digest))
-        made: tuple[bytes | None, ...] = (None, None, None, None)
-        if new:
-            memory = world.history.memories[-1]
-            latent = memory.latent.tobytes()
-            digest = keep(hashlib.sha256(latent).digest(), lambda: latent)
-            made = memory.action.to_bytes(), digest, memory.key, pack_eye(memory.intrinsics, memory.pose)
-        still = world.motion is tip.last[0] and world.physics is tip.last[1]
-        moment = tip.moment if still else (pack_motion(world.motion), zlib.compress(world.moving, 1))
-        held = tip.held if moment == tip.moment else number
-
-        now = Fold(
-            number=number,
-            step=world.step,
-            events=before.events + len(lines),
-            head=world.history.head,
-            parts=parts,
-            trail=world.history.trail if new else before.trail,
-            snapshot=before.snapshot,
-            since=before.since + len(lines),
-        )
-        if number - now.snapshot >= SNAPSHOT_COMMITS or now.since >= SNAPSHOT_EVENTS:
-            payload = now.to_bytes()
-            snapshot = keep(hashlib.sha256(payload).digest(), lambda: payload)
-            db.execute("INSERT INTO snapshots VALUES (?, ?, ?)", (branch, number, snapshot))
-            now = replace(now, snapshot=number, since=0)
-        places = self._segments.append(list(records.items()))
-        at = [(digest, p.segment, p.offset, p.length) for digest, p in zip(records, places)]
-        db.executemany("INSERT INTO records VALUES (?, ?, ?, ?)", at)
-        row = (
-            *(branch, number, world.step, before.events, bytes.fromhex(world.state), world.history.head),
-            *(None if held == number else held, *made, msgspec.msgpack.encode(changes), packed(lines)),
-            *(moment if held == number else (None, None)),
-        )
-        db.execute(INSERT_COMMIT, row)
-        if self._given is not None and any(b'"kind":"model"' in line for line in lines):
-            value = msgspec.json.encode(dict(self._given)).decode()
-            db.execute("INSERT INTO fingerprints VALUES (?, ?, ?)", (branch, number, value))
-        last = world.motion, world.physics
-        self._tips[world.branch] = _Tip(tip.lineage.grown(number), now, moment, held, dict(world.parts), last)
+        self._tips[world.branch] = write(db, self._segments, self.rows, tip, world, self._given)
 
     @staticmethod
     def _add_branch(db: sqlite3.Connection, name: str, there: Lineage) -> int:
@@ -496,23 +403,6 @@ class Store:
             if db.in_transaction:  # a disk that is full ends some transactions by itself, and not others
                 db.execute("ROLLBACK")
             raise
-
-
-_KNOWN = "SELECT 1 FROM records WHERE digest = ?"
-
-
-def _following(world: World, tip: Fold) -> tuple[list[bytes], bool]:
-    """The events that a world has more than its branch, as stored, and whether it has made a memory too."""
-    events, memories = world.history.events[tip.events :], len(world.history) - max(0, tip.step)
-    made = world.step - tip.step
-    if made not in (0, 1) or (made == 0 and not events):
-        expected = f"step {tip.step + 1} of branch {world.branch!r}, or edits of step {tip.step}"
-        raise ValueError(f"expected {expected}, got step {world.step}")
-    lines = [event.to_bytes() for event in events]
-    new = bool(made and world.step)  # a world begins with a commit that made no memory
-    if not events or memories != new or chain(tip.head, lines) != world.history.head:
-        raise ValueError(f"expected a world that follows step {tip.step} of {world.branch!r}, got another past")
-    return lines, new
 
 
 def _size(folder: Path) -> int:

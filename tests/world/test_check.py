@@ -111,7 +111,7 @@ def test_what_goes_on_from_damage_is_not_whole_either(world: Path):
 
 
 def test_a_wrong_snapshot_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("perdure.world.store.SNAPSHOT_COMMITS", 4)
+    monkeypatch.setattr("perdure.world.tip.SNAPSHOT_COMMITS", 4)
     folder = lived.live(tmp_path)
     assert check(folder).whole
     db = sqlite3.connect(folder / "world.db")

@@ -5,17 +5,14 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
-from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from perdure.world import tip as module
 from perdure.world.action import Action, Keys
 from perdure.world.state import World
 from perdure.world.store import Store, home, list_worlds
@@ -108,6 +105,130 @@ def test_a_world_founded_in_pieces_is_kept_whole(tmp_path: Path):
 def test_the_fingerprint_is_kept(tmp_path: Path):
     with Store.create(tmp_path, yard.world(), {"weights": "abc", "precision": "f32"}) as store:
         assert store.fingerprint == {"weights": "abc", "precision": "f32"}
+
+
+def test_a_world_outlives_its_model_and_says_so(tmp_path: Path):
+    old, new = {"weights": "abc", "precision": "f32"}, {"weights": "def", "precision": "f32", "cpu": "x"}
+    with Store.create(tmp_path, yard.world(), old) as store:
+        assert store.changed == {}
+        first = played(store, store.world(), PATH[:3])[-1]
+    with Store.open(tmp_path / "yard", fingerprint=old) as store:
+        same(store.world(), first)
+    with Store.open(tmp_path / "yard", fingerprint=new) as store:
+        assert store.changed == {"cpu": ("", "x"), "weights": ("abc", "def")}
+        world = yard.reopened(store)
+        said = world.history.events[-1]
+        assert (said.kind, said.actor, said.after) == ("model", "engine", first.state)
+        assert said.args == {"changed": ("cpu", "weights"), "was": ("", "abc"), "now": ("x", "def")}
+        assert store.fingerprint == old  # until something is drawn by it
+        last = played(store, world, PATH[3:5])[-1]
+        assert (store.changed, store.fingerprint) == ({}, new)
+        store.fork("main", 3, "early")  # from before
+        assert set(store._changed("early")) == {"cpu", "weights"}
+    assert [event.kind for event in last.history.events].count("model") == 1
+    with Store.open(tmp_path / "yard", fingerprint=new) as store:
+        same(store.world(), last)
+        assert store.world_at(3).head == first.head
+    with Store.open(tmp_path / "yard", "early", write=False) as store:
+        assert store.fingerprint == old
+
+
+def test_going_back_keeps_what_it_leaves(tmp_path: Path):
+    with Store.create(tmp_path, yard.world()) as store:
+        worlds = played(store, yard.world())
+        segments = {path: path.stat().st_size for path in store.folder.glob("*.segment")}
+        world = store.goto("main", 5)
+        assert {path: path.stat().st_size for path in store.folder.glob("*.segment")} == segments
+        assert (world.step, world.state, world.branch) == (5, worlds[5].state, "main")
+        said = world.history.events[-1]
+        assert (said.kind, said.args, len(world.history.events)) == (
+            "revert", {"to": 5, "left": "main@12"}, len(worlds[5].history.events) + 1,
+        )  # fmt: skip
+        same(store.world("main@12"), worlds[-1].fork("main@12"))
+        again = played(store, yard.reopened(store), PATH[5:])
+        assert again[-1].state == worlds[-1].state  # the same chance, the same acts
+        store.goto("main", 5)
+        assert store.branches() == {"main@12": 12, "main@12-2": 12, "main": 5}
+        for _ in range(20):  # a branch of a branch of a branch
+            played(store, yard.reopened(store), [PATH[5]])
+            store.goto("main", 5)
+        assert len(store.branches()) == 23
+        with pytest.raises(ValueError, match="somewhere to go back to, got where 'main' of yard is"):
+            store.goto("main", event=len(store.world().history.events) - 1)
+        with pytest.raises(ValueError, match=r"expected a step in 0\.\..* of branch 'main' of yard, got 99"):
+            store.goto("main", 99)
+        with pytest.raises(ValueError, match=r"expected an event in 0\.\..* of branch 'main' of yard, got 999"):
+            store.world_at_event(999)
+    with Store.open(tmp_path / "yard", "main@12", write=False) as store:
+        same(store.world(), worlds[-1].fork("main@12"))
+
+
+def test_a_goto_that_fails_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    with Store.create(tmp_path, yard.world()) as store:
+        last = played(store, yard.world(), PATH[:4])[-1]
+        with monkeypatch.context() as patch:
+            patch.setattr(module, "packed", lambda _: (_ for _ in ()).throw(OSError(errno.ENOSPC, "no space left")))
+            with pytest.raises(ValueError, match="could not be written"):
+                store.goto("main", 2)
+        assert store.branches() == {"main": 4}
+        same(played(store, yard.reopened(store), PATH[4:5])[-1], yard.step(last, PATH[4]))
+
+
+def test_the_past_is_read_when_it_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(module, "SNAPSHOT_COMMITS", 4)
+    with Store.create(tmp_path, yard.world()) as store:
+        worlds = played(store, yard.world(), PATH * 3)
+    asked: list[str] = []
+    with Store.open(tmp_path / "yard", write=False) as store:
+        store.rows.connection().set_trace_callback(asked.append)
+        world = store.world()
+        rows = [statement for statement in asked if "FROM commits WHERE branch = 0 AND number BETWEEN" in statement]
+        assert len(rows) <= 2 and len(asked) < 60  # not one for each step
+        asked.clear()
+        assert world.history.memories[3].key == worlds[-1].history.memories[3].key
+        assert world.history.events[10] == worlds[-1].history.events[10]
+        assert 0 < len(asked) < 20
+        asked.clear()
+        assert world.history.memories[3].latent.any()
+        assert asked == []  # it is at hand now
+    # The store is closed, yet a world that came from it is whole.
+    same(world, worlds[-1])
+
+
+def test_a_long_session_may_rest_on_the_disk(tmp_path: Path):
+    with Store.create(tmp_path, yard.world()) as store:
+        world = played(store, yard.world(), PATH[:6])[-1]
+        rested = replace(world, history=world.history.resting_on(store.past()))
+        assert (rested.history.held, world.history.held) == (0, 6)
+        same(rested, world)
+        same(played(store, rested, PATH[6:8])[-1], played(None, world, PATH[6:8])[-1])
+
+
+def test_threads_read_while_it_is_played(tmp_path: Path):
+    with Store.create(tmp_path, yard.world()) as store:
+        worlds = played(store, yard.world(), PATH[:4])
+        past = store.world().history
+
+        def look(n: int) -> bool:
+            return [store.world_at(n % 5).head, past.events[n % 6].seq, past.memories[n % 4].key] == [
+                worlds[n % 5].head, n % 6, worlds[4].history.memories[n % 4].key,
+            ]  # fmt: skip
+
+        with ThreadPoolExecutor(4) as pool:
+            looks = pool.map(look, range(40))
+            played(store, worlds[-1], PATH[4:])
+            assert all(looks)
+
+
+def test_many_commits_are_one_transaction(tmp_path: Path):
+    with Store.create(tmp_path, yard.world()) as store:
+        worlds = played(None, yard.world())
+        store.commit_all(worlds[1:5])
+        with pytest.raises(ValueError, match="expected step 7"):
+            store.commit_all([*worlds[5:7], worlds[9]])
+        assert store.branches() == {"main": 4}
+        store.commit_all(iter(worlds[5:]))
+        same(store.world(), worlds[-1])
 
 
 def test_worlds_are_listed(tmp_path: Path):
@@ -306,62 +427,3 @@ def test_a_kill_at_any_instant_loses_nothing_acknowledged(tmp_path: Path):
             straight = yard.step(straight, PATH[straight.step % len(PATH)])
         assert (stood.state, stood.head) == (straight.state, straight.head)
         same(yard.step(yard.reopened(store), PATH[0], store), yard.step(straight, PATH[0]))
-
-
-class Programs(RuleBasedStateMachine):
-    """Any program of acts, forks, rewinds and reopenings: the store agrees with plain values in memory."""
-
-    @initialize(target_seed=st.integers(0, 3))
-    def begin(self, target_seed: int) -> None:
-        self.home = tempfile.TemporaryDirectory()
-        world = yard.world(seed=target_seed)
-        self.store = Store.create(Path(self.home.name), world)
-        self.pasts: dict[str, list[World]] = {"main": [world]}
-        self.live: dict[str, World] = {"main": world}
-
-    @rule(data=st.data(), keys=st.integers(0, 255), turn=st.floats(-0.5, 0.5))
-    def act(self, data: st.DataObject, keys: int, turn: float) -> None:
-        branch = data.draw(st.sampled_from(sorted(self.live)))
-        action = Action(keys, turn)
-        past = self.pasts[branch]
-        past.append(yard.step(past[-1], action))
-        self.live[branch] = yard.step(self.live[branch], action, self.store)
-        assert (self.live[branch].state, self.live[branch].head) == (past[-1].state, past[-1].head)
-
-    @precondition(lambda self: len(self.pasts) < 4)
-    @rule(data=st.data())
-    def fork(self, data: st.DataObject) -> None:
-        source = data.draw(st.sampled_from(sorted(self.live)))
-        at = data.draw(st.integers(0, len(self.pasts[source]) - 1))
-        name = f"branch{len(self.pasts)}"
-        self.store.fork(source, at, name)
-        self.pasts[name] = [w.fork(name) for w in self.pasts[source][: at + 1]]
-        self.live[name] = yard.reopened(self.store, name)
-
-    @rule()
-    def reopen(self) -> None:
-        self.store.close()
-        self.store = Store.open(self.store.folder)
-        self.live = {branch: yard.reopened(self.store, branch) for branch in self.pasts}
-
-    @rule(data=st.data())
-    def look_back(self, data: st.DataObject) -> None:
-        branch = data.draw(st.sampled_from(sorted(self.pasts)))
-        at = data.draw(st.integers(0, len(self.pasts[branch]) - 1))
-        then, past = self.store.world_at(at, branch), self.pasts[branch][at]
-        assert (then.state, then.head, then.step) == (past.state, past.head, past.step)
-        np.testing.assert_array_equal(then.motion.cameras, past.motion.cameras)
-
-    @invariant()
-    def branches_stand_where_they_should(self) -> None:
-        if hasattr(self, "store"):
-            assert self.store.branches() == {name: past[-1].step for name, past in self.pasts.items()}
-
-    def teardown(self) -> None:
-        if hasattr(self, "store"):
-            self.store.close()
-            self.home.cleanup()
-
-
-TestPrograms = Programs.TestCase
-TestPrograms.settings = settings(max_examples=12, stateful_step_count=15, deadline=None)
