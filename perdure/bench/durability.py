@@ -8,11 +8,11 @@ that a cut at some moment may leave (disk.py); each is judged, and some are gone
 are then drawn as if certain syncs had never been made: those must lose something, or the bench proves
 nothing.
 
-A world is judged by opening it: every commit that was acknowledged is there with its hashes, every
-latent and keyframe is what it was, there is nothing that was never begun, and it can be gone on with.
+A world is judged by opening it: every commit that was acknowledged is there with its hashes, there is
+nothing that was never begun, and where nothing else is to happen to it, all of it is checked (world/check.py)
+and it is gone on with.
 """
 
-import hashlib
 import multiprocessing
 import os
 import random
@@ -32,7 +32,7 @@ import msgspec
 
 from perdure.bench.disk import Disk, Op
 from perdure.bench.writer import HOME, NAME, Life, Word, until_killed, watched
-from perdure.world.history import Memory
+from perdure.world.check import check
 from perdure.world.store import Store
 
 KILLS_A_WORLD = 20
@@ -65,11 +65,29 @@ class Ledger:
             return
         self.begun = None if word.done else word
         if word.done and word.branch:
-            self.commits.setdefault(word.branch, {})[word.step] = word.state, word.head
+            self.take(word)
             self.acknowledged += 1
 
+    def take(self, word: Word) -> None:
+        """What a word says is there, from now on."""
+        if word.left:
+            self.commits[word.left] = self.commits.pop(word.branch)
+        self.commits.setdefault(word.branch, {})[word.events] = word.state, word.head
+
+    def settle(self, store: Store) -> None:
+        """Take what was begun, if it is there: it was durable before that was said."""
+        word = self.begun
+        if word is None or not word.branch:
+            return
+        there = store.branches()
+        if (word.left or word.branch) not in there:
+            return
+        world = store.world(word.branch)
+        if (len(world.history.events), world.state) == (word.events, word.state) and word.head in ("", world.head):
+            self.take(msgspec.structs.replace(word, head=world.head))
+
     def copy(self) -> "Ledger":
-        return Ledger({name: dict(steps) for name, steps in self.commits.items()}, self.begun, self.acknowledged)
+        return Ledger({name: dict(commits) for name, commits in self.commits.items()}, self.begun, self.acknowledged)
 
 
 @dataclass
@@ -275,6 +293,8 @@ def judge(home: Path, ledger: Ledger, since: dict[str, int] | None = None) -> Ve
         with Store.open(folder, write=False) as store:
             look(store, ledger, since or {}, verdict)
         if since is None:
+            for fault in check(folder).faults:
+                verdict.damage(f"{fault.where}: {fault.what}")
             Life(home, 0, lambda _: None).live(1).close()
     except Exception as error:  # whatever it is: it is not what was acknowledged
         verdict.damage(f"{type(error).__name__}: {error}")
@@ -282,42 +302,30 @@ def judge(home: Path, ledger: Ledger, since: dict[str, int] | None = None) -> Ve
 
 
 def look(store: Store, ledger: Ledger, since: dict[str, int], verdict: Verdict) -> None:
-    there, begun = store.branches(), ledger.begun
+    ledger.settle(store)
+    there = {branch: store.world(branch) for branch in store.branches()}
     for branch in there.keys() - ledger.commits.keys():
-        if begun is None or begun.branch != branch:
-            verdict.damage(f"branch {branch} was never begun")
+        verdict.damage(f"branch {branch} was never begun")
     for branch, commits in ledger.commits.items():
-        last = there.get(branch, -1)
-        sought = [step for step in commits if step >= since.get(branch, 0)]
+        sought = [events for events in commits if events >= since.get(branch, 0)]
         verdict.checked += len(sought)
+        last = len(there[branch].history.events) if branch in there else 0
         if max(commits) > last:
-            missing = sum(step > last for step in commits)
-            verdict.lose(missing, f"branch {branch} ends with step {last} and not {max(commits)}")
-        for step in sought:
-            if step > last:
+            missing = sum(events > last for events in commits)
+            verdict.lose(missing, f"branch {branch} ends after {last} events and not {max(commits)}")
+        elif max(commits) < last:
+            verdict.damage(f"what came after event {max(commits)} of {branch} was never begun")
+        for events in sought:
+            if events > last:
                 continue
             try:
-                world = store.world_at(step, branch)
+                world = store.world_at_event(events - 1, branch)
             except ValueError as error:
                 verdict.lose(1, str(error))
                 verdict.damaged = 1
                 continue
-            if (world.state, world.head) != commits[step]:
-                verdict.damage(f"step {step} of {branch} is not what it was")
-    for branch, last in there.items():
-        world = store.world(branch)
-        commits, now = ledger.commits.setdefault(branch, {}), (world.state, world.head)
-        if last not in commits:
-            if begun is None or (begun.branch, begun.step, begun.state, begun.head) != (branch, last, *now):
-                verdict.damage(f"step {last} of {branch} was never begun")
-            commits[last] = now
-        for memory in world.history.memories[since.get(branch, 0) :]:
-            again = Memory.of(memory.step, memory.latent, memory.pose, memory.intrinsics, memory.action)
-            if again.key != memory.key:
-                verdict.damage(f"the latent of step {memory.step} of {branch} is not what it was")
-        for keyframe in world.geometry.keyframes:
-            if hashlib.sha256(keyframe.to_bytes()).digest() != keyframe.digest:
-                verdict.damage(f"a keyframe of step {keyframe.step} of {branch} is not what it was")
+            if (world.state, world.head) != commits[events]:
+                verdict.damage(f"{branch} is not what it was after {events} events")
 
 
 def context() -> ForkServerContext:

@@ -1,7 +1,7 @@
 """A process that writes to a world until it is killed, and says what it does: before, and once it is acknowledged.
 
 It plays a small yard with made-up latents in place of a model, so that nearly all its time goes into
-the store: steps, forks, closing and opening again, as chance has it.
+the store: steps, edits, forks, going back, closing and opening again, as chance has it.
 """
 
 import os
@@ -18,6 +18,7 @@ from perdure.bench.watch import watch
 from perdure.camera import Intrinsics, look
 from perdure.memory.commit import commit
 from perdure.world.action import Action
+from perdure.world.edit import rename
 from perdure.world.geometry import Keyframe
 from perdure.world.history import LATENT
 from perdure.world.identity import Entity
@@ -41,14 +42,19 @@ XML = f"""<mujoco><option timestep="{1 / 96!r}"/><worldbody>
 
 
 class Word(msgspec.Struct, frozen=True, array_like=True):
-    """What is about to be done, or was done and acknowledged."""
+    """What is about to be done, or was done and acknowledged; and where a branch is once it has been done."""
 
-    what: str  # open, create, commit, fork, close
+    what: str  # open, create, step, edit, fork, goto, close
     done: bool
     branch: str = ""
-    step: int = 0
+    events: int = 0  # so many have happened on it: what names a commit
     state: str = ""
-    head: str = ""
+    head: str = ""  # not known before of a `goto`
+    left: str = ""  # what a `goto` left the branch under
+
+    @classmethod
+    def of(cls, what: str, world: World, done: bool = False, left: str = "") -> "Word":
+        return cls(what, done, world.branch, len(world.history.events), world.state, world.head, left)
 
 
 Say = Callable[[Word], None]
@@ -74,6 +80,10 @@ class Life:
                 store = self.begin()
             elif roll < 0.1 and len(self.worlds) < BRANCHES:
                 self.fork(store, chance)
+            elif roll < 0.13 and len(self.worlds) < BRANCHES:
+                self.go_back(store, chance)
+            elif roll < 0.25:
+                self.edit(store, chance)
             else:
                 self.step(store, chance)
         return store
@@ -87,31 +97,50 @@ class Life:
             self.say(Word("open", True))
             return store
         world = founded(self.seed)
-        self.say(Word("create", False, world.branch, world.step, world.state, world.head))
+        self.say(Word.of("create", world))
         store = Store.create(folder.parent, world)
-        self.say(Word("create", True, world.branch, world.step, world.state, world.head))
+        self.say(Word.of("create", world, done=True))
         self.worlds = {world.branch: world}
         return store
 
     def step(self, store: Store, chance: random.Random) -> None:
         branch = chance.choice(sorted(self.worlds))
         action = Action(chance.randrange(256), chance.uniform(-0.2, 0.2))
-        world = commit(self.worlds[branch].advance(action), action, drawn(self.worlds[branch], chance))
-        word = Word("commit", False, branch, world.step, world.state, world.head)
-        self.say(word)
-        store.commit(world)
-        self.say(msgspec.structs.replace(word, done=True))
+        world = commit(self.worlds[branch].advance(action), action, drawn(chance))
+        self.commit("step", store, world)
         self.worlds[branch] = world.expect(finding(world))
+
+    def edit(self, store: Store, chance: random.Random) -> None:
+        branch = chance.choice(sorted(self.worlds))
+        self.worlds[branch] = self.worlds[branch].edit(rename(1, f"beast {chance.getrandbits(16)}"))
+        self.commit("edit", store, self.worlds[branch])
+
+    def commit(self, what: str, store: Store, world: World) -> None:
+        self.say(Word.of(what, world))
+        store.commit(world)
+        self.say(Word.of(what, world, done=True))
 
     def fork(self, store: Store, chance: random.Random) -> None:
         source, name = chance.choice(sorted(self.worlds)), f"fork{chance.getrandbits(32)}"
         at = chance.randint(0, self.worlds[source].step)
-        then = store.world_at(at, source)
-        word = Word("fork", False, name, at, then.state, then.head)
-        self.say(word)
+        then = store.world_at(at, source).fork(name)
+        self.say(Word.of("fork", then))
         store.fork(source, at, name)
-        self.say(msgspec.structs.replace(word, done=True))
+        self.say(Word.of("fork", then, done=True))
         self.worlds[name] = reopened(store, name)
+
+    def go_back(self, store: Store, chance: random.Random) -> None:
+        branch = chance.choice(sorted(self.worlds))
+        last = self.worlds[branch].step
+        left = f"{branch}@{last}"  # the name that the store gives, where it is free
+        if last and left not in self.worlds:
+            at = chance.randrange(last)
+            then = store.world_at(at, branch)
+            soon = Word.of("goto", then, left=left)
+            self.say(msgspec.structs.replace(soon, events=soon.events + 1, head=""))
+            world = store.goto(branch, at)
+            self.say(Word.of("goto", world, done=True, left=left))
+            self.worlds = {name: reopened(store, name) for name in store.branches()}
 
 
 def founded(seed: int) -> World:
@@ -121,7 +150,7 @@ def founded(seed: int) -> World:
     return World.create(NAME, "yard", seed, XML, (beast,), (0.0, 0.0, 0.3), entities, (first,), EYE, seed)
 
 
-def drawn(world: World, chance: random.Random) -> np.ndarray:
+def drawn(chance: random.Random) -> np.ndarray:
     return np.random.default_rng(chance.getrandbits(64)).standard_normal(LATENT, np.float32)
 
 

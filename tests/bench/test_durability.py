@@ -33,9 +33,8 @@ def test_a_commit_that_is_gone_is_found_out(lived: tuple[Path, Ledger]):
     branch = max(ledger.commits, key=lambda name: len(ledger.commits[name]))
     db = sqlite3.connect(home / HOME / NAME / "world.db")
     (number,) = db.execute("SELECT id FROM branches WHERE name = ?", (branch,)).fetchone()
-    db.execute(
-        "DELETE FROM steps WHERE branch = ? AND step = (SELECT max(step) FROM steps WHERE branch = ?)", [number] * 2
-    )
+    last = "(SELECT max(number) FROM commits WHERE branch = ?)"
+    db.execute(f"DELETE FROM commits WHERE branch = ? AND number = {last}", [number] * 2)
     db.commit()
     db.close()
     assert judge(home, ledger, {}).lost >= 1
@@ -47,7 +46,7 @@ def test_a_changed_byte_is_found_out(lived: tuple[Path, Ledger]):
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.write_bytes(data)
-    assert judge(home, ledger, {}).damaged == 1
+    assert judge(home, ledger).damaged == 1
 
 
 def test_what_was_never_begun_is_found_out(lived: tuple[Path, Ledger]):
@@ -57,11 +56,30 @@ def test_what_was_never_begun_is_found_out(lived: tuple[Path, Ledger]):
     assert verdict.damaged == 1 and "was never begun" in verdict.faults[0]
 
 
+@pytest.mark.parametrize("kept", [True, False])
+def test_going_back_is_done_or_not_done(tmp_path: Path, kept: bool):
+    """What was begun and not acknowledged may be there, but then wholly."""
+    ledger, life = Ledger(), Life(tmp_path, 5, lambda _: None)
+    life.say = ledger.hear
+    store = life.live(4)
+    words: list[Word] = []
+    life.say = words.append
+    if kept:
+        life.go_back(store, random.Random(1))
+    else:
+        then = store.world_at(0)
+        words.append(Word("goto", False, "main", len(then.history.events) + 1, then.state, "", "main@9"))
+    store.close()
+    ledger.hear(words[0])
+    assert judge(tmp_path, ledger).faults == []
+    assert (words[0].left in ledger.commits) == kept
+
+
 def test_a_world_that_is_gone_is_lost_and_one_that_was_not_acknowledged_is_not(tmp_path: Path):
     ledger = Ledger()
-    ledger.hear(Word("create", False, "main", 0, "state", "head"))
+    ledger.hear(Word("create", False, "main", 1, "state", "head"))
     assert judge(tmp_path, ledger).faults == []
-    ledger.hear(Word("create", True, "main", 0, "state", "head"))
+    ledger.hear(Word("create", True, "main", 1, "state", "head"))
     assert judge(tmp_path, ledger).lost == 1
 
 
