@@ -76,7 +76,7 @@ class Ledger:
 
     def settle(self, store: Store) -> None:
         """Take what was begun, if it is there: it was durable before that was said."""
-        word = self.begun
+        word, self.begun = self.begun, None  # it is there or not, once and for all
         if word is None or not word.branch:
             return
         there = store.branches()

@@ -71,7 +71,8 @@ def test_going_back_is_done_or_not_done(tmp_path: Path, kept: bool):
         words.append(Word("goto", False, "main", len(then.history.events) + 1, then.state, "", "main@9"))
     store.close()
     ledger.hear(words[0])
-    assert judge(tmp_path, ledger).faults == []
+    assert judge(tmp_path, ledger, {}).faults == []
+    assert judge(tmp_path, ledger).faults == []  # and it is not done twice
     assert (words[0].left in ledger.commits) == kept
 
 
