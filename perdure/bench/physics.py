@@ -24,7 +24,7 @@ import mujoco
 from perdure.data.scenes import build
 from perdure.world.action import FRAMES_PER_CHUNK, Action, Hand, Keys
 from perdure.world.body import Body, ball, crate, door, plank
-from perdure.world.hands import penetration
+from perdure.world.measure import depths
 from perdure.world.mechanism import Mechanism
 from perdure.world.physics import Physics
 
@@ -66,9 +66,9 @@ def furnished(physics: Physics, middle: tuple[float, float]) -> Physics:
         angle, far = chance.uniform(-math.pi, math.pi), chance.uniform(1.2, 6.0)
         at = (middle[0] + far * math.cos(angle), middle[1] + far * math.sin(angle), 0.01)
         put = physics.with_body(entity, thing(entity, at, angle).to_bytes())
-        compiled, (model, data) = put.mechanism.compiled, put.posed()
+        model, data = put.posed()
         mujoco.mj_collision(model, data)
-        if penetration(compiled, data, compiled.seats[entity]) == 0.0:
+        if entity not in depths(put.mechanism.compiled, data):
             physics, entity = put, entity + 1
     return physics
 

@@ -5,13 +5,13 @@ stop it, and what is caught behind a corner slips out of the hand.
 """
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
+from perdure.world.measure import depths, lowest, radius, thickness
 from perdure.world.mechanism import MOVER, THING, WORLD, Compiled, Seat
 
 Array = NDArray[np.float64]
@@ -119,7 +119,7 @@ def place(compiled: Compiled, data: mujoco.MjData, eye: Array, feet: Array, yaw:
         spare.qpos[seat.qpos] = (*at, *quat)
         mujoco.mj_kinematics(compiled.model, spare)
         mujoco.mj_collision(compiled.model, spare)
-        if penetration(compiled, spare, seat) > 1e-3:
+        if depths(compiled, spare).get(held, 0.0) > 1e-3:
             continue
         data.qpos[seat.qpos] = spare.qpos[seat.qpos]
         data.qvel[seat.dofs] = 0.0
@@ -179,50 +179,6 @@ class Facing:
     pitch: float
     velocity: tuple[float, float]
     turning: float  # radians a second
-
-
-def radius(compiled: Compiled, seat: Seat) -> float:
-    """How far it reaches from its middle, seen from above."""
-    return max(float(math.hypot(half[0], half[1])) for half in _halves(compiled, seat).values())
-
-
-def thickness(compiled: Compiled, seat: Seat) -> float:
-    """Half its least extent."""
-    return min(float(half.min()) for half in _halves(compiled, seat).values())
-
-
-def lowest(compiled: Compiled, data: mujoco.MjData, seat: Seat) -> float:
-    """The height of its lowest point."""
-    model, low = compiled.model, math.inf
-    for geom in geoms(compiled, seat):
-        half = model.geom_aabb[geom, 3:]
-        rows = data.geom_xmat[geom].reshape(3, 3)[2]
-        if model.geom_type[geom] == mujoco.mjtGeom.mjGEOM_SPHERE:
-            below = float(half[0])
-        else:
-            below = float(np.abs(rows) @ half) - float(rows @ model.geom_aabb[geom, :3])
-        low = min(low, float(data.geom_xpos[geom, 2]) - below)
-    return low
-
-
-def penetration(compiled: Compiled, data: mujoco.MjData, seat: Seat | None) -> float:
-    """How deep an entity, or the player, is pressed into anything; `mj_collision` must have been called."""
-    entity = 0 if seat is None else seat.entity
-    deepest = 0.0
-    if data.ncon:
-        pairs = compiled.owners[compiled.model.geom_bodyid[data.contact.geom]] == entity
-        mine = pairs.any(1) & ~pairs.all(1)
-        if mine.any():
-            deepest = max(0.0, -float(data.contact.dist[mine].min()))
-    return deepest
-
-
-def geoms(compiled: Compiled, seat: Seat) -> NDArray[np.int64]:
-    return np.flatnonzero(compiled.owners[compiled.model.geom_bodyid] == seat.entity)
-
-
-def _halves(compiled: Compiled, seat: Seat) -> Mapping[int, Array]:
-    return {int(geom): compiled.model.geom_aabb[geom, 3:] for geom in geoms(compiled, seat)}
 
 
 def _capped(vector: Array, most: float) -> Array:

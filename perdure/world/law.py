@@ -3,8 +3,6 @@
 After a tick, an entity that breaks a hard rule is put back to where it was before, at rest; one that breaks a soft
 rule is brought back within it: slowed down, moved inside, pulled out of what it is pressed into. Where no rule is
 given nothing here is called.
-
-A `Stand` is where one entity is and how it moves, in the coordinates that physics keeps it in.
 """
 
 import math
@@ -15,26 +13,63 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from perdure.world.hands import lowest, penetration
+from perdure.world import measure
 from perdure.world.mechanism import TICK, Compiled, Seat, place
 from perdure.world.mover import Gait, Mover
 from perdure.world.rules import Breach, Rule
 
 Array = NDArray[np.float64]
 
-_HALVINGS = 12  # to find how far along its motion an entity still obeys a rule of the user's own
+_HALVINGS = 12  # to find how far along its motion an entity still obeys a rule
 _PULLS = 8  # at most, to get something out of what it is pressed into
+_WORSE = 1e-9  # by how much more a rule must be broken than it was
 
 
 @dataclass(frozen=True)
 class Stand:
+    """Where an entity is and how it moves, in the coordinates that physics keeps it in."""
+
     qpos: Array
     qvel: Array
     gait: Gait | None = None
 
 
+class Quantities(dict[str, float]):
+    """What a rule may ask of an entity, measured when it is asked."""
+
+    def __init__(self, law: "Law", entity: int, known: Mapping[str, float]) -> None:
+        super().__init__(known)
+        self._law, self._entity = law, entity
+
+    def __missing__(self, name: str) -> float:
+        law, seat = self._law, self._law.compiled.seats.get(self._entity)
+        match name:
+            case "x" | "y" | "z":
+                body = law.compiled.player if seat is None else seat.body
+                self["x"], self["y"], self["z"] = law.data.xpos[body].tolist()
+            case "vx" | "vy" | "vz":
+                self["vx"], self["vy"], self["vz"] = law.velocity(self._entity)
+            case "speed":
+                self["speed"] = math.sqrt(self["vx"] ** 2 + self["vy"] ** 2 + self["vz"] ** 2)
+            case "height":
+                self["height"] = self["z"] if seat is None else measure.lowest(law.compiled, law.data, seat)
+            case "mass":
+                self["mass"] = seat.mass if seat is not None and seat.kind in ("free", "hinge") else 0.0
+            case "energy":
+                self["energy"] = 0.0 if seat is None else measure.energy(law.compiled, law.data, seat)
+            case "penetration":
+                self["penetration"] = law.depths().get(self._entity, 0.0)
+            case "held":
+                self["held"] = float(self._entity == law.held)
+            case "time":
+                self["time"] = law.time
+            case _:
+                raise KeyError(name)
+        return self[name]
+
+
 class Law:
-    """The rules, held to one `MjData` over a chunk. `gaits` are the creatures', as physics goes on with them."""
+    """The rules, held to one `MjData`: `begin` before a tick, `enforce` after it."""
 
     def __init__(
         self,
@@ -44,135 +79,103 @@ class Law:
         held: int,
         rules: Sequence[Rule],
         among: Sequence[int] | None = None,  # whom to judge; everyone, unless said
-        instant: bool = False,  # between two ticks, where what was put elsewhere has not gone there
     ) -> None:
-        self.compiled, self.data, self.movers, self.rules, self.held = compiled, data, movers, rules, held
-        self.instant = instant
+        self.compiled, self.data, self.rules, self.held = compiled, data, rules, held
+        self.time = 0.0
+        self.gaits: tuple[Gait, ...] = ()
+        self.instant = False  # between two ticks, where what was put elsewhere has not gone there
+        self.before: dict[int, Stand] = {}
+        self.energies: dict[int, float] = {}
+        self._movers = movers
         self._order = {mover.entity: i for i, mover in enumerate(movers)}
-        self._touching = any(rule.speaks_of("penetration") for rule in rules)
-        self._energy = any(rule.speaks_of("energy") for rule in rules)
+        self._seen: Quantities | None = None  # of the entity that is being judged
+        self._depths: dict[int, float] | None = None
         everyone = [entity for entity in (0, *compiled.seats) if among is None or entity in among]
-        self.bound = tuple(entity for entity in everyone if any(rule.binds(entity) for rule in rules))
+        self._bound = {e: mine for e in everyone if (mine := [rule for rule in rules if rule.binds(e)])}
+        self._touching = any(rule.speaks_of("penetration") for rule in rules)
+        self._weighing = any(rule.kind == "energy" for rule in rules)
 
-    def stands(self, gaits: tuple[Gait, ...]) -> dict[int, Stand]:
-        """Where all that rules are for are now."""
-        return {entity: self._stand(entity, gaits) for entity in self.bound}
+    def begin(self, gaits: tuple[Gait, ...]) -> None:
+        """How everyone stands before a tick."""
+        self.gaits = gaits
+        self.before = {entity: self._stand(entity) for entity in self._bound}
+        if self._weighing:
+            seats = {entity: self.compiled.seats[entity] for entity in self._bound if entity}
+            self.energies = {e: measure.energy(self.compiled, self.data, seat) for e, seat in seats.items()}
 
-    def energies(self) -> dict[int, float]:
-        """What they have of it, if any rule asks."""
-        if not self._energy:
-            return {}
-        return {e: self._energy_of(self.compiled.seats[e]) for e in self.bound if e in self.compiled.seats}
-
-    def enforce(
-        self,
-        gaits: tuple[Gait, ...],
-        before: Mapping[int, Stand],
-        energies: Mapping[int, float],
-        time: float,
-    ) -> tuple[tuple[Gait, ...], list[Breach]]:
+    def enforce(self, gaits: tuple[Gait, ...], time: float) -> tuple[tuple[Gait, ...], list[Breach]]:
         """Bring everyone to obey; the gaits to go on with, and what was broken. `data` has been posed, and is again."""
+        self.gaits, self.time = gaits, time
         breaches: list[Breach] = []
-        if self._touching:
-            mujoco.mj_collision(self.compiled.model, self.data)
-        for entity in self.bound:
-            old = before.get(entity)
-            for rule in self.rules:
-                if not rule.binds(entity):
-                    continue
-                why = self._broken(rule, entity, gaits, old, energies, time)
-                if not why:
+        self._posed()
+        for entity, rules in self._bound.items():
+            self._seen = None
+            for rule in rules:
+                why = self._broken(rule, entity)
+                if not why or (rule.hard and not self._worse(rule, entity)):
                     continue
                 breaches.append(Breach(rule, entity, why))
                 if rule.hard:
-                    if old is not None:
-                        gaits = self._put(entity, self._at_rest(entity, old, gaits), gaits)
+                    if entity in self.before:
+                        self._put(entity, self._at_rest(entity))
                     break  # at rest where it was, it has nothing more to answer for
-                gaits = self._bring(rule, entity, gaits, old, energies, time)
-        return gaits, breaches
+                self._bring(rule, entity)
+        return self.gaits, breaches
 
     # Judging
 
-    def _broken(
-        self,
-        rule: Rule,
-        entity: int,
-        gaits: tuple[Gait, ...],
-        old: Stand | None,
-        energies: Mapping[int, float],
-        time: float,
-    ) -> str:
-        return rule.broken(self._quantities(entity, gaits, old, time, rule), energies.get(entity))
+    def velocity(self, entity: int) -> tuple[float, float, float]:
+        """What forces move has one; what moves by will has gone so far in the tick."""
+        seat, old = self.compiled.seats.get(entity), self.before.get(entity)
+        if seat is not None and seat.kind != "creature":
+            return measure.velocity(self.compiled, self.data, seat)
+        if old is None or self.instant:
+            return 0.0, 0.0, 0.0
+        now = self._stand(entity)
+        if now.gait is not None and old.gait is not None:
+            return (now.gait.x - old.gait.x) / TICK, (now.gait.y - old.gait.y) / TICK, 0.0
+        dx, dy = (now.qpos - old.qpos).tolist()
+        return dx / TICK, dy / TICK, 0.0
 
-    def _quantities(
-        self, entity: int, gaits: tuple[Gait, ...], old: Stand | None, time: float, rule: Rule
-    ) -> dict[str, float]:
-        seat = self.compiled.seats.get(entity)
-        body = self.compiled.player if seat is None else seat.body
-        x, y, z = map(float, self.data.xpos[body])
-        vx, vy, vz = self._velocity(entity, gaits, old)
-        free = seat is not None and seat.kind in ("free", "hinge")
-        out = {"x": x, "y": y, "z": z, "vx": vx, "vy": vy, "vz": vz, "speed": math.sqrt(vx * vx + vy * vy + vz * vz)}
-        out["mass"] = seat.mass if seat is not None and free else 0.0
-        out["held"], out["time"] = float(entity == self.held), time
-        asked = rule.speaks_of
-        out["height"] = 0.0 if not asked("height") else z if seat is None else lowest(self.compiled, self.data, seat)
-        out["penetration"] = penetration(self.compiled, self.data, seat) if asked("penetration") else 0.0
-        out["energy"] = self._energy_of(seat) if seat is not None and asked("energy") else 0.0
-        return out
+    def depths(self) -> dict[int, float]:
+        if self._depths is None:
+            self._depths = measure.depths(self.compiled, self.data)
+        return self._depths
 
-    def _velocity(self, entity: int, gaits: tuple[Gait, ...], old: Stand | None) -> tuple[float, float, float]:
-        """What forces move has a velocity; what moves by will has gone so far in the tick."""
-        data, seat = self.data, self.compiled.seats.get(entity)
-        if seat is None:
-            if old is None or self.instant:
-                return 0.0, 0.0, 0.0
-            dx, dy = map(float, self._stand(entity, gaits).qpos - old.qpos)
-            return dx / TICK, dy / TICK, 0.0
-        if seat.kind == "creature":
-            gait = gaits[self._order[entity]]
-            if old is None or old.gait is None or self.instant:
-                return 0.0, 0.0, 0.0
-            return (gait.x - old.gait.x) / TICK, (gait.y - old.gait.y) / TICK, 0.0
-        if seat.kind == "free":
-            vx, vy, vz = map(float, data.qvel[seat.dofs.start : seat.dofs.start + 3])
-            return vx, vy, vz
-        if seat.kind == "hinge":
-            joint = int(self.compiled.model.body_jntadr[seat.body])
-            rate = float(data.qvel[seat.dofs.start])
-            vx, vy, vz = map(float, rate * np.cross(data.xaxis[joint], data.xipos[seat.body] - data.xanchor[joint]))
-            return vx, vy, vz
-        return 0.0, 0.0, 0.0
+    def _quantities(self, entity: int) -> Quantities:
+        if self._seen is None:
+            self._seen = Quantities(self, entity, {})
+        return self._seen
 
-    def _energy_of(self, seat: Seat) -> float:
-        """Joules: of its motion, and of its height."""
-        if seat.kind not in ("free", "hinge"):
-            return 0.0
-        model, data, body = self.compiled.model, self.data, seat.body
-        if seat.kind == "free":
-            dof = seat.dofs.start
-            spin = data.xmat[body].reshape(3, 3) @ data.qvel[dof + 3 : dof + 6]
-            velocity = data.qvel[dof : dof + 3] + np.cross(spin, data.xipos[body] - data.xpos[body])
-        else:
-            joint = int(model.body_jntadr[body])
-            spin = data.xaxis[joint] * data.qvel[seat.dofs.start]
-            velocity = np.cross(spin, data.xipos[body] - data.xanchor[joint])
-        turning = data.ximat[body].reshape(3, 3).T @ spin
-        moving = 0.5 * seat.mass * float(velocity @ velocity)
-        moving += 0.5 * float(turning @ (model.body_inertia[body] * turning))
-        return moving - seat.mass * float(model.opt.gravity @ data.xipos[body])
+    def _broken(self, rule: Rule, entity: int) -> str:
+        return rule.broken(self._quantities(entity), self.energies.get(entity))
+
+    def _worse(self, rule: Rule, entity: int) -> bool:
+        """Whether it breaks a rule more than it did: who was out of bounds before may at least come back."""
+        old, now = self.before.get(entity), self._stand(entity)
+        if old is None or rule.kind in ("speed", "energy"):
+            return True  # to be at rest is to obey
+        broken = rule.excess(self._quantities(entity))
+        self._put(entity, old)
+        was = rule.excess(self._quantities(entity))
+        self._put(entity, now)
+        return broken > was + _WORSE
 
     # Putting right
 
-    def _stand(self, entity: int, gaits: tuple[Gait, ...]) -> Stand:
+    def _stand(self, entity: int) -> Stand:
         seat = self.compiled.seats.get(entity)
         if seat is None:
             slides, dofs = list(self.compiled.slides), list(self.compiled.dofs)
-            return Stand(self.data.qpos[slides].copy(), self.data.qvel[dofs].copy())
-        gait = gaits[self._order[entity]] if seat.kind == "creature" else None
+            return Stand(self.data.qpos[slides], self.data.qvel[dofs])
+        if seat.kind == "mocap":
+            return Stand(
+                np.concatenate((self.data.mocap_pos[seat.mocap], self.data.mocap_quat[seat.mocap])), np.empty(0)
+            )
+        gait = self.gaits[self._order[entity]] if seat.kind == "creature" else None
         return Stand(self.data.qpos[seat.qpos].copy(), self.data.qvel[seat.dofs].copy(), gait)
 
-    def _put(self, entity: int, stand: Stand, gaits: tuple[Gait, ...]) -> tuple[Gait, ...]:
+    def _put(self, entity: int, stand: Stand) -> None:
         """Have an entity stand like this, and pose the model anew."""
         seat = self.compiled.seats.get(entity)
         if seat is None:
@@ -180,94 +183,93 @@ class Law:
             self.data.qvel[list(self.compiled.dofs)] = stand.qvel
         elif stand.gait is not None:
             at = self._order[entity]
-            gaits = (*gaits[:at], stand.gait, *gaits[at + 1 :])
-            place(self.compiled, self.data, (self.movers[at],), (stand.gait,))
+            self.gaits = (*self.gaits[:at], stand.gait, *self.gaits[at + 1 :])
+            place(self.compiled, self.data, (self._movers[at],), (stand.gait,))
+        elif seat.kind == "mocap":
+            self.data.mocap_pos[seat.mocap], self.data.mocap_quat[seat.mocap] = stand.qpos[:3], stand.qpos[3:]
         else:
             self.data.qpos[seat.qpos], self.data.qvel[seat.dofs] = stand.qpos, stand.qvel
         mujoco.mj_kinematics(self.compiled.model, self.data)
+        self._posed()
+
+    def _posed(self) -> None:
+        self._seen = self._depths = None
         if self._touching:
             mujoco.mj_collision(self.compiled.model, self.data)
-        return gaits
 
-    def _at_rest(self, entity: int, old: Stand, gaits: tuple[Gait, ...]) -> Stand:
-        gait = None
+    def _at_rest(self, entity: int) -> Stand:
+        old, gait = self.before[entity], None
         if old.gait is not None:
             # It stays where it was, yet its patience runs out, so that it will want to go elsewhere.
-            now = gaits[self._order[entity]]
+            now = self.gaits[self._order[entity]]
             gait = replace(now, x=old.gait.x, y=old.gait.y, strides=old.gait.strides, pace=0.0)
         return Stand(old.qpos, np.zeros_like(old.qvel), gait)
 
-    def _bring(
-        self,
-        rule: Rule,
-        entity: int,
-        gaits: tuple[Gait, ...],
-        old: Stand | None,
-        energies: Mapping[int, float],
-        time: float,
-    ) -> tuple[Gait, ...]:
-        """Bring an entity back within a soft rule: the least change of its kind that will do."""
-        now, seat = self._stand(entity, gaits), self.compiled.seats.get(entity)
-        free = seat is not None and seat.kind == "free"
-        match rule.kind:
-            case "bounds" if free or seat is None:
-                at = self.data.xpos[self.compiled.player if seat is None else seat.body]
-                moved = np.clip(at, *rule.box) - at
-                count = 3 if free else 2
-                qpos, qvel = now.qpos.copy(), now.qvel.copy()
-                qpos[:count] += moved[:count]
-                outward = moved[:count] * qvel[:count] < 0
-                qvel[:count][outward] = 0.0
-                gaits = self._put(entity, Stand(qpos, qvel), gaits)
-            case "speed" if seat is not None and seat.kind in ("free", "hinge"):
-                speed = math.sqrt(sum(v * v for v in self._velocity(entity, gaits, old)))
-                qvel = now.qvel.copy()
-                qvel[:3] *= rule.limit / speed
-                gaits = self._put(entity, Stand(now.qpos, qvel), gaits)
-            case "energy" if seat is not None and seat.kind in ("free", "hinge"):
-                whole = self._energy_of(seat)
-                over = whole - energies.get(entity, math.inf) - rule.limit
-                self._put(entity, Stand(now.qpos, np.zeros_like(now.qvel)), gaits)
-                moving = whole - self._energy_of(seat)
-                share = math.sqrt(max(0.0, 1.0 - over / moving)) if moving > 0 else 0.0
-                gaits = self._put(entity, Stand(now.qpos, share * now.qvel), gaits)
-            case "penetration" if free or seat is None:
-                gaits = self._pull_out(rule, entity, seat, gaits)
-            case _:
-                pass
-        if old is None or not self._broken(rule, entity, gaits, old, energies, time):
-            return gaits
+    def _bring(self, rule: Rule, entity: int) -> None:
+        """Bring an entity back within a soft rule, by the least change of its kind that will do."""
+        now, seat = self._stand(entity), self.compiled.seats.get(entity)
+        forced = seat is not None and seat.kind in ("free", "hinge")
+        placed = seat is None or seat.kind in ("free", "mocap")
+        if rule.kind == "bounds" and placed:
+            self._move_inside(rule, entity, seat, now)
+        elif rule.kind == "speed" and forced:
+            qvel = now.qvel.copy()
+            qvel[:3] *= rule.limit / self._quantities(entity)["speed"]
+            self._put(entity, Stand(now.qpos, qvel))
+        elif rule.kind == "energy" and seat is not None and forced:
+            self._calm(rule, entity, now)
+        elif rule.kind == "penetration" and placed:
+            self._pull_out(rule, entity, seat)
+        if entity not in self.before or not self._broken(rule, entity):
+            return
         # Whatever else it takes: as far along its motion as it still obeys, at worst not at all.
-        now, low, high = self._stand(entity, gaits), 0.0, 1.0
+        old, now, low, high = self.before[entity], self._stand(entity), 0.0, 1.0
         for _ in range(_HALVINGS):
             middle = 0.5 * (low + high)
-            gaits = self._put(entity, _between(entity, old, now, middle), gaits)
-            if self._broken(rule, entity, gaits, old, energies, time):
+            self._put(entity, _between(old, now, middle))
+            if self._broken(rule, entity):
                 high = middle
             else:
                 low = middle
-        if low == 0.0:
-            return self._put(entity, self._at_rest(entity, old, gaits), gaits)
-        return self._put(entity, _between(entity, old, now, low), gaits)
+        self._put(entity, _between(old, now, low) if low else self._at_rest(entity))
 
-    def _pull_out(self, rule: Rule, entity: int, seat: Seat | None, gaits: tuple[Gait, ...]) -> tuple[Gait, ...]:
-        model, data, count = self.compiled.model, self.data, 2 if seat is None else 3
+    def _move_inside(self, rule: Rule, entity: int, seat: Seat | None, now: Stand) -> None:
+        at = self.data.xpos[self.compiled.player if seat is None else seat.body]
+        count = 2 if seat is None else 3
+        moved = (np.clip(at, *rule.box) - at)[:count]
+        qpos, qvel = now.qpos.copy(), now.qvel.copy()
+        qpos[:count] += moved
+        if len(qvel):
+            qvel[:count][moved * qvel[:count] < 0] = 0.0
+        self._put(entity, Stand(qpos, qvel))
+
+    def _calm(self, rule: Rule, entity: int, now: Stand) -> None:
+        whole = self._quantities(entity)["energy"]
+        over = whole - self.energies.get(entity, math.inf) - rule.limit
+        self._put(entity, Stand(now.qpos, np.zeros_like(now.qvel)))
+        moving = whole - self._quantities(entity)["energy"]
+        share = math.sqrt(max(0.0, 1.0 - over / moving)) if moving > 0 else 0.0
+        self._put(entity, Stand(now.qpos, share * now.qvel))
+
+    def _pull_out(self, rule: Rule, entity: int, seat: Seat | None) -> None:
+        count = 2 if seat is None else 3
         for _ in range(_PULLS):
-            if penetration(self.compiled, data, seat) <= rule.limit + rule.tolerance:
-                break
-            pairs = self.compiled.owners[model.geom_bodyid[data.contact.geom]] == entity
+            if self.depths().get(entity, 0.0) <= rule.limit + rule.tolerance:
+                return
+            contact = self.data.contact
+            pairs = self.compiled.owners[self.compiled.model.geom_bodyid[contact.geom]] == entity
             mine = np.flatnonzero(pairs.any(1) & ~pairs.all(1))
-            deepest = int(mine[np.argmin(data.contact.dist[mine])])
-            away = data.contact.frame[deepest, :3] * (-1.0 if pairs[deepest, 0] else 1.0)
-            now = self._stand(entity, gaits)
+            deepest = int(mine[np.argmin(contact.dist[mine])])
+            away = (contact.frame[deepest, :3] * (-1.0 if pairs[deepest, 0] else 1.0))[:count]
+            far, now = -float(contact.dist[deepest]), self._stand(entity)
             qpos, qvel = now.qpos.copy(), now.qvel.copy()
-            qpos[:count] += (-float(data.contact.dist[deepest]) - rule.limit) * away[:count]
-            qvel[:count] -= min(0.0, float(qvel[:count] @ away[:count])) * away[:count]
-            gaits = self._put(entity, Stand(qpos, qvel), gaits)
-        return gaits
+            qpos[:count] += (far - rule.limit) * away
+            if len(qvel):
+                qvel[:count] -= min(0.0, float(qvel[:count] @ away)) * away
+            self._put(entity, Stand(qpos, qvel))
 
 
-def _between(entity: int, old: Stand, now: Stand, share: float) -> Stand:
+def _between(old: Stand, now: Stand, share: float) -> Stand:
     """So much of the way from one stand to another, and of the other's motion."""
     qpos = old.qpos + share * (now.qpos - old.qpos)
     if len(qpos) == 7:

@@ -54,6 +54,7 @@ class Seat:
     mocap: int  # -1: none
     aim: int  # the actuator of a door; -1: none
     mass: float
+    geoms: tuple[int, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -291,13 +292,13 @@ def _compiled(key: _Key) -> Compiled:
     for mover in movers:
         for name in (mover.body, *(part.body for part in mover.parts)):
             owners[model.body(name).id] = mover.entity
-    seats = {mover.entity: _seat(model, mover.entity, "creature", mover.body) for mover in movers}
+    seats = {mover.entity: _seat(model, owners, mover.entity, "creature", mover.body) for mover in movers}
     things: list[Seat] = []
     for body in mechanism.bodies:
         for name in body.names:
             owners[model.body(name).id] = body.entity
         if body.kind != "creature":
-            things.append(_seat(model, body.entity, body.kind, body.name))
+            things.append(_seat(model, owners, body.entity, body.kind, body.name))
             seats[body.entity] = things[-1]
     # Grouped for rays. What of a thing stands still, as a door's frame does, is part of the world.
     sight = copy.copy(model)
@@ -321,7 +322,7 @@ def _from_source(mechanism: Mechanism) -> mujoco.MjModel:
     return model
 
 
-def _seat(model: mujoco.MjModel, entity: int, kind: Kind, name: str) -> Seat:
+def _seat(model: mujoco.MjModel, owners: NDArray[np.int32], entity: int, kind: Kind, name: str) -> Seat:
     body = model.body(name)
     qpos, dofs, aim = slice(0, 0), slice(0, 0), -1
     if kind in ("free", "hinge"):
@@ -331,7 +332,9 @@ def _seat(model: mujoco.MjModel, entity: int, kind: Kind, name: str) -> Seat:
         dofs = slice(int(joint.dofadr[0]), int(joint.dofadr[0]) + counts[1])
         driven = np.flatnonzero(model.actuator_trnid[:, 0] == joint.id)
         aim = int(driven[0]) if len(driven) else -1
-    return Seat(entity, kind, int(body.id), qpos, dofs, int(body.mocapid[0]), aim, float(body.subtreemass[0]))
+    geoms = tuple(map(int, np.flatnonzero(owners[model.geom_bodyid] == entity)))
+    mass = float(body.subtreemass[0])
+    return Seat(entity, kind, int(body.id), qpos, dofs, int(body.mocapid[0]), aim, mass, geoms)
 
 
 def _fit(element: ElementTree.Element, body: Body, degrees: bool) -> None:

@@ -121,7 +121,8 @@ class Physics:
         bodies = {mover.entity: np.empty((FRAMES_PER_CHUNK, 4, 4)) for mover in movers}
         things = {seat.entity: np.zeros((FRAMES_PER_CHUNK, 4, 4)) for seat in compiled.things}
         for i in range(FRAMES_PER_CHUNK):
-            before, energies = (law.stands(gaits), law.energies()) if law else ({}, {})
+            if law:
+                law.begin(gaits)
             gaits = self._wander(compiled, data, gaits, self.tick + i)
             place(compiled, data, movers, gaits)
             # Half the turn before the step and half after it: so an action and its reverse cancel out.
@@ -131,8 +132,8 @@ class Physics:
                 pace * (forward * math.sin(middle) + sideways * math.cos(middle)),
             )
             if path is not None:
-                velocity, turned, pitch = self._follow(compiled, data, path[i])
-                middle, yaw = turned, turned
+                velocity, middle, pitch = self._follow(compiled, data, path[i])
+                turn, yaw = math.remainder(middle - yaw, 2 * math.pi), middle
             for _ in range(SUBSTEPS):
                 data.qvel[compiled.dofs[0]], data.qvel[compiled.dofs[1]] = velocity
                 if held >= 0:
@@ -146,7 +147,7 @@ class Physics:
             mujoco.mj_kinematics(model, data)  # mj_step leaves the frames of bodies where they were before it
             if law:
                 law.held = held
-                gaits, breaches = law.enforce(gaits, before, energies, (self.tick + i + 1) * TICK)
+                gaits, breaches = law.enforce(gaits, (self.tick + i + 1) * TICK)
                 broken |= {(b.rule.name, b.entity): b for b in breaches if (b.rule.name, b.entity) not in broken}
             if path is None:
                 yaw = math.remainder(yaw + turn, 2 * math.pi)
@@ -304,11 +305,11 @@ class Physics:
         if not rules or self is before:
             return self, ()
         changed = [entity for entity in self.entities if self._differs(entity, before)]
-        movers, time = self.mechanism.creatures, self.tick * TICK
         was = Law(before.mechanism.compiled, before.posed()[1], before.mechanism.creatures, before.held, rules, changed)
-        law = Law(self.mechanism.compiled, self.posed()[1], movers, self.held, rules, changed, instant=True)
-        stands, energies = was.stands(before.gaits), was.energies()
-        gaits, breaches = law.enforce(self.gaits, stands, energies, time)
+        was.begin(before.gaits)
+        law = Law(self.mechanism.compiled, self.posed()[1], self.mechanism.creatures, self.held, rules, changed)
+        law.before, law.energies, law.instant = was.before, was.energies, True
+        gaits, breaches = law.enforce(self.gaits, self.tick * TICK)
         if any(breach.rule.hard for breach in breaches):
             return None, tuple(breaches)
         if not breaches:

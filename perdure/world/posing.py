@@ -14,6 +14,9 @@ from perdure.world.mover import Gait, Mover
 
 Array = NDArray[np.float64]
 
+FASTEST = 200.0  # metres or radians a second
+FARTHEST = 1e4  # metres from the origin; beyond either, MuJoCo takes a state for broken and begins anew
+
 NUMBERS = {"player": 4, "creature": 3, "free": 7, "mocap": 7, "hinge": 1}
 """How many say where an entity of each kind is."""
 
@@ -82,6 +85,10 @@ def check(pose: Pose, kind: str, entity: int) -> None:
         raise ValueError(
             f"expected {NUMBERS[kind]} numbers for where entity {entity} ({kind}) is, got {len(pose.place)}"
         )
+    if max(map(abs, pose.place)) > FARTHEST:
+        raise ValueError(f"expected entity {entity} within {FARTHEST:g} m of the origin, got {pose.place}")
+    if max(map(abs, pose.motion), default=0.0) > FASTEST:
+        raise ValueError(f"expected entity {entity} to move at up to {FASTEST:g} m or rad a second, got {pose.motion}")
 
 
 def _floats(*arrays: Array) -> tuple[float, ...]:

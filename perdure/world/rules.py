@@ -73,10 +73,9 @@ class Rule(msgspec.Struct, frozen=True, omit_defaults=True):
         if self.kind == "own":
             return "" if evaluate(self.says, quantities, self.tolerance) else f"not {self.says}"
         if self.kind == "bounds":
-            place = (quantities["x"], quantities["y"], quantities["z"])
-            for axis, at, low, high in zip("xyz", place, *self.box):
-                if not low - self.tolerance <= at <= high + self.tolerance:
-                    return f"{axis} {at:.3g} out of {low:g} to {high:g}"
+            for axis, low, high in zip("xyz", *self.box):
+                if not low - self.tolerance <= quantities[axis] <= high + self.tolerance:
+                    return f"{axis} {quantities[axis]:.3g} out of {low:g} to {high:g}"
             return ""
         value = quantities[self.kind]
         if self.kind == "energy":
@@ -84,6 +83,19 @@ class Rule(msgspec.Struct, frozen=True, omit_defaults=True):
         if value <= self.limit + self.tolerance:
             return ""
         return f"{self.kind} {value:.3g} over {self.limit:g}"
+
+    def excess(self, quantities: Mapping[str, float]) -> float:
+        """How much it is broken, to tell whether that grew."""
+        match self.kind:
+            case "bounds":
+                outside = [max(low - quantities[a], quantities[a] - high) for a, low, high in zip("xyz", *self.box)]
+                return max(0.0, *outside)
+            case "penetration":
+                return max(0.0, quantities["penetration"] - self.limit)
+            case "own":
+                return 0.0 if evaluate(self.says, quantities, self.tolerance) else 1.0
+            case _:
+                return max(0.0, quantities[self.kind] - self.limit)
 
 
 @dataclass(frozen=True)

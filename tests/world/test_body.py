@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from perdure.world.action import Action, Hand, Keys
+from perdure.world.action import Action, Hand, Keys, Rates
 from perdure.world.body import Body, Pose, ball, crate, door, plank, statue
 from perdure.world.physics import Mechanism, Physics
 from tests.world import yard
@@ -118,6 +118,16 @@ def test_the_first_format_is_still_what_a_world_without_things_is_written_in():
     assert len(msgspec.msgpack.decode(physics.to_bytes())) == 5
 
 
+def test_rates_belong_to_the_mechanism():
+    slow = Physics.from_xml(yard.XML, rates=Rates(walk=0.6, pitch_limit=0.1))
+    mechanism = Mechanism.from_bytes(slow.mechanism.to_bytes())
+    assert mechanism.rates == slow.mechanism.rates
+    physics, motion = Physics.from_bytes(mechanism, slow.to_bytes()).advance(Action(Keys.FORWARD | Keys.LOOK_UP))
+    assert motion.cameras[-1, 0, 3] == pytest.approx(0.1)
+    assert physics.pitch == 0.1
+    assert slow.with_body(5, THINGS[0].to_bytes()).mechanism.rates == slow.mechanism.rates
+
+
 def test_every_entity_with_a_body_is_in_the_motion():
     physics = after(start(*THINGS), *WALK)
     moved, motion = physics.advance(WALK[0])
@@ -193,6 +203,8 @@ def test_what_cannot_be_put_in_is_refused_in_one_line(entity: int, payload: byte
         (5, Pose((0, 0, 0, 1, 0, 0, 0), (1.0,)), "expected 6 numbers"),
         (5, Pose((float("nan"), 0, 0, 1, 0, 0, 0)), "finite"),
         (0, Pose((0.0, 0.0)), "expected 4 numbers"),
+        (5, Pose((0, 0, 1e9, 1, 0, 0, 0)), "within 10000 m"),
+        (5, Pose((0, 0, 1, 1, 0, 0, 0), (1e9, 0, 0, 0, 0, 0)), "up to 200 m"),
     ],
 )
 def test_a_pose_that_makes_no_sense_is_refused(entity: int, pose: Pose, says: str):

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perdure.world.action import WALK, Action, Hand, Keys
-from perdure.world.body import Pose, ball, crate, door
+from perdure.world.body import Pose, ball, crate, door, statue
 from perdure.world.physics import Physics
 from perdure.world.rules import QUANTITIES, Rule, evaluate, parse
 from tests.world import yard
@@ -138,6 +138,25 @@ def test_energy_that_comes_from_nowhere_is_taken_away():
     assert np.linalg.norm(motion(ruled, 5)[:3]) < 0.6 * np.linalg.norm(motion(free, 5)[:3])
 
 
+@pytest.mark.parametrize(
+    "rule",
+    [
+        Rule("in", "bounds", hard=True, low=(-2, None, None), high=(2, None, None)),
+        Rule("in", "own", hard=True, says="abs(x) < 2"),
+    ],
+    ids=lambda rule: rule.kind,
+)
+def test_who_was_out_of_bounds_before_may_come_back(rule: Rule):
+    physics = start(-3.5, -3.5)
+    for _ in range(6):
+        physics, chunk = physics.advance(GO, rules=[rule])
+        assert not [note for note in chunk.notes if note.targets == (0,)]
+    assert place(physics, 0)[0] > -2
+    for _ in range(6):
+        physics = physics.advance(Action(Keys.BACK), rules=[rule])[0]
+    assert place(physics, 0)[0] >= -2 - 1e-5
+
+
 # Edits
 
 
@@ -170,6 +189,14 @@ def test_what_is_put_inside_of_something_is_pulled_out():
     out, broken = after.obeying([rule], before)
     assert out is not None and len(broken) == 1
     assert place(out, 6)[0] == pytest.approx(yard.HALF - 0.12 + 0.01, abs=2e-3)
+
+
+def test_what_nothing_moves_is_held_to_rules_too_when_an_edit_moves_it():
+    before = start().with_body(10, statue(10, (1.0, 1.0, 0.0)).to_bytes())
+    after = before.with_pose(10, Pose((9.0, 1.0, 0.6, 1.0, 0.0, 0.0, 0.0)).to_bytes())
+    assert after.obeying([msgspec.structs.replace(YARD, hard=True)], before)[0] is None
+    soft, _ = after.obeying([YARD], before)
+    assert soft is not None and place(soft, 10)[:3].tolist() == [2.0, 1.0, 0.6]
 
 
 def test_a_body_that_is_put_in_has_to_obey_too():
