@@ -11,11 +11,12 @@ Gymnasium since 1.0 looks for no plugins, so nobody finds this environment befor
 `import perdure.env`, or name the module with it, `make("perdure.env:perdure/World-v0", ...)`, which
 `AsyncVectorEnv` and its processes need. Installed or not makes no difference.
 
-A step is a chunk: four frames, a sixth of a second. An episode is played on a fork of its own, in memory,
-and dropped; the world that it left is never changed. `keep="name"` keeps episodes in the world's folder,
-as the forks name, name-2, and so on. What a seed decides is what the model imagines: the same seed and
-actions give the same bytes (a kept episode has the chance that belongs to its name). Creatures wander as
-the world has it, whatever the seed.
+A step is a chunk: four frames, a sixth of a second. An episode is played on a fork of its own, in memory
+(up to 0.4 MB more with each step), and dropped; the world that it left is never changed. `keep="name"` keeps
+episodes in the world's folder, as the forks name, name-2, and so on.
+
+What a seed decides is what the model imagines: the same seed and actions give the same bytes (a kept
+episode has the chance that belongs to its name). Creatures wander as the world has it, whatever the seed.
 
 `serve=8700`, or `watch(8700)` on the environment, shows the run in a browser, frame by frame as the agent
 gets them and at their true pace. The agent drives; people watch, and cannot stop it.

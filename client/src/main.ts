@@ -28,6 +28,7 @@ const LOOK_EVERY = 5000; // milliseconds between two pictures to remember a worl
 let world: string | undefined; // the one that the address names
 let worlds: WorldInfo[] = [];
 let opened = false; // the server plays it for us
+let driven = false; // by somebody else: here it is only watched
 let paused = false;
 let alone = true; // nobody else watches this world
 let rested = false; // paused because the page was hidden
@@ -93,7 +94,10 @@ function receive(message: FromServer): void {
       break;
     case "opened":
       complaint = "";
-      opened = hands.active = true;
+      opened = true;
+      driven = message.driven;
+      hands.active = !driven;
+      document.body.classList.toggle("driven", driven);
       picture.reset();
       figures.reset();
       veil("drawing", 0.95);
@@ -194,12 +198,12 @@ function remember(): void {
 }
 
 function togglePause(): void {
-  if (opened) connection.send({ type: paused ? "resume" : "pause" });
+  if (opened && !driven) connection.send({ type: paused ? "resume" : "pause" });
 }
 
 // A world that nobody looks at need not cost anything.
 document.addEventListener("visibilitychange", () => {
-  if (document.hidden) rested = opened && alone && !paused;
+  if (document.hidden) rested = opened && !driven && alone && !paused;
   if (rested && paused !== document.hidden) togglePause();
 });
 addEventListener("hashchange", enter);

@@ -92,6 +92,7 @@ export interface Opened {
   world: string;
   step: number;
   frames_per_second: number;
+  driven: boolean;
 }
 
 export interface Left {

@@ -106,6 +106,7 @@ class Opened(Message):
     world: str
     step: int
     frames_per_second: int
+    driven: bool  # by somebody else: this page only watches
 
 
 class Left(Message):

@@ -160,7 +160,8 @@ class Viewer:
             )
         else:
             step = self._room.session.world.step
-            self._outbox.put_nowait(protocol.Opened(world=name, step=step, frames_per_second=FRAMES_PER_SECOND))
+            driven, rate = not self._room.own, FRAMES_PER_SECOND
+            self._outbox.put_nowait(protocol.Opened(world=name, step=step, frames_per_second=rate, driven=driven))
             await self._outbox.join()
             self._map_shown = None
             self._in_flight.clear()

@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ def drive() -> Iterator[Callable[[FakeEngine], tuple[Driven, Any]]]:
     begun: list[Driven] = []
 
     def start(engine: FakeEngine) -> tuple[Driven, Any]:
-        driven, world = Driven(engine, {"steps": 0}), fake_world()
+        driven, world = Driven(engine, {"steps": 0}), cast(Any, fake_world())
         begun.append(driven)
         driven.begin(world, engine._frames(world))
         return driven, world

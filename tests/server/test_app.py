@@ -101,7 +101,7 @@ def eventually(true: Callable[[], bool], seconds: float = 5.0) -> None:
 
 def test_a_world_opens_with_staged_progress_and_plays(house):
     with house().page() as page:
-        page.open()
+        assert not page.open()["driven"]
         assert next(m["stage"] for m in page.heard if m["type"] == "progress") == "reading the world"
         headers = []
         for _ in range(12):

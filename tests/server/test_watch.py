@@ -101,7 +101,8 @@ def test_a_page_moves_nothing_and_stops_nothing(run):
     world, _ = driven.step(Action())  # though nobody watches any more
     assert world.step == 4
     with page(watch) as client:
-        assert hear_kind(client, "opened")["step"] == 4
+        opened = hear_kind(client, "opened")
+        assert (opened["step"], opened["driven"]) == (4, True)
 
 
 def test_it_shows_one_world_alone(run):
