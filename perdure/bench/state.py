@@ -22,7 +22,7 @@ SPLATS, KEYFRAMES, PAGES = 50_000, 200, 4
 
 
 def run(steps: int = 60) -> dict[str, object]:
-    """Milliseconds to hash a step, and a whole world anew; bytes that a step leaves allocated, and those of its pieces."""
+    """Milliseconds to hash a step, and a whole world anew; bytes that a step leaves allocated, and of its pieces."""
     world = furnished()
     start = time.perf_counter()
     state = world.state

@@ -42,7 +42,7 @@ def walk(kind: str, chunks: int) -> dict[str, float]:
         world = world.advance(WALK[n % len(WALK)])
         motion = world.motion
         proxy = world.physics.proxy(motion, preset.width // 8, preset.height // 8)
-        keyframes = choose_keyframes(world.geometry.keyframes, motion.cameras, motion.intrinsics, preset, proxy[0])
+        keyframes = choose_keyframes(world.geometry, motion.cameras, motion.intrinsics, preset, proxy[0])
         movers = [Placed(e.patches, motion.bodies[e.id]) for e in world.entities if e.patches]
         if n == 0:  # compiles, or reads what was compiled
             render(keyframes, movers, motion.cameras, motion.intrinsics)

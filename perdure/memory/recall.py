@@ -11,24 +11,24 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Protocol
-from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
 
-from perdure.camera import Intrinsics, invert, unproject
+from perdure.camera import FAR, Intrinsics, invert
 from perdure.memory.gaussians import lay_over
 from perdure.memory.view import Placed, View, render
 from perdure.models.context import Context, Remembered, lift
 from perdure.presets.nano import Preset
 from perdure.world.action import Action
-from perdure.world.geometry import Keyframe
+from perdure.world.geometry import SAMPLES, Geometry, Keyframe
 from perdure.world.index import Index
 from perdure.world.state import World
 
 GREY = np.uint8(128)  # what the model is shown where nothing is known
-SAMPLES = 160  # points that stand for a keyframe when keyframes are chosen
 CELLS = 16, 9  # columns and rows in which their coverage is counted
+BEYOND = 2 * FAR  # metres; a surface that is farther away than this is not asked
+WIDEST = 4  # cells; a place that looks larger than this is hidden only by what fills the picture
 HIDDEN = 1.25  # so many times as far as the solid thing in that direction is out of sight
 ENOUGH = 2.0  # cells covered so often by chosen keyframes need no more
 REACH = 4.0  # metres: a latent made from farther away says half as much
@@ -69,7 +69,7 @@ def recall(world: World, action: Action, encoders: Encoders, preset: Preset) -> 
 def look(world: World, preset: Preset, proxy: NDArray[np.float32]) -> View:
     """The state's own view of the coming frames."""
     motion = world.motion
-    keyframes = choose_keyframes(world.geometry.keyframes, motion.cameras, motion.intrinsics, preset, proxy[0])
+    keyframes = choose_keyframes(world.geometry, motion.cameras, motion.intrinsics, preset, proxy[0])
     placed = [Placed(e.patches, motion.bodies[e.id]) for e in world.entities if e.patches and e.id in motion.bodies]
     view = render(keyframes, placed, motion.cameras, motion.intrinsics)
     if world.geometry.splats.pages:
@@ -85,26 +85,8 @@ def coverage(confidence_THW: NDArray[np.uint8]) -> NDArray[np.float32]:
     return (cells.mean((0, 2, 4), dtype=np.float32) / np.float32(255))[None]
 
 
-_surfaces: WeakKeyDictionary[Keyframe, tuple[NDArray[np.float32], float]] = WeakKeyDictionary()
-
-
-def surface(keyframe: Keyframe) -> tuple[NDArray[np.float32], float]:
-    """(S, 3) points spread over what a keyframe saw, and how many pixels each stands for."""
-    found = _surfaces.get(keyframe)
-    if found is None:
-        flat = np.flatnonzero(keyframe.mask)
-        # A fixed stride over the valid pixels, so that the choice never depends on chance.
-        flat = flat[np.linspace(0, len(flat) - 1, min(SAMPLES, len(flat))).astype(int)] if len(flat) else flat
-        world = unproject(keyframe.metres.astype(np.float64), keyframe.intrinsics, keyframe.pose).reshape(-1, 3)[flat]
-        points = np.full((SAMPLES, 3), np.nan, np.float32)
-        points[: len(flat)] = world
-        found = points, float(keyframe.mask.sum()) / max(len(flat), 1)
-        _surfaces[keyframe] = found
-    return found
-
-
 def choose_keyframes(
-    keyframes: Sequence[Keyframe],
+    geometry: Geometry,
     cameras: NDArray[np.float64],
     intrinsics: Intrinsics,
     preset: Preset,
@@ -113,18 +95,25 @@ def choose_keyframes(
     """Those that cover the coming view best, few enough to draw in time: a greedy cover of image cells.
 
     `solid` (h, w) is the inverse depth of what physics knows to stand in the last camera's way, 0 where
-    nothing does: what lies behind it would only fill the budget.
+    nothing does: what lies behind it would only fill the budget. Only keyframes that show a place in sight
+    are asked at all, so the cost depends on the view and not on how much was ever seen.
     """
+    columns, rows = CELLS
+    h, w = solid.shape
+    in_the_way = farthest_around(solid)[np.ix_(np.arange(rows) * h // rows, np.arange(columns) * w // columns)]
+    ends = cameras[0], cameras[-1]
+    visible = Sights(ends, intrinsics, in_the_way)
+    keyframes = [geometry.keyframes[i] for i in geometry.seen.among(cameras[-1][:3, 3], BEYOND, visible)]
     if not keyframes:
         return []
-    surfaces = [surface(k) for k in keyframes]
-    points = np.stack([s[0] for s in surfaces])  # K S 3
-    weight = np.array([s[1] for s in surfaces])
+    surfaces = [keyframe.surface for keyframe in keyframes]
+    points = np.full((len(keyframes), SAMPLES, 3), np.nan, np.float32)  # K S 3
+    for k, (shown, _) in enumerate(surfaces):
+        points[k, : len(shown)] = shown
+    weight = np.array([each for _, each in surfaces])
     sizes = weight * np.isfinite(points[..., 0]).sum(1)
-    columns, rows = CELLS
     hits = np.zeros((len(keyframes), rows * columns))
-    in_the_way = farthest_around(solid)
-    for camera in (cameras[0], cameras[-1]):
+    for camera in ends:
         local = (points - camera[:3, 3]) @ camera[:3, :3]
         depth = local[..., 2]
         with np.errstate(all="ignore"):
@@ -132,11 +121,9 @@ def choose_keyframes(
             y = np.floor((local[..., 1] / depth * intrinsics.fy + intrinsics.cy) * (rows / intrinsics.height))
             inside = (depth > 0.05) & (x >= 0) & (x < columns) & (y >= 0) & (y < rows)
         k, s = np.nonzero(inside)
-        wall = in_the_way[(y[k, s] * len(solid) / rows).astype(int), (x[k, s] * solid.shape[1] / columns).astype(int)]
-        seen = depth[k, s] * wall < HIDDEN
-        k, s = k[seen], s[seen]
-        cell = y[k, s].astype(int) * columns + x[k, s].astype(int)
-        np.add.at(hits, (k, cell), weight[k])
+        row, column = y[k, s].astype(int), x[k, s].astype(int)
+        seen = depth[k, s] * in_the_way[row, column] < HIDDEN
+        np.add.at(hits, (k[seen], row[seen] * columns + column[seen]), weight[k[seen]])
     # A surface seen from much farther away than now is coarse: it counts for less.
     eyes = np.stack([k.pose[:3, 3] for k in keyframes])
     apart = np.linalg.norm(eyes - cameras[-1][:3, 3], axis=-1)
@@ -155,6 +142,45 @@ def choose_keyframes(
         total += cover[best]
         spent += sizes[best]
     return [keyframes[i] for i in sorted(chosen)]
+
+
+class Sights:
+    """Which balls may be in sight of any of some cameras: none that is gets lost, some that are not are kept."""
+
+    def __init__(self, cameras: Sequence[NDArray[np.float64]], lens: Intrinsics, in_the_way: NDArray[np.float32]):
+        self.cameras, self.lens = cameras, lens
+        self.walls = [in_the_way]  # each the least inverse depth around a cell, one cell farther than the one before
+        for _ in range(WIDEST):
+            self.walls.append(farthest_around(self.walls[-1]))
+        self.walls.append(np.full_like(in_the_way, in_the_way.min()))
+        # Inward normals of the sides of what a camera sees, and one for what is before it.
+        left, right = -lens.cx / lens.fx, (lens.width - lens.cx) / lens.fx
+        top, bottom = -lens.cy / lens.fy, (lens.height - lens.cy) / lens.fy
+        sides = np.array([[1, 0, -left], [-1, 0, right], [0, 1, -top], [0, -1, bottom], [0, 0, 1]])
+        self.sides = sides / np.linalg.norm(sides, axis=1, keepdims=True)
+
+    def __call__(self, places_M3: NDArray[np.floating], radius: float) -> NDArray[np.bool_]:
+        out = np.zeros(len(places_M3), np.bool_)
+        for camera in self.cameras:
+            local = (places_M3 - camera[:3, 3]) @ camera[:3, :3]
+            within = np.flatnonzero((local @ self.sides.T > -radius).all(1))
+            out[within[self._open(local[within], radius)]] = True
+        return out
+
+    def _open(self, local_M3: NDArray[np.float64], radius: float) -> NDArray[np.bool_]:
+        """Whether nothing solid stands between the camera and all of a ball."""
+        rows, columns = self.walls[0].shape
+        lens, z = self.lens, local_M3[:, 2]
+        near = np.maximum(z - radius, 1e-3)
+        x, y = local_M3[:, 0] / np.maximum(z, 1e-3), local_M3[:, 1] / np.maximum(z, 1e-3)
+        # No point of the ball is farther from its middle than this, in cells of the picture.
+        reach_x = radius * (1 + np.abs(x)) / near * lens.fx * columns / lens.width
+        reach_y = radius * (1 + np.abs(y)) / near * lens.fy * rows / lens.height
+        column = np.clip((x * lens.fx + lens.cx) * columns / lens.width, 0, columns - 1).astype(int)
+        row = np.clip((y * lens.fy + lens.cy) * rows / lens.height, 0, rows - 1).astype(int)
+        wide = np.minimum(np.ceil(np.maximum(reach_x, reach_y)) + 1, WIDEST + 1).astype(int)
+        wall = np.stack(self.walls)[wide, row, column]
+        return (near * wall < HIDDEN) | (z < 2 * radius)
 
 
 def farthest_around(solid: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -14,11 +14,13 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from perdure.camera import Intrinsics
+from perdure.camera import Intrinsics, rays
 from perdure.world.anchor import Anchor
+from perdure.world.seen import Seen
 from perdure.world.splats import Splats
 
 MILLIMETRES = 1000.0
+SAMPLES = 160  # points that stand for what a keyframe shows
 _HEADER = struct.Struct("<q2q4d")  # step, width, height, fx, fy, cx, cy
 
 
@@ -47,6 +49,33 @@ class Keyframe:
     @cached_property
     def metres(self) -> NDArray[np.float32]:
         return self.depth.astype(np.float32) / np.float32(MILLIMETRES)
+
+    @cached_property
+    def surface(self) -> tuple[NDArray[np.float32], float]:
+        """(N, 3) up to `SAMPLES` points spread over what it shows, and how many pixels each stands for.
+
+        A fixed stride over the valid pixels, so that the choice never depends on chance.
+        """
+        flat = np.flatnonzero(self.mask)
+        if not len(flat):
+            return np.empty((0, 3), np.float32), 0.0
+        picked = flat[np.linspace(0, len(flat) - 1, min(SAMPLES, len(flat))).astype(int)]
+        return self._points(picked).astype(np.float32), len(flat) / len(picked)
+
+    def _points(self, flat: NDArray[np.int64]) -> NDArray[np.float64]:
+        """(N, 3) what some pixels show, in the world; of them only, so that little is read from the disk."""
+        metres = (self.depth.reshape(-1)[flat].astype(np.float32) / np.float32(MILLIMETRES)).astype(np.float64)
+        return (rays(self.intrinsics).reshape(-1, 3)[flat] * metres[:, None]) @ self.pose[:3, :3].T + self.pose[:3, 3]
+
+    def without_full(self, seen: Seen) -> "Keyframe":
+        """What of it is news: without the pixels that show what is covered well from there already."""
+        flat = np.flatnonzero(self.mask)
+        full = seen.full(self._points(flat), self.pose[:3, 3])
+        if not full.any():
+            return self
+        mask = self.mask.copy()
+        mask.reshape(-1)[flat[full]] = False
+        return replace(self, mask=mask)
 
     @cached_property
     def digest(self) -> bytes:
@@ -91,9 +120,29 @@ class Geometry:
     keyframes: tuple[Keyframe, ...] = ()
     splats: Splats = Splats()
     anchors: tuple[Anchor, ...] = ()
+    _sorted: tuple[tuple[Keyframe, ...], Seen] | None = None  # what `seen` gives, and of which keyframes
+
+    @property
+    def seen(self) -> Seen:
+        """Which keyframes show what; made when it is first asked for, and then carried on."""
+        if self._sorted is None or self._sorted[0] is not self.keyframes:
+            seen = Seen()
+            for number, keyframe in enumerate(self.keyframes):
+                seen = seen.add(number, keyframe.surface[0], keyframe.pose[:3, 3])
+            object.__setattr__(self, "_sorted", (self.keyframes, seen))
+        assert self._sorted is not None
+        return self._sorted[1]
 
     def append(self, *keyframes: Keyframe) -> "Geometry":
-        return replace(self, keyframes=self.keyframes + keyframes) if keyframes else self
+        """With what of these shows a place from where it was not yet seen often enough."""
+        grown = self
+        for keyframe in keyframes:
+            news = keyframe.without_full(grown.seen)
+            if news.mask.any():
+                seen = grown.seen.add(len(grown.keyframes), news.surface[0], news.pose[:3, 3])
+                more = (*grown.keyframes, news)
+                grown = replace(grown, keyframes=more, _sorted=(more, seen))
+        return grown
 
     def anchor(self, name: str) -> Anchor | None:
         return next((anchor for anchor in self.anchors if anchor.name == name), None)

@@ -46,8 +46,8 @@ class Index:
         new["number"], new["gone"] = number, STAYS
         new["eye"], new["gaze"] = pose[:3, 3], pose[:3, 2]
         corners, new["spot"] = _places(new)
-        corner = _corner(corners[0])
-        rows = self._blocks.get(corner, new[:0])
+        at = corner(corners[0])
+        rows = self._blocks.get(at, new[:0])
         here = np.flatnonzero(rows["spot"] == new["spot"][0])
         rows = np.concatenate([rows, new])
         living = here[rows["gone"][here] == STAYS]
@@ -58,7 +58,7 @@ class Index:
         rows.setflags(write=False)
         grown = Index.__new__(Index)
         grown.bound, grown._last = self.bound, number
-        grown._blocks = {**self._blocks, corner: rows}
+        grown._blocks = {**self._blocks, at: rows}
         return grown
 
     def near(
@@ -77,7 +77,7 @@ class Index:
             for y in range(low[1], high[1] + 1)
             for z in range(low[2], high[2] + 1)
         )
-        found = [self._blocks[corner] for corner in corners if corner in self._blocks]
+        found = [self._blocks[at] for at in corners if at in self._blocks]
         rows = np.concatenate([np.empty(0, ENTRY), *found])
         before = self._last + 1 if before is None else before
         known = (rows["number"] < before) & (rows["gone"] >= before)
@@ -106,22 +106,25 @@ class Index:
         corners = corners[order]
         first = np.flatnonzero(np.r_[True, (corners[1:] != corners[:-1]).any(1)])
         blocks = np.split(rows[order], first[1:])
-        index._blocks = {_corner(corner): block for corner, block in zip(corners[first], blocks)}
+        index._blocks = {corner(at): block for at, block in zip(corners[first], blocks)}
         index._last = int(rows["number"].max())
         return index
 
 
-def _corner(corner: NDArray[np.int64]) -> Corner:
-    x, y, z = corner.tolist()
+def corner(at: NDArray[np.int64]) -> Corner:
+    """The place of a block as a key."""
+    x, y, z = at.tolist()
     return x, y, z
 
 
+def facing(gazes_N3: NDArray[np.float64]) -> NDArray[np.int64]:
+    """(N,) which of the ways a direction is. No angle is computed: comparisons come out alike on every machine."""
+    x, y, z = gazes_N3.T
+    return (x < 0) + 2 * (y < 0) + 4 * (np.abs(y) > np.abs(x)) + 8 * (1 + (z > STEEP) - 1 * (z < -STEEP))
+
+
 def _places(rows: Rows) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The blocks (N, 3) that entries are in, and the spot (N,) of each in its block. No angle is computed:
-    comparisons come out alike on every machine."""
+    """The blocks (N, 3) that entries are in, and the spot (N,) of each in its block."""
     cells = np.floor(rows["eye"] / CELL).astype(np.int64)
-    x, y, z = rows["gaze"].T
-    way = (x < 0) + 2 * (y < 0) + 4 * (np.abs(y) > np.abs(x)) + 8 * (1 + (z > STEEP) - 1 * (z < -STEEP))
-    inside = cells % BLOCK
-    cell = (inside[:, 0] * BLOCK + inside[:, 1]) * BLOCK + inside[:, 2]
-    return cells // BLOCK, cell * WAYS + way
+    x, y, z = (cells % BLOCK).T
+    return cells // BLOCK, ((x * BLOCK + y) * BLOCK + z) * WAYS + facing(rows["gaze"])

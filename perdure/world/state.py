@@ -127,14 +127,15 @@ class World:
         physics, motion = world.physics.advance(action, rules=world.setting.rules)
         due = sorted((f for f in world.pending if f.step <= step - FINDING_LAG), key=lambda f: f.step)
         new = [Keyframe(f.step, f.pose, f.intrinsics, f.rgb, f.depth, f.mask) for f in due if f.mask.any()]
+        geometry = world.geometry.append(*new)
         return replace(
             world,
             step=step,
             physics=physics,
             motion=motion,
-            geometry=world.geometry.append(*new),
+            geometry=geometry,
             pending=tuple(f for f in world.pending if f.step > step - FINDING_LAG),
-            fresh=len(new),
+            fresh=len(geometry.keyframes) - len(world.geometry.keyframes),
             before=world.state,
         )
 

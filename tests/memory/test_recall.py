@@ -2,15 +2,16 @@
 
 import itertools
 from dataclasses import replace
+from unittest.mock import patch
 
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perdure.camera import Intrinsics, look
-from perdure.memory.recall import choose_keyframes, choose_memories, coverage
+from perdure.memory.recall import Sights, choose_keyframes, choose_memories, coverage
 from perdure.presets.nano import nano
-from perdure.world.geometry import Keyframe
+from perdure.world.geometry import Geometry, Keyframe
 from perdure.world.index import Index
 
 LENS = Intrinsics.from_fov(64, 36, 75.0)
@@ -33,13 +34,13 @@ def poses(yaws: list[float]) -> np.ndarray:
 def test_the_keyframe_that_looks_that_way_is_chosen_and_the_one_behind_is_not() -> None:
     ahead, behind = keyframe(0.0), keyframe(np.pi)
     cameras = np.repeat(look(EYE, 0.1, 0.0)[None], 4, 0)
-    assert choose_keyframes([behind, ahead], cameras, LENS, nano(), OPEN) == [ahead]
+    assert choose_keyframes(Geometry((behind, ahead)), cameras, LENS, nano(), OPEN) == [ahead]
 
 
 def test_many_copies_of_one_view_do_not_crowd_out_another() -> None:
     left, copies = keyframe(0.6), [keyframe(-0.2, step) for step in range(30)]
     cameras = np.repeat(look(EYE, 0.2, 0.0)[None], 4, 0)
-    chosen = choose_keyframes([*copies, left], cameras, LENS, nano(), OPEN)
+    chosen = choose_keyframes(Geometry((*copies, left)), cameras, LENS, nano(), OPEN)
     assert left in chosen and len(chosen) <= 6
 
 
@@ -47,8 +48,8 @@ def test_what_stands_behind_a_wall_is_not_chosen() -> None:
     near, behind = keyframe(0.0, depth=2000), keyframe(0.0, depth=6000)
     cameras = np.repeat(look(EYE, 0.0, 0.0)[None], 4, 0)
     wall = np.full((18, 32), 1 / 2.1, np.float32)
-    assert choose_keyframes([behind, near], cameras, LENS, nano(), wall) == [near]
-    assert len(choose_keyframes([behind, near], cameras, LENS, nano(), OPEN)) == 2
+    assert choose_keyframes(Geometry((behind, near)), cameras, LENS, nano(), wall) == [near]
+    assert len(choose_keyframes(Geometry((behind, near)), cameras, LENS, nano(), OPEN)) == 2
 
 
 def test_the_budgets_of_keyframes_and_points_hold() -> None:
@@ -56,9 +57,49 @@ def test_the_budgets_of_keyframes_and_points_hold() -> None:
     cameras = np.repeat(look(EYE, 0.0, 0.0)[None], 4, 0)
     size = LENS.width * LENS.height
     preset = replace(nano(), keyframes=3)
-    assert len(choose_keyframes(many, cameras, LENS, preset, OPEN)) <= 3
+    assert len(choose_keyframes(Geometry(tuple(many)), cameras, LENS, preset, OPEN)) <= 3
     preset = replace(nano(), points=2 * size)
-    assert sum(k.mask.sum() for k in choose_keyframes(many, cameras, LENS, preset, OPEN)) <= 2 * size
+    assert sum(k.mask.sum() for k in choose_keyframes(Geometry(tuple(many)), cameras, LENS, preset, OPEN)) <= 2 * size
+
+
+def scattered(count: int, spread: float, seed: int) -> list[Keyframe]:
+    """Looks from here and there, at surfaces near and far, some of them slivers."""
+    random = np.random.default_rng(seed)
+    out = []
+    for step in range(count):
+        whole = keyframe(random.uniform(-3.1, 3.1), step, random.normal([0, 0, 1.5], [spread, spread, 0.3]))
+        depth = np.full_like(whole.depth, random.choice([800, 3000, 9000, 60_000]))
+        depth += random.integers(0, 2000, depth.shape, np.uint16) * np.uint16(depth[0, 0] < 60_000)
+        mask = np.zeros_like(whole.mask)
+        row, column = random.integers(0, 30), random.integers(0, 56)
+        mask[row : row + random.integers(2, 40), column : column + random.integers(2, 60)] = True
+        out.append(replace(whole, depth=depth, mask=mask))
+    return out
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.sampled_from([0.5, 4.0, 15.0]), st.floats(-3.1, 3.1), st.sampled_from([0, 0.2, 1]))
+def test_asking_those_in_sight_is_as_good_as_asking_all(seed: int, spread: float, yaw: float, walls: float) -> None:
+    random = np.random.default_rng(seed)
+    geometry = Geometry(tuple(scattered(25, spread, seed)))
+    cameras = np.stack([look(EYE + 0.1 * t, yaw + 0.05 * t, 0.1) for t in range(4)])
+    solid = np.where(random.random((18, 32)) < walls, random.uniform(0.1, 2, (18, 32)), 0).astype(np.float32)
+    chosen = choose_keyframes(geometry, cameras, LENS, nano(), solid)
+    with patch.object(Sights, "__call__", lambda self, places, radius: np.ones(len(places), np.bool_)):
+        assert choose_keyframes(geometry, cameras, LENS, nano(), solid) == chosen
+
+
+def test_what_was_seen_elsewhere_is_not_even_asked() -> None:
+    """A long row of rooms, each looked at from within: what is asked does not grow with the row."""
+    row = [keyframe(yaw, n, np.array([0, 20 * n, 1.5])) for n in range(40) for yaw in (0.0, 2.0, 4.0)]
+    cameras = np.repeat(look(EYE, 0.1, 0.0)[None], 4, 0)
+    asked = []
+    for count in (30, 120):
+        geometry = Geometry(tuple(row[:count]))
+        sights = Sights((cameras[0],), LENS, np.full((9, 16), 0.2, np.float32))
+        asked.append(geometry.seen.among(EYE, 120.0, sights))
+        assert choose_keyframes(geometry, cameras, LENS, nano(), OPEN)[0] is row[0]
+    assert asked[0] == asked[1] and 0 in asked[0] and len(asked[0]) < 6
 
 
 def trail(past: np.ndarray) -> Index:

@@ -1,9 +1,11 @@
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, replace
 
 import numpy as np
 import pytest
 
-from perdure.world.geometry import Geometry, Keyframe
+from perdure.camera import unproject
+from perdure.world.geometry import SAMPLES, Geometry, Keyframe
+from perdure.world.seen import Seen
 from tests.world import yard
 
 
@@ -73,3 +75,52 @@ def test_appending_leaves_the_old_and_shares_its_keyframes():
     assert new.keyframes[0] is old.keyframes[0]
     assert old.append() is old
     assert new.pages[:1] == old.pages
+
+
+def test_points_of_its_surface_are_where_its_pixels_are():
+    frame = keyframe()
+    points, each = frame.surface
+    assert len(points) == frame.mask.sum() <= SAMPLES and each == 1.0
+    everything = unproject(frame.metres.astype(np.float64), frame.intrinsics, frame.pose)[frame.mask]
+    np.testing.assert_allclose(points, everything, rtol=1e-6)
+    nothing = Keyframe(3, np.eye(4), yard.SMALL, frame.rgb, frame.depth, np.zeros_like(frame.mask))
+    assert nothing.surface[0].shape == (0, 3)
+
+
+def wall(step: int, columns: slice, distance: int = 3000) -> Keyframe:
+    """A look at a wall, of which some columns are news."""
+    mask = np.zeros((12, 16), np.bool_)
+    mask[:, columns] = True
+    return Keyframe(step, np.eye(4), yard.SMALL, yard.picture(step, 1)[0], np.full((12, 16), distance, np.uint16), mask)
+
+
+def test_what_was_seen_often_enough_from_there_is_not_kept_again():
+    geometry, bound = Geometry(), Seen().bound
+    for step in range(bound):
+        geometry = geometry.append(wall(step, slice(0, 16)))
+    assert len(geometry.keyframes) == bound
+    assert geometry.append(wall(bound, slice(0, 16))) is geometry
+    closer = geometry.append(wall(bound, slice(0, 16), 1000))  # another distance, another cell: news
+    assert len(closer.keyframes) == bound + 1
+    other = Geometry()
+    for step in range(bound):
+        other = other.append(wall(step, slice(0, 6)))
+    partly = other.append(wall(bound, slice(0, 16)))
+    assert len(partly.keyframes) == bound + 1
+    news = partly.keyframes[-1].mask
+    assert news[:, 15].all() and not news[:, 0].any() and 0 < news.sum() < news.size
+
+
+def test_what_was_seen_is_carried_on_and_is_what_it_would_be_anew():
+    geometry = Geometry(tuple(wall(step, slice(step, 16)) for step in range(5)))
+    grown = replace(geometry.append(wall(5, slice(0, 3))), anchors=())
+    anew = Geometry(grown.keyframes)
+
+    def everything(_: np.ndarray, __: float) -> np.ndarray:
+        return np.ones(len(_), np.bool_)
+
+    assert grown.seen is grown.seen and grown.seen is replace(grown, anchors=()).seen
+    assert (
+        grown.seen.among(np.zeros(3), 99.0, everything) == anew.seen.among(np.zeros(3), 99.0, everything) == [*range(6)]
+    )
+    assert replace(grown, keyframes=()).seen.among(np.zeros(3), 99.0, everything) == []
