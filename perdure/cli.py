@@ -154,17 +154,18 @@ def fork(
 
 @app.command()
 def bench(
-    name: Annotated[str, typer.Argument(help="live, promise, view, durability, splat, state or physics.")],
+    name: Annotated[str, typer.Argument(help="live, promise, view, durability, store, splat, state or physics.")],
     seconds: Annotated[float, typer.Option(help="live: how long to hold the keys.")] = 60.0,
     world: Annotated[str | None, typer.Option(help="live: which world; one of its own unless said.")] = None,
     cases: Annotated[int, typer.Option(help="promise: how many times to kill it.")] = 60,
     kills: Annotated[int, typer.Option(help="durability: how many processes to kill.")] = 300,
     power_cuts: Annotated[int, typer.Option(help="durability: how many times to cut the power.")] = 100,
+    events: Annotated[int, typer.Option(help="store: how many events it has behind it.")] = 10_000_000,
     as_json: AsJson = False,
 ) -> None:
     """Measure: the whole loop in a real browser (live), what kills leave (promise), the state view (view),
-    what is lost by kills and power cuts (durability), splats (splat), hashing (state),
-    things (physics)."""
+    what is lost by kills and power cuts (durability), a store with millions of events (store), splats (splat),
+    hashing (state), things (physics)."""
     match name:
         case "live":
             with stage(f"playing for {seconds:.0f} s in a real browser"):
@@ -186,6 +187,11 @@ def bench(
                 from perdure.bench import durability
 
                 figures = durability.run(kills, power_cuts)
+        case "store":
+            with stage(f"filling a store with {events:,} events"):
+                from perdure.bench import store
+
+                figures = store.run(events)
         case "splat":
             with stage("drawing splats"):
                 from perdure.bench import splat
@@ -202,9 +208,8 @@ def bench(
 
                 figures = physics.run()
         case _:
-            raise ValueError(
-                f"no benchmark named {name!r}: there are live, promise, view, durability, splat, state and physics"
-            )
+            known = "live, promise, view, durability, store, splat, state and physics"
+            raise ValueError(f"no benchmark named {name!r}: there are {known}")
     show(figures, as_json)
 
 
