@@ -25,7 +25,9 @@ from perdure.runtime.session import Frame
 from perdure.server.protocol import VERSION, decode_frame
 from perdure.server.video import JpegEncoder
 from perdure.world.action import TURN_LIMIT, Action, Hand, Keys
-from perdure.world.edit import rename
+from perdure.world.body import crate
+from perdure.world.edit import add, rename
+from perdure.world.identity import Entity
 from perdure.world.state import World
 from perdure.world.store import Store
 
@@ -194,6 +196,18 @@ def test_the_actions_of_both_spaces(make):
     assert keys.read(keys.action_space.sample()).hand in Hand
     assert [numbers.read(i) for i in range(numbers.action_space.n)] == list(DISCRETE)
     assert len(set(DISCRETE)) == 12
+
+
+def test_an_agent_has_hands(make):
+    env = make(**SMALL)
+    _, info = env.reset()
+    eye, new = info["camera"], 1 + max(entity.id for entity in env.world.entities)
+    ahead = eye[:3, 3] + 1.2 * eye[:3, 2]
+    put = add(Entity(new, "thing", "crate", "crate", ()), crate(new, (float(ahead[0]), float(ahead[1]), 0.0)))
+    *_, info = env.step(Action(tilt=-0.7, edits=(put,)))
+    lying = info["entities"][new][2, 3]
+    *_, info = env.step({"keys": np.zeros(8), "look": np.zeros(2), "hand": int(Hand.USE)})
+    assert env.world.physics.held == new and info["entities"][new][2, 3] > lying
 
 
 @pytest.mark.parametrize(
