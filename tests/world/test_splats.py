@@ -1,13 +1,17 @@
 """Splats: pages that are shared, and writes that can be taken back to the byte."""
 
 import hashlib
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from perdure.world.edit import Change, Edit
 from perdure.world.splats import HARMONICS, PAGE, Rows, SplatPage, Splats, blank, pack, unpack
+from perdure.world.store import Store
+from tests.world import yard
 
 
 def rows(ids: list[int], seed: int = 0, harmonics: int = 0) -> Rows:
@@ -110,3 +114,18 @@ def test_values_that_are_not_packed_splats_are_refused() -> None:
         unpack(pack(nowhere))
     with pytest.raises(ValueError, match="0, 3, 8, 15 harmonics"):
         blank(1, harmonics=4)
+
+
+def test_splats_come_and_go_by_edits_and_are_found_again_in_the_store(tmp_path: Path) -> None:
+    world = yard.world()
+    with Store.create(tmp_path, world) as store:
+        written = world.edit(Edit((Change("splats", pack(rows(list(range(600))))),)))
+        store.commit(written)
+        moved = written.edit(Edit((Change("splats", pack(rows([7, 300], 1), [599])),)))
+        store.commit(moved)
+        assert len({world.state, written.state, moved.state}) == 3
+        back = moved.undo()
+        assert back.state == written.state and back.undo().state == world.state
+        found = store.world()
+        assert found.state == moved.state
+        assert found.geometry.splats.rows.tobytes() == moved.geometry.splats.rows.tobytes()
