@@ -16,10 +16,12 @@ import pytest
 from websockets.sync.client import connect
 
 from perdure import cli
+from perdure.cli.worlds import FIRST
 from perdure.data import founding
 from perdure.memory.commit import commit
 from perdure.presets.nano import Preset
 from perdure.runtime import backends
+from perdure.runtime import engine as runtime
 from perdure.server.protocol import VERSION
 from perdure.world.action import Action, Keys
 from perdure.world.history import LATENT
@@ -53,7 +55,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         return World.create(name, kind, seed, FLOOR, seed=seed)
 
     engine = SimpleNamespace(preset=None, backend=SimpleNamespace(fingerprint=lambda: {"weights": "abc"}))
-    monkeypatch.setattr(cli, "load_engine", lambda: engine)
+    monkeypatch.setattr(runtime, "load", lambda: engine)
     monkeypatch.setattr(founding, "found_kind", found_kind)
     monkeypatch.setenv("PERDURE_HOME", str(tmp_path))
     return tmp_path
@@ -182,7 +184,7 @@ def test_play_shows_a_world_and_keeps_it(tmp_path: Path) -> None:
         finally:
             server.send_signal(signal.SIGINT)
             server.wait(30)
-    with Store.open(tmp_path / cli.FIRST, write=False) as store:
+    with Store.open(tmp_path / FIRST, write=False) as store:
         assert store.world().step >= step > 1
 
 
@@ -191,7 +193,7 @@ def watch(port: int, server: "subprocess.Popen[str]") -> int:
     await_listening(port, server)
     with connect(f"ws://127.0.0.1:{port}/ws", proxy=None) as page:
         page.send(json.dumps({"type": "hello", "version": VERSION}))
-        page.send(json.dumps({"type": "open", "world": cli.FIRST}))
+        page.send(json.dumps({"type": "open", "world": FIRST}))
         while True:
             message = page.recv(timeout=90)
             if isinstance(message, str):

@@ -1,0 +1,86 @@
+"""perdure bench | eval: how fast, how safe, and how good it is."""
+
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from perdure.cli.saying import AsJson, out, print_json, show, stage
+
+# A benchmark is a module of perdure/bench with a `run`: what is said meanwhile, and which options it takes.
+BENCHES: Mapping[str, tuple[str, ...]] = {
+    "live": ("playing for {seconds:.0f} s in a real browser", "seconds", "world"),
+    "promise": ("playing, killing and opening again, {cases} times", "cases"),
+    "view": ("rendering views",),
+    "durability": ("killing {kills} processes, and cutting the power {power_cuts} times", "kills", "power_cuts"),
+    "store": ("filling a store with {events:,} events", "events"),
+    "splat": ("drawing splats",),
+    "state": ("hashing a world",),
+    "physics": ("moving a court full of things",),
+}
+
+
+def bench(
+    name: Annotated[str, typer.Argument(help=f"One of {', '.join(BENCHES)}.")],
+    seconds: Annotated[float, typer.Option(help="live: how long to hold the keys.")] = 60.0,
+    world: Annotated[str | None, typer.Option(help="live: which world; one of its own unless said.")] = None,
+    cases: Annotated[int, typer.Option(help="promise: how many times to kill it.")] = 60,
+    kills: Annotated[int, typer.Option(help="durability: how many processes to kill.")] = 300,
+    power_cuts: Annotated[int, typer.Option(help="durability: how many times to cut the power.")] = 100,
+    events: Annotated[int, typer.Option(help="store: how many events it has behind it.")] = 10_000_000,
+    as_json: AsJson = False,
+) -> None:
+    """Measure it.
+
+    live: the whole loop, in a real browser. promise: what kills leave of playing. durability: what kills and power
+    cuts lose. store: a store with millions of events. view: the state view. splat: splats. state: hashing.
+    physics: things.
+    """
+    options = dict(locals())
+    if name not in BENCHES:
+        raise ValueError(f"no benchmark named {name!r}: there are {', '.join(BENCHES)}")
+    says, *taken = BENCHES[name]
+    with stage(says.format(**options)):
+        figures = import_module(f"perdure.bench.{name}").run(**{option: options[option] for option in taken})
+    show(figures, as_json)
+
+
+def evaluate(
+    name: Annotated[
+        str, typer.Argument(help="return: there and back. movers: who was out of view. film: strolls to look at.")
+    ],
+    scenes: Annotated[int, typer.Option(help="return: how many held-out scenes.")] = 20,
+    frames: Annotated[int, typer.Option(help="return: how long a walk, there and back.")] = 256,
+    cases: Annotated[int, typer.Option(help="movers: how many creatures to look for again.")] = 50,
+    away: Annotated[int, typer.Option(help="movers: for how many frames they are out of view.")] = 1000,
+    jobs: Annotated[int, typer.Option(help="movers: how many processes to play them in.")] = 1,
+    folder: Annotated[Path | None, typer.Option(help="Where pictures and films go.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure how good it is, against a truth that is known."""
+    match name:
+        case "return":
+            with stage(f"walking {scenes} scenes there and back"):
+                from perdure.evaluation import persistence, report
+
+                figures = persistence.return_trip(scenes, frames, sheets=folder)
+            if as_json:
+                print_json(figures)
+            else:
+                report.print_return(figures, out)
+        case "movers":
+            with stage(f"looking away from {cases} creatures, and at them again"):
+                from perdure.evaluation import movers
+
+                figures = movers.reappear(cases, away, jobs, folder=folder)
+            show(figures, as_json)
+        case "film":
+            with stage("strolling through each kind of scene"):
+                from perdure.evaluation import film
+
+                made = film.film(folder or Path("films"))
+            show(made, as_json)
+        case _:
+            raise ValueError(f"no evaluation named {name!r}: there are return, movers and film")

@@ -1,0 +1,65 @@
+"""What commands say: figures for a program or for a person, what takes its time while it does, and mistakes."""
+
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Annotated, Any, NoReturn
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from perdure.world.action import FRAMES_PER_CHUNK, FRAMES_PER_SECOND
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print it as JSON.")]
+
+
+@contextmanager
+def stage(says: str) -> Iterator[None]:
+    """Say what takes its time, while it does."""
+    with err.status(f"{says} …"):
+        yield
+
+
+def show(facts: Mapping[str, Any], as_json: bool) -> None:
+    """Figures for a program, or one a line for a person."""
+    if as_json:
+        return print_json(facts)
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="dim")
+    table.add_column(overflow="fold")
+    for name, value in flat(facts):
+        table.add_row(name, f"{value:.2f}" if isinstance(value, float) else str(value))
+    out.print(table)
+
+
+def flat(facts: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    """Nested facts as single ones, each named by the way to it."""
+    for name, value in facts.items():
+        if isinstance(value, list) and value and isinstance(value[0], Mapping):
+            value = {str(i): item for i, item in enumerate(value)}
+        if isinstance(value, Mapping):
+            yield from flat(value, f"{above}{name} ")
+        elif isinstance(value, list | tuple):
+            yield above + name, ", ".join(map(str, value))
+        else:
+            yield above + name, value
+
+
+def print_json(value: Any) -> None:
+    """On the plain stdout, so that no terminal's width breaks a line."""
+    print(json.dumps(value, indent=2))
+
+
+def clock(steps: int) -> str:
+    seconds = steps * FRAMES_PER_CHUNK // FRAMES_PER_SECOND
+    return f"{seconds // 60}:{seconds % 60:02d}"
+
+
+def fail(says: str) -> NoReturn:
+    err.print(f"perdure: {says}", style="red", markup=False, soft_wrap=True)
+    sys.exit(2)

@@ -1,0 +1,145 @@
+"""perdure new | ls | info | play | fork: which worlds there are, and being in one."""
+
+import socket
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.table import Table
+
+from perdure.cli.naming import MAIN, Named, open_store
+from perdure.cli.saying import AsJson, clock, err, out, print_json, show, stage
+from perdure.world.store import Store, home, list_worlds
+
+if TYPE_CHECKING:
+    from perdure.runtime.engine import Engine
+
+FIRST = "court"
+"""What `play` opens where nothing is asked for."""
+
+
+def new(
+    name: Annotated[str, typer.Argument(help="What to call it.")],
+    scene: Annotated[str, typer.Option(help="court, hall or rooms.")] = FIRST,
+    seed: Annotated[int, typer.Option(help="Another seed, another place.")] = 0,
+    spots: Annotated[int, typer.Option(help="Places it is surveyed from; with 1 the model imagines most of it.")] = 10,
+) -> None:
+    """Make a world."""
+    if (home() / name).exists():
+        raise ValueError(f"a world named {name!r} exists already in {home()}: play it, or take another name")
+    make_world(load_engine(), name, scene, seed, spots)
+    out.print(f"{name} is in {home() / name}. Next: perdure play {name}")
+
+
+def list_(as_json: AsJson = False) -> None:
+    """List the worlds and their forks."""
+    worlds = list_worlds(home())
+    if as_json:
+        print_json([asdict(it) | {"folder": str(it.folder)} for it in worlds])
+    elif not worlds:
+        out.print(f"No worlds in {home()} yet. Make one: perdure new NAME")
+    else:
+        table = Table("world", "scene", box=None, pad_edge=False, header_style="dim")
+        for column in ("steps", "walked", "on disk"):
+            table.add_column(column, justify="right")
+        for it in worlds:
+            if it.damage:
+                table.add_row(it.name, "damaged", "", "", f"{it.size / 1e6:.1f} MB")
+            for branch, steps in it.branches.items():
+                own = (it.name, f"{it.scene[0]} {it.scene[1]}", f"{it.size / 1e6:.1f} MB")
+                name, scene, size = own if branch == MAIN else (f"{it.name}/{branch}", "", "")
+                table.add_row(name, scene, str(steps), clock(steps), size)
+        out.print(table)
+        for it in worlds:
+            if it.damage:
+                err.print(it.damage, style="red", markup=False, soft_wrap=True)
+
+
+def info(world: Named, as_json: AsJson = False) -> None:
+    """Say what a world is, how far it went, and what its frames depend on."""
+    with open_store(world, write=False) as store:
+        now, kept = store.world(), store.summary()
+        facts: dict[str, Any] = {
+            "world": world,
+            "scene": {"kind": now.scene[0], "seed": now.scene[1]},
+            "steps": now.step,
+            "walked": clock(now.step),
+            "keyframes": len(now.geometry.keyframes),
+            "entities": [entity.name for entity in now.entities],
+            "events": len(now.history.events),
+            "state": now.state,
+            "head": now.head,
+            "branches": dict(kept.branches),
+            "bytes": kept.size,
+            "folder": str(kept.folder),
+            "made with": store.fingerprint,
+        }
+    show(facts, as_json)
+
+
+def play(
+    world: Annotated[str | None, typer.Argument(help=f"A world; {FIRST} unless said, made if need be.")] = None,
+    port: Annotated[int, typer.Option(help="Where the page is served.")] = 8700,
+    host: Annotated[str, typer.Option(help="Whom to serve: 0.0.0.0 is everyone who can reach you.")] = "127.0.0.1",
+    no_open: Annotated[bool, typer.Option("--no-open", help="Open no browser.")] = False,
+) -> None:
+    """Walk in a world, in the browser."""
+    refuse_taken_port(host, port)
+    if world:
+        with open_store(world, write=False):
+            pass  # a mistyped name is told before anything is loaded
+    engine = load_engine()
+    with stage("waking the server"):
+        from perdure.server.app import create_app, serve
+        from perdure.server.shelf import Shelf
+        from perdure.server.watch import open_browser
+    if not world and not (home() / FIRST).exists():
+        make_world(engine, FIRST, FIRST, 0)
+
+    shelf = Shelf(home(), lambda: engine, lambda *wanted: make_world(engine, *wanted))
+    local = ["127.0.0.1", "localhost"]
+    application = create_app(shelf, hosts=local if host in local else None)
+    url = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}/?world={world or FIRST}"
+    out.print(f"[bold]{world or FIRST}[/bold] is at {url}   Ctrl-C ends; the world is kept.")
+    if not no_open:
+        open_browser(url)
+    serve(application, host, port)
+
+
+def fork(
+    world: Named,
+    name: Annotated[str, typer.Argument(help="What to call the fork.")],
+    at: Annotated[int | None, typer.Option(help="The step to leave it at; its last unless said.")] = None,
+) -> None:
+    """Give a world another future. Its past is shared, not copied."""
+    with open_store(world) as store:
+        left = store.fork(store.branch, at, name)
+    out.print(f"{name} leaves {world} at step {left.step}. Next: perdure play {left.name}/{name}")
+
+
+def load_engine() -> "Engine":
+    with stage("loading the models"):
+        from perdure.runtime.engine import load
+
+        return load()
+
+
+def make_world(engine: "Engine", name: str, scene: str, seed: int, spots: int = 10) -> None:
+    """Found a world and keep it, with what its frames depend on."""
+    if spots < 1:
+        raise ValueError(f"expected at least 1 place to survey a world from, got {spots}")
+    with stage(f"founding {name}: {scene}, seed {seed}"):
+        from perdure.data.founding import found_kind
+
+        world = found_kind(scene, seed, engine.preset, name, spots)
+        Store.create(home(), world, engine.backend.fingerprint()).close()
+
+
+def refuse_taken_port(host: str, port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            came = f"cannot serve on {host}:{port} ({error.strerror})"
+            raise ValueError(f"{came}: say another --port or --host") from None
