@@ -37,7 +37,7 @@ def run(chunks: int = 600, puts: int = 24) -> dict[str, Any]:
     scene = build("court", 0)
     bare = Physics.from_xml(scene.xml, scene.movers, scene.spawn)
     full, took = furnished(bare, scene.spawn[:2]), list[float]()
-    todo = actions(chunks, 0)
+    todo = walk(full, chunks, 0)
     bare_rate, _ = rate(bare, todo)
     full_rate, end = rate(full, todo)
     for i in range(puts):
@@ -87,15 +87,28 @@ def thing(entity: int, at: tuple[float, float, float], yaw: float) -> Body:
             return door(entity, at, yaw)
 
 
-def actions(chunks: int, seed: int) -> list[Action]:
-    """A walk that changes its mind twice a second, and uses its hands now and then."""
+def walk(physics: Physics, chunks: int, seed: int) -> list[Action]:
+    """What a player does who goes from thing to thing, and takes up, carries, throws, puts down or opens each."""
     chance, todo = random.Random(seed), list[Action]()
-    keys, turn = int(Keys.FORWARD), 0.0
-    for i in range(chunks):
-        if i % 3 == 0:
-            keys, turn = chance.choice((1, 1, 1, 5, 9, 17, 33)), chance.uniform(-0.15, 0.15)
-        hand = Hand(chance.randrange(1, 4)) if i % 4 == 0 else Hand.NONE
-        todo.append(Action(keys, turn, -0.3 if i == 0 else 0.0, hand))
+    target, since = FIRST, 0
+    for _ in range(chunks):
+        motion = physics.still()
+        eye, since = motion.cameras[-1], since + 1
+        if physics.held >= 0:
+            hand = chance.choice((Hand.PLACE, Hand.THROW)) if since > 9 else Hand.NONE
+            action = Action(Keys.FORWARD, chance.uniform(-0.3, 0.3), -0.5 * physics.pitch, hand)
+        else:
+            x, y, z = motion.bodies[target][-1, :3, 3] - eye[:3, 3]
+            far = math.hypot(x, y)
+            turn = math.remainder(math.atan2(y, x) - physics.yaw, 2 * math.pi)
+            tilt = math.atan2(z, far) - physics.pitch
+            there = far < 1.6 and abs(turn) < 0.1 and abs(tilt) < 0.1
+            keys = Keys.FORWARD if far > 1.2 and abs(turn) < 0.8 else 0
+            action = Action(keys, turn, tilt, Hand.USE if there else Hand.NONE)
+        if action.hand or since > 40:  # done with this one, or it cannot be reached
+            target, since = FIRST + chance.randrange(THINGS), 0
+        todo.append(action)
+        physics = physics.advance(action)[0]
     return todo
 
 

@@ -149,7 +149,7 @@ def plank(
 
 def ball(entity: int, at: Point, radius: float = 0.12, mass: float = 0.6, material: str = "ball") -> Body:
     """A ball that rolls to a stand; `at` is where it touches the ground."""
-    shape = f'type="sphere" size="{_numbers((radius,))}" friction="0.7 0.005 0.002" condim="6" {_FIRM}'
+    shape = f'type="sphere" size="{_numbers((radius,))}" friction="0.7 0.005 0.006" condim="6" {_FIRM}'
     return _free(entity, "ball", at, radius, shape, mass, material, 0.0)
 
 

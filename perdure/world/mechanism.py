@@ -186,15 +186,7 @@ class Mechanism:
 
     def _founded(self, entity: int) -> Body | None:
         """How one of the scene's creatures was built."""
-        mover = next((mover for mover in self.movers if mover.entity == entity), None)
-        if mover is None:
-            return None
-        root = ElementTree.fromstring(self.xml)
-        wanted = {mover.body, *(part.body for part in mover.parts)}
-        pieces = [element for element in root.iter("body") if element.get("name") in wanted]
-        for piece in pieces:
-            piece.tail = None
-        return Body(entity, "".join(ElementTree.tostring(piece, "unicode") for piece in pieces), mover)
+        return next((body for body in _founded(self.xml, self.movers) if body.entity == entity), None)
 
     def source(self) -> str:
         """The XML of all that there is now."""
@@ -239,6 +231,19 @@ class Mechanism:
             elif body.get("name") in creatures:
                 for geom in geoms:
                     _touch(geom)
+
+
+@lru_cache(maxsize=16)
+def _founded(xml: str, movers: tuple[Mover, ...]) -> tuple[Body, ...]:
+    """The creatures of a scene, each as a body that could be put in."""
+    root, out = ElementTree.fromstring(xml), list[Body]()
+    for element in root.iter("body"):
+        element.tail = None
+    for mover in movers:
+        wanted = {mover.body, *(part.body for part in mover.parts)}
+        pieces = [element for element in root.iter("body") if element.get("name") in wanted]
+        out.append(Body(mover.entity, "".join(ElementTree.tostring(piece, "unicode") for piece in pieces), mover))
+    return tuple(out)
 
 
 class _Said(msgspec.Struct, array_like=True):

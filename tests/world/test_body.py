@@ -1,5 +1,6 @@
 """Bodies that are put into a world while it runs, and taken out: all else goes on bit for bit."""
 
+import threading
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -241,7 +242,11 @@ def test_any_program_can_be_stopped_read_back_and_gone_on_with(todo: list[Action
     mechanism = Mechanism.from_bytes(first.mechanism.to_bytes())
     rest = [act for act in todo[stop:] if isinstance(act, Action)]
     assert played(rest, Physics.from_bytes(mechanism, first.to_bytes())).pages == played(rest, first).pages
-    assert played(todo, begin).pages == whole.pages
+    found: list[tuple[bytes, ...]] = []
+    thread = threading.Thread(target=lambda: found.append(played(todo, begin).pages))
+    thread.start()
+    thread.join()
+    assert found == [whole.pages]
     for entity in (1, 5, 9):
         payload = whole.body(entity)
         if payload is not None:

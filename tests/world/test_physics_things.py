@@ -93,6 +93,13 @@ def test_a_thrown_ball_follows_a_parabola_until_it_hits():
     assert track[5][:, 2].min() > 0.1  # and the ground is hard
 
 
+def test_a_ball_rolls_and_comes_to_a_stand():
+    physics = start(ball(5, (0, 3, 0))).with_pose(5, Pose.at(-4, -2, 0.12, velocity=(1.5, 0, 0)).to_bytes())
+    _, track, _ = run(physics, *[NONE] * 48)
+    assert 1.0 < track[5][-1, 0] + 4 < 4.0
+    assert np.ptp(track[5][-24:], axis=0).max() < 0.01
+
+
 def test_a_stack_of_three_stands_for_twenty_seconds():
     boxes = [crate(5 + i, (2.0 + 0.02 * i, 0.01 * i, 0.5 * i)) for i in range(3)]
     _, track, _ = run(start(*boxes), *[NONE] * 120)
@@ -113,8 +120,10 @@ def test_energy_never_grows_without_a_cause():
     energies: list[float] = []
     for _ in range(30):
         physics, _ = physics.advance(NONE, lambda m, d, _: energies.append(energy(m, d)))
-    # Contact is soft, so what it stores while two things meet it gives back: a bounded ripple.
-    assert np.diff(energies).max() < 0.005 * energies[0]
+    # Contact is soft, and a substep is long for what falls at 8 m/s: what a hit stores it gives back, and 4% at most
+    # of what the fall released is gained in one tick.
+    released = energies[0] - energies[-1]
+    assert np.diff(energies).max() < 0.04 * released
     assert energies[-1] < energies[0] - 300
     assert (np.maximum.accumulate(energies[::-1])[::-1][48:] < energies[0]).all()
 
