@@ -20,10 +20,8 @@ from perdure.world.index import BLOCK, CELL, WAYS, Corner, corner, facing
 ROOM = CELL * BLOCK
 DISTANCES = (2.0, 4.0, 8.0)  # metres: a surface seen from nearer is seen better, and is a spot of its own
 SPOTS = WAYS * (len(DISTANCES) + 1)  # in a cell
-MARK = np.dtype([("spot", "<i4"), ("number", "<i4")])
-
 Floats = NDArray[np.floating]
-Marks = NDArray[np.void]  # of MARK
+Marks = NDArray[np.int32]  # (N, 2) a spot, and the number of a keyframe that shows it
 Visible = Callable[[Floats, float], NDArray[np.bool_]]
 """Which of places (M, 3) may be in sight, each a ball of this radius."""
 
@@ -47,11 +45,10 @@ class Seen:
         ends = np.flatnonzero((keys[1:, :3] != keys[:-1, :3]).any(1)) + 1
         for rows in np.split(keys, ends) if len(keys) else ():
             key, here = corner(rows[0, :3]), rows[:, 3]
-            held = blocks.get(key, np.empty(0, MARK))
-            count = (held["spot"] == here[:, None]).sum(1)
-            new = np.zeros(int((count < self.bound).sum()), MARK)
-            new["spot"], new["number"] = here[count < self.bound], number
-            blocks[key] = np.concatenate([held, new])
+            held = blocks.get(key, np.empty((0, 2), np.int32))
+            count = (held[:, 0] == here[:, None]).sum(1)
+            new = here[count < self.bound]
+            blocks[key] = np.concatenate([held, np.stack([new, np.full_like(new, number)], 1).astype(np.int32)])
             if (count == self.bound - 1).any():
                 filled = here[count == self.bound - 1].astype(np.int32)
                 full[key] = np.concatenate([full.get(key, filled[:0]), filled])
@@ -85,11 +82,11 @@ class Seen:
             return []
         marks = np.concatenate([held for _, held in found])
         block = np.repeat(np.arange(len(found)), [len(held) for _, held in found])
-        cells, which = np.unique(block * BLOCK**3 + marks["spot"] // SPOTS, return_inverse=True)
+        cells, which = np.unique(block * BLOCK**3 + marks[:, 0] // SPOTS, return_inverse=True)
         inside = np.stack(np.unravel_index(cells % BLOCK**3, (BLOCK,) * 3), -1)
         origin = np.array([at for at, _ in found])[cells // BLOCK**3]
         sight = visible(origin * ROOM + (inside + 0.5) * CELL, CELL * np.sqrt(0.75))
-        return np.unique(marks["number"][sight[which]]).tolist()
+        return np.unique(marks[sight[which], 1]).tolist()
 
 
 def _spots(points_N3: Floats, eye: Floats) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
