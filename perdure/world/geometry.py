@@ -2,14 +2,15 @@
 
 Shapes: H height, W width. RGB is uint8; depth is uint16 millimetres along the camera's z
 (so the bytes that are stored are the bytes that are used); `mask` is True where the keyframe
-has something to say. All arrays of a keyframe are read-only, whether just made or mapped from disk.
+has something to say, and only what is said there is kept: elsewhere colour and depth are zero. All arrays
+of a keyframe are read-only, whether just made or read from the disk.
 """
 
 import hashlib
-import math
 import struct
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +46,18 @@ class Keyframe:
                 array = np.array(array, order="C")
                 array.setflags(write=False)
             object.__setattr__(self, name, np.ascontiguousarray(array))
+        if not self.mask.all():
+            for name, kept in (("rgb", self.mask[..., None]), ("depth", self.mask)):
+                object.__setattr__(self, name, np.where(kept, getattr(self, name), getattr(self, name).dtype.type(0)))
+                getattr(self, name).setflags(write=False)
+
+    def __getattr__(self, name: str) -> Any:
+        """Its arrays, read when one of them is first asked for."""
+        payload = self.__dict__.get("_payload")
+        if payload is None or name not in ("rgb", "depth", "mask"):
+            raise AttributeError(name)
+        self.__dict__.update(_arrays(payload, self.intrinsics.height, self.intrinsics.width))
+        return self.__dict__[name]
 
     @cached_property
     def metres(self) -> NDArray[np.float32]:
@@ -90,27 +103,51 @@ class Keyframe:
 
     @classmethod
     def from_bytes(cls, payload: bytes | memoryview, digest: bytes) -> "Keyframe":
-        """A keyframe that looks into `payload` without copying it, so opening a world reads no picture."""
+        """A keyframe that looks into `payload` when it is looked at, so opening a world reads no picture."""
         step, width, height, *focal = _HEADER.unpack_from(payload)
-        offset, arrays = _HEADER.size, list[NDArray[np.generic]]()
-        for shape, kind in (
-            ((4, 4), np.float64),
-            ((height, width), np.uint16),
-            ((height, width, 3), np.uint8),
-            ((height, width), np.bool_),
-        ):
-            count = math.prod(shape)
-            arrays.append(np.frombuffer(payload, kind, count, offset).reshape(shape))
-            offset += arrays[-1].nbytes
-        pose, depth, rgb, mask = arrays
-        keyframe = cls(step, pose, Intrinsics(width, height, *focal), rgb, depth, mask)  # type: ignore[arg-type]
-        keyframe.__dict__["digest"] = digest  # where cached_property looks first
+        keyframe = cls.__new__(cls)
+        # Where fields are, and where cached_property looks first.
+        keyframe.__dict__.update(
+            step=step,
+            pose=np.frombuffer(payload, np.float64, 16, _HEADER.size).reshape(4, 4),
+            intrinsics=Intrinsics(width, height, *focal),
+            digest=digest,
+            _payload=payload,
+        )
         return keyframe
 
     def _parts(self) -> tuple[bytes | memoryview, ...]:
+        """As it was read; or header, pose, a bit for each pixel, then depth and colour of those that say something."""
+        payload = self.__dict__.get("_payload")
+        if payload is not None:
+            return (payload,)
         i = self.intrinsics
         header = _HEADER.pack(self.step, i.width, i.height, i.fx, i.fy, i.cx, i.cy)
-        return header, self.pose.tobytes(), self.depth.data, self.rgb.data, self.mask.data
+        bits = np.packbits(self.mask, axis=None).tobytes()
+        return header, self.pose.tobytes(), bits, self.depth[self.mask].tobytes(), self.rgb[self.mask].tobytes()
+
+
+def _arrays(payload: bytes | memoryview, height: int, width: int) -> dict[str, NDArray[np.generic]]:
+    """What a keyframe's bytes hold, as the first format wrote them, all of it, or as they are written now."""
+    size, start = height * width, _HEADER.size + 128
+    if len(payload) == start + 6 * size:
+        depth, rgb, mask = (
+            np.frombuffer(payload, kind, size * depth, start + at * size).reshape(height, width, *shape)
+            for kind, depth, at, shape in ((np.uint16, 1, 0, ()), (np.uint8, 3, 2, (3,)), (np.bool_, 1, 5, ()))
+        )
+        return {"rgb": rgb, "depth": depth, "mask": mask}
+    bits = -(-size // 8)
+    packed = np.frombuffer(payload, np.uint8, bits, start)
+    mask = np.unpackbits(packed, count=size).view(np.bool_).reshape(height, width)
+    said = int(mask.sum())
+    if len(payload) != start + bits + 5 * said:
+        raise ValueError(f"expected a keyframe of {start + bits + 5 * said} bytes, got {len(payload)}")
+    depth, rgb = np.zeros((height, width), np.uint16), np.zeros((height, width, 3), np.uint8)
+    depth[mask] = np.frombuffer(payload, np.uint16, said, start + bits)
+    rgb[mask] = np.frombuffer(payload, np.uint8, 3 * said, start + bits + 2 * said).reshape(-1, 3)
+    for array in (mask, depth, rgb):
+        array.setflags(write=False)
+    return {"rgb": rgb, "depth": depth, "mask": mask}
 
 
 @dataclass(frozen=True, eq=False)

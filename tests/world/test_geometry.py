@@ -13,26 +13,54 @@ def keyframe(step: int = 3) -> Keyframe:
     return Keyframe(step, np.eye(4), yard.SMALL, *yard.picture(step, 1))
 
 
-def test_bytes_round_trip_without_a_copy():
+def test_bytes_round_trip_and_are_read_when_looked_at():
     one = keyframe()
     payload = one.to_bytes()
     two = Keyframe.from_bytes(payload, one.digest)
+    assert "rgb" not in vars(two)
     assert (two.step, two.intrinsics, two.digest) == (one.step, one.intrinsics, one.digest)
     for name in ("pose", "rgb", "depth", "mask"):
         a, b = getattr(one, name), getattr(two, name)
         np.testing.assert_array_equal(a, b)
         assert a.dtype == b.dtype
-        assert b.flags.aligned
-        assert np.shares_memory(b, np.frombuffer(payload, np.uint8))
+        assert not a.flags.writeable and not b.flags.writeable
     assert two.to_bytes() == payload
+    assert replace(two, step=3).to_bytes() == payload
+    with pytest.raises(AttributeError):
+        two.colour  # type: ignore[attr-defined]  # noqa: B018
+    with pytest.raises(ValueError, match="expected a keyframe of"):
+        assert Keyframe.from_bytes(payload[:-1], one.digest).rgb.any()
+
+
+def test_only_what_it_says_is_kept():
+    one = keyframe()
+    assert 0 < one.mask.mean() < 1
+    assert not one.rgb[~one.mask].any() and not one.depth[~one.mask].any()
+    pixels = yard.SMALL.height * yard.SMALL.width
+    assert len(one.to_bytes()) == 184 + pixels // 8 + 5 * one.mask.sum()
+    rgb, depth, mask = yard.picture(3, 1)
+    rgb[~mask] = 7  # what it does not say makes no difference
+    assert Keyframe(3, np.eye(4), yard.SMALL, rgb, depth, mask).digest == one.digest
+
+
+def test_the_first_formats_bytes_are_read_and_stay():
+    rgb, depth, mask = yard.picture(3, 1)
+    header = keyframe().to_bytes()[:184]
+    old = header + depth.tobytes() + rgb.tobytes() + mask.tobytes()
+    one = Keyframe.from_bytes(old, b"known")
+    np.testing.assert_array_equal(one.rgb, rgb)
+    np.testing.assert_array_equal(one.depth, depth)
+    np.testing.assert_array_equal(one.mask, mask)
+    assert (one.to_bytes(), one.digest) == (old, b"known")
 
 
 def test_the_digest_sees_every_part():
     rgb, depth, mask = yard.picture(3, 1)
     other = rgb.copy()
-    other[0, 0, 0] ^= 1
+    (y, x), (v, u) = np.argwhere(mask)[[0, -1]]
+    other[y, x, 0] ^= 1
     shallow = depth.copy()
-    shallow[-1, -1] ^= 1
+    shallow[v, u] ^= 1
     moved = np.eye(4)
     moved[0, 3] = 1e-9
     frames = [
