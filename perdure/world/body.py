@@ -102,6 +102,17 @@ class Body:
             found = [body for root in roots for body in root.iter("body") if _moves(body)]
         if not found:
             raise ValueError(f'expected a body that moves (mocap="true", freejoint or hinge) for entity {self.entity}')
+        # A pose has to say all of where an entity is: one joint, or none where it is put in place.
+        joints = [j for root in roots for body in root.iter("body") for j in body if j.tag in ("joint", "freejoint")]
+        alone = self.mover is not None or len(roots) == 1
+        if len(joints) != (self.mover is None and found[0].get("mocap") != "true") or not alone:
+            raise ValueError(
+                f"expected one body of entity {self.entity} to move, by one joint, got {len(joints)} joints"
+            )
+        mine = {joint.get("name") for joint in joints}
+        driven = [d.get("joint") for e in self.elements if e.tag == "actuator" for d in e]
+        if any(joint is None or joint not in mine for joint in driven):
+            raise ValueError(f"expected actuators of entity {self.entity}'s own joint, got {driven}")
         return found[0]
 
     @property

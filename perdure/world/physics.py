@@ -136,13 +136,9 @@ class Physics:
                 turn, yaw = math.remainder(middle - yaw, 2 * math.pi), middle
             for _ in range(SUBSTEPS):
                 data.qvel[compiled.dofs[0]], data.qvel[compiled.dofs[1]] = velocity
-                if held >= 0:
-                    feet = _feet(compiled, data)
-                    facing = hands.Facing(EYE_HEIGHT + float(feet[2]), middle, pitch, velocity, turn / TICK)
-                    if not hands.hold(compiled, data, compiled.seats[held], feet, facing):
-                        notes.append(Note("act", "player", (held,), {"hand": "slip"}))
-                        _let_go(compiled, data, held)
-                        held = -1
+                if held >= 0 and not _hold(compiled, data, held, middle, pitch, velocity, turn / TICK):
+                    notes.append(Note("act", "player", (held,), {"hand": "slip"}))
+                    held = -1
                 mujoco.mj_step(model, data)
             mujoco.mj_kinematics(model, data)  # mj_step leaves the frames of bodies where they were before it
             if law:
@@ -431,6 +427,24 @@ def _frame(data: mujoco.MjData, seat: Seat, out: Array) -> Array:
     out[:3, 3] = data.xpos[seat.body]
     out[3, 3] = 1.0
     return out
+
+
+def _hold(
+    compiled: Compiled,
+    data: mujoco.MjData,
+    held: int,
+    yaw: float,
+    pitch: float,
+    velocity: tuple[float, float],
+    turning: float,
+) -> bool:
+    """Hold what is held for a substep, or let it go where it is too far off."""
+    feet = _feet(compiled, data)
+    facing = hands.Facing(EYE_HEIGHT + float(feet[2]), yaw, pitch, velocity, turning)
+    kept = hands.hold(compiled, data, compiled.seats[held], feet, facing)
+    if not kept:
+        _let_go(compiled, data, held)
+    return kept
 
 
 def _let_go(compiled: Compiled, data: mujoco.MjData, held: int) -> None:

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from perdure.camera import Intrinsics
 from perdure.world.action import FRAMES_PER_SECOND, STANDARD, Action, Rates
 from perdure.world.anchor import Anchor
+from perdure.world.body import Body
 from perdure.world.edit import Change, Edit, digest
 from perdure.world.geometry import Geometry, Keyframe
 from perdure.world.history import Event, History, Memory, Note
@@ -95,12 +96,14 @@ class World:
         intrinsics: Intrinsics = EYE,
         seed: int = 0,
         rates: Rates = STANDARD,
+        bodies: tuple[Body, ...] = (),
     ) -> "World":
-        """A world as it begins. `keyframes` are its seeds: what is known before anything is drawn."""
+        """A world as it begins. `keyframes` are its seeds: what is known before anything is drawn; `bodies` are
+        things that stand in its scene."""
         ids = [entity.id for entity in entities]
         if len(set(ids)) != len(ids):
             raise ValueError(f"expected entities with different ids, got {ids}")
-        physics = Physics.from_xml(xml, movers, spawn, seed, intrinsics, rates=rates)
+        physics = Physics.from_xml(xml, movers, spawn, seed, intrinsics, bodies, rates)
         world = cls(
             name=name,
             branch="main",

@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 
 from perdure.world.action import Action, Hand, Keys, Rates
 from perdure.world.body import Body, Pose, ball, crate, door, plank, statue
+from perdure.world.identity import Entity
 from perdure.world.physics import Mechanism, Physics
+from perdure.world.state import World
 from tests.world import yard
 
 THINGS = (
@@ -24,6 +26,13 @@ THINGS = (
     statue(10, (-3.5, 3.5, 0.0)),
 )
 WALK = [Action(Keys.FORWARD | (Keys.TURN_LEFT if i % 3 else Keys.LEFT), 0.05 * (i % 4), 0.01) for i in range(30)]
+
+
+TWO_JOINTS = (
+    '<body name="a"><joint type="hinge"/><geom size="1"/>'
+    '<body name="b"><joint type="hinge"/><geom size="1"/></body></body>'
+)
+PULL = '<actuator><position joint="{}" kp="1000"/></actuator>'
 
 
 def start(*bodies: Body, x: float = 0.0, y: float = 0.0, yaw: float = 0.0, seed: int = 1) -> Physics:
@@ -184,6 +193,10 @@ def test_things_are_put_where_a_pose_says():
         (5, Body(5, "<body").to_bytes(), "no XML"),
         (5, Body(5, '<body name="a"><geom size="1"/></body>').to_bytes(), "that moves"),
         (5, Body(5, '<body><freejoint/><geom size="1"/></body>').to_bytes(), "with a name"),
+        (5, Body(5, TWO_JOINTS).to_bytes(), "by one joint, got 2"),
+        (5, Body(5, THINGS[0].mjcf + THINGS[1].mjcf).to_bytes(), "by one joint, got 2"),
+        (5, Body(5, THINGS[0].mjcf + PULL.format("player_x")).to_bytes(), "own joint, got .'player_x'"),
+        (5, Body(5, THINGS[0].mjcf + PULL.format("nobody")).to_bytes(), "own joint"),
         (5, Body(5, '<include file="/etc/passwd"/>').to_bytes(), "got include"),
         (5, Body(5, '<body name="player"><freejoint/><geom size="1"/></body>').to_bytes(), "expected bodies that can"),
         (5, Body(5, '<body name="a"><freejoint/></body>').to_bytes(), "expected bodies that can"),
@@ -251,3 +264,10 @@ def test_any_program_can_be_stopped_read_back_and_gone_on_with(todo: list[Action
         payload = whole.body(entity)
         if payload is not None:
             assert whole.with_body(entity, None).with_body(entity, payload).pages == whole.pages
+
+
+def test_a_world_may_begin_with_things_in_it():
+    entities = Entity(0, "player", "you", "player"), Entity(5, "thing", "the box", "crate5")
+    world = World.create("yard", "yard", 3, yard.XML, entities=entities, bodies=THINGS, intrinsics=yard.SMALL)
+    assert set(world.motion.bodies) == {thing.entity for thing in THINGS}
+    assert world.advance(Action()).motion.bodies[5].shape == (4, 4, 4)
