@@ -109,7 +109,6 @@ class _Walk:
         self.good: dict[int, Fold] = {}  # of each branch, the last that is as it was
         self.standings: dict[str, Standing] = {}
         self.counts = {"commits": 0, "events": 0, "records": 0, "size": 0}
-        self.pruned = rows.pruned()
         self.spans = self._spans()
         self.total = max(1, self.rows.ask("SELECT count(*) FROM commits")[0][0])
         owners = (self._owner(span.parent, span.at) for span in self.spans.values())
@@ -215,8 +214,8 @@ class _Walk:
         """The fold once a commit has followed; raises where the branch cannot be trusted from it on."""
         if row.number != now.number + 1:
             raise DamagedError(f"it comes after commit {now.number}")
-        lines, thin = row.lines, row.number <= self.pruned.get(span.id, -1)
-        moving = self._moment(row, lineage, thin)
+        lines, moving = row.lines, self._moment(row, lineage)
+        pruned = moving is None
         after = grown(self.rows, now, row)
         if chain(now.head, lines) != row.head:
             raise DamagedError("its events do not lead to its head")
@@ -224,13 +223,13 @@ class _Walk:
         if [event.seq for event in events] != list(range(now.events, after.events)):
             raise DamagedError("its events are not numbered in order")
         came = [digest for _, _, between in row.delta.values() for digest in split(between)]
-        self._have(came, thin)
+        self._have(came, pruned)
         where = f"step {row.step} of {name}"
         parts = {part: after.parts.get(part, ()) for part in PIECES}
         if moving is not None and state_root(parts, moving) != row.state:
             raise DamagedError("its parts do not give its state")
         if row.latent is not None:
-            self._memory(row, events, thin, where)
+            self._memory(row, events, pruned, where)
         for event in events:
             for digest in event.records:
                 self._tell(digest, f"event {event.seq} of {name}", "a value that it replaced or wrote")
@@ -243,20 +242,17 @@ class _Walk:
         self.counts["events"] += len(events)
         return after
 
-    def _have(self, digests: list[bytes], thin: bool) -> None:
-        """Raise unless pieces are there, or were let go."""
+    def _have(self, digests: list[bytes], pruned: bool) -> None:
+        """Raise unless pieces are there, or may have been pruned."""
         for digest in digests:
             if digest in self.damaged:
                 self.named.add(digest)
                 raise DamagedError(f"a piece of it is damaged: {self.damaged[digest]}")
-            if not thin and not self._there(digest):
+            if not pruned and not self.rows.known(digest):
                 raise DamagedError(f"it names a record {digest.hex()[:12]} that is not there")
 
-    def _there(self, digest: bytes) -> bool:
-        return digest in self.rows.loose or bool(self.rows.ask("SELECT 1 FROM records WHERE digest = ?", (digest,)))
-
-    def _moment(self, row: Row, lineage: Lineage | None, thin: bool) -> bytes | None:
-        """What moves; None where it was let go."""
+    def _moment(self, row: Row, lineage: Lineage | None) -> bytes | None:
+        """What moves; None where it was pruned."""
         if lineage is None:
             raise DamagedError("the branches that it comes from are not there")
         held = row.number if row.held is None else row.held
@@ -265,7 +261,7 @@ class _Walk:
         motion, moving = self.rows.one(
             "SELECT motion, moving FROM commits WHERE branch = ? AND number = ?", lineage, held
         )
-        if motion is None and moving is None and thin:
+        if motion is None and moving is None:
             return None
         if motion is None or moving is None:
             raise DamagedError("it does not say where all was")
@@ -276,7 +272,7 @@ class _Walk:
                 raise DamagedError("its memory was not seen from where its camera was")
         return zlib.decompress(moving)
 
-    def _memory(self, row: Row, events: list[Event], thin: bool, where: str) -> None:
+    def _memory(self, row: Row, events: list[Event], pruned: bool, where: str) -> None:
         assert row.latent is not None and row.action is not None
         said = [event.args for event in events if event.kind == "act" and "keys" in event.args]
         done = msgspec.json.encode(Action.from_bytes(row.action).said(), order="deterministic")
@@ -284,8 +280,8 @@ class _Walk:
             raise DamagedError("its memory is not of the action that its events tell of")
         if row.latent in self.damaged:
             return self._tell(row.latent, where, "its latent")
-        if not self._there(row.latent):
-            if not thin:
+        if not self.rows.known(row.latent):
+            if not pruned:
                 self._tell(row.latent, where, "its latent")
             return
         memory = self.rows.memory(row)
@@ -298,7 +294,7 @@ class _Walk:
         if digest in self.damaged:
             self.named.add(digest)
             self.faults.append(Fault(where, f"{what} is damaged: {self.damaged[digest]}"))
-        elif not self._there(digest):
+        elif not self.rows.known(digest):
             self.missing.add(digest)
             self.faults.append(Fault(where, f"{what} is not there"))
 

@@ -105,8 +105,8 @@ def named(row: Row) -> list[bytes]:
 def restored(rows: Rows, branch: str, lineage: Lineage, now: Fold, row: Row) -> World:
     """The world at a commit; that its parts give the state that the commit named is checked."""
     with rows.reading(f"commit {row.number}, step {row.step} of branch {branch!r}"):
-        parts = {name: tuple(rows.piece(name, d) for d in now.parts.get(name, ())) for name in PIECES}
         motion, moving = rows.moment(lineage, row)
+        parts = {name: tuple(rows.piece(name, d) for d in now.parts.get(name, ())) for name in PIECES}
         made = row if row.latent is not None or not row.step else None
         made = made or rows.row(lineage, rows.number_of_step(lineage, row.step))
         found = World.restore(

@@ -89,6 +89,11 @@ class Index:
         """How many entries it holds."""
         return sum(int((rows["gone"] == STAYS).sum()) for rows in self._blocks.values())
 
+    @property
+    def numbers(self) -> list[int]:
+        """Of all entries that may yet be found, also by a search that asks what was known one entry ago."""
+        return sorted(number for rows in self._blocks.values() for number in rows["number"].tolist())
+
     def to_bytes(self) -> bytes:
         rows = np.concatenate([np.empty(0, ENTRY), *self._blocks.values()])
         return _BOUND.pack(self.bound) + rows[np.argsort(rows["number"])].tobytes()

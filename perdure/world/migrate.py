@@ -150,7 +150,7 @@ def _convert(db: sqlite3.Connection, rows: Rows, record: bool) -> dict[bytes, by
 
 
 def _create(db: sqlite3.Connection) -> None:
-    for name in ("places", "commits", "snapshots", "pruned", "fingerprints"):
+    for name in ("places", "commits", "snapshots", "fingerprints"):
         db.execute(SCHEMA[name])
     (made,) = db.execute("SELECT value FROM meta WHERE key = 'fingerprint'").fetchone()
     db.execute("INSERT INTO fingerprints VALUES (0, 0, ?)", (made,))

@@ -164,7 +164,6 @@ def _copy(rows: Rows, plan: _Plan, db: sqlite3.Connection) -> None:
                 if (row[0], row[1]) not in plan.report.snapshots:
                     _insert(db, "snapshots", [row])
         _insert(db, "fingerprints", rows.ask("SELECT * FROM fingerprints WHERE branch = ? AND number <= ?", (id, good)))
-        _insert(db, "pruned", rows.ask("SELECT branch, min(number, ?) FROM pruned WHERE branch = ?", (good, id)))
     last = (-1, -1)
     query = (
         "SELECT digest, segment, offset, length FROM records WHERE (segment, offset) > (?, ?) "

@@ -57,8 +57,6 @@ SCHEMA = {
         PRIMARY KEY (branch, number)
     )""",
     "snapshots": "CREATE TABLE snapshots (branch INTEGER, number INTEGER, digest BLOB, PRIMARY KEY (branch, number))",
-    # Up to that commit of the branch's own, what is large may have been let go.
-    "pruned": "CREATE TABLE pruned (branch INTEGER PRIMARY KEY, number INTEGER NOT NULL)",
     # JSON; in force from that commit on.
     "fingerprints": """CREATE TABLE fingerprints (
         branch INTEGER, number INTEGER, value TEXT, PRIMARY KEY (branch, number)
@@ -323,6 +321,10 @@ class Rows:
         """The two as stored in the commit whose own they are."""
         query = "SELECT motion, moving FROM commits WHERE branch = ? AND number = ?"
         motion, moving = self.one(query, lineage, number)
+        if motion is None and moving is None:
+            step = self.row(lineage, number).step
+            pruned = f"step {step} of {self.folder.name} was pruned, and cannot be gone back to"
+            raise ValueError(f"{pruned}: `perdure prune` says from which step on one can")
         if motion is None or moving is None:
             raise DamagedError(f"commit {number} does not say where all was")
         return motion, moving
@@ -335,10 +337,6 @@ class Rows:
             if found:
                 return found[0]
         return None
-
-    def pruned(self) -> dict[int, int]:
-        """Of each branch, the last commit of its own that one cannot go back to."""
-        return {int(branch): int(number) for branch, number in self.ask("SELECT branch, number FROM pruned")}
 
     def fingerprint(self, lineage: Lineage) -> dict[str, str]:
         """What the last frames of a branch depended on besides the world."""
@@ -357,9 +355,22 @@ class Rows:
             raise DamagedError(f"it names a record {digest.hex()[:12]} that is not there")
         return Place(*found[0])
 
+    def known(self, digest: bytes) -> bool:
+        """Whether there is such a record."""
+        return digest in self.loose or bool(self.ask("SELECT 1 FROM records WHERE digest = ?", (digest,)))
+
     def record(self, digest: bytes) -> bytes | memoryview:
         loose = self.loose.get(digest)
-        return self.segments.read(self.place(digest), digest) if loose is None else loose
+        if loose is not None:
+            return loose
+        place = self.place(digest)
+        try:
+            return self.segments.read(place, digest)
+        except (DamagedError, OSError):
+            again = self.place(digest)
+            if again == place:
+                raise
+            return self.segments.read(again, digest)  # it was moved meanwhile, by who pruned the world
 
     def check(self, digest: bytes) -> None:
         """Raise `DamagedError` unless every byte of a record is as it was written."""

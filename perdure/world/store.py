@@ -13,8 +13,8 @@ import os
 import shutil
 import sqlite3
 import threading
-from collections.abc import Generator, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -296,6 +296,34 @@ class Store:
                 self._tips = tips
                 raise
             return self.world(branch)
+
+    @contextmanager
+    def alone(self) -> Generator[Callable[[], AbstractContextManager[sqlite3.Connection]]]:
+        """For who rearranges what is stored: meanwhile nothing is committed. Gives how to change the tables.
+
+        Each change is one transaction; afterwards records are written after the last that the tables name.
+        """
+
+        @contextmanager
+        def change() -> Generator[sqlite3.Connection]:
+            with writing(self.name), self._transaction() as db:
+                yield db
+            place = self.rows.end()
+            self._segments.open_to_write(place.segment, place.end)
+
+        with self._mutex:
+            self._writable("rearrange")
+            yield change
+
+    def shrink(self) -> None:
+        """Give back what the tables do not need, where that is much."""
+        with self._mutex:
+            db = self._writable("shrink")
+            (free,), (pages,) = (db.execute(f"PRAGMA {n}").fetchone() for n in ("freelist_count", "page_count"))
+            if free > pages // 5:
+                with writing(self.name):
+                    db.execute("VACUUM")
+                    db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     # Reading
 
