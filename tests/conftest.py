@@ -30,7 +30,7 @@ BUDGETS = {  # processor seconds, with cold caches; "." is tests/ itself
     "runtime": 60,
     "server": 40,
     "training": 40,
-    "world": 60,  # the state in full: files of splats against another library, programs of edits, physics
+    "world": 80,  # cuts of the power in the middle of a prune; flipped bits in whole worlds
 }
 
 
