@@ -38,7 +38,7 @@ OPENINGS = 15
 CHUNKS_AN_HOUR = 3600 * FRAMES_PER_SECOND // FRAMES_PER_CHUNK
 
 
-def run(events: int = 10_000_000, chunks: int = 360) -> dict[str, Any]:
+def run(events: int = 10_000_000, chunks: int = 360, appends: int = APPENDS) -> dict[str, Any]:
     """Milliseconds to open, append, fork and go back in a world with so many events; bytes; growth.
 
     `chunks`: of a session of `nano`, whose growth is told for an hour.
@@ -59,7 +59,7 @@ def run(events: int = 10_000_000, chunks: int = 360) -> dict[str, Any]:
             filling = time.perf_counter() - started
         size = size_of(home / "old") - before
         with Store.open(home / "old") as store:
-            figures = appending(store, store.world(), home)
+            figures = appending(store, store.world(), home, appends)
             figures |= going_back(store)
             told = len(store.world().history.events)
         figures |= opening(home / "old")
@@ -107,7 +107,7 @@ def crowd(world: World, events: int) -> Iterator[World]:
         yield world
 
 
-def appending(store: Store, world: World, home: Path) -> dict[str, float]:
+def appending(store: Store, world: World, home: Path, appends: int) -> dict[str, float]:
     """Steps, and events alone, each beside the bare writes and syncs of as many bytes.
 
     A step is two of them, one after the other: its latent must be on the disk before the row that names it.
@@ -134,7 +134,7 @@ def appending(store: Store, world: World, home: Path) -> dict[str, float]:
         once: list[float] = []
         rows: list[float] = []
         segment, row = 18_432 + 64, 5 * 4120  # a latent's record; five pages of the log
-        for n in range(2 * APPENDS):
+        for n in range(2 * appends):
             world = step(world, n, None)
             steps.append(committed(world))
             both.append(synced(segment) + synced(row))
@@ -143,7 +143,7 @@ def appending(store: Store, world: World, home: Path) -> dict[str, float]:
             rows.append(synced(3 * 4120))
             once.append(synced(segment + row))
         assert log.exists()
-    late = slice(APPENDS, None)  # by then the log is as long as it gets, and is written over
+    late = slice(appends, None)  # by then the log is as long as it gets, and is written over
     p99 = {name: float(np.quantile(it[late], 0.99)) for name, it in (("step", steps), ("both", both), ("once", once))}
     p99 |= {name: float(np.quantile(it[late], 0.99)) for name, it in (("told", told), ("rows", rows))}
     return {

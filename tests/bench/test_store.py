@@ -3,7 +3,7 @@ from perdure.world.tip import SNAPSHOT_COMMITS
 
 
 def test_a_small_store_is_measured():
-    figures = store.run(events=2000, chunks=0)
+    figures = store.run(events=2000, chunks=0, appends=20)
     assert figures["events"] > 2000
     assert figures["commits_checked"] == SNAPSHOT_COMMITS - 1
     assert 10 < figures["bytes_per_event"] < 500
