@@ -12,6 +12,7 @@ from perdure.world.body import Pose, ball
 from perdure.world.geometry import Keyframe
 from perdure.world.occupancy import VOXEL, boxes_of, floor_of, occupied, surface, voxels_of
 from perdure.world.physics import Physics
+from perdure.world.state import World
 from tests.world import yard
 
 CAMERA = Intrinsics.from_fov(96, 72, 90)
@@ -54,6 +55,14 @@ def test_the_player_is_stopped_by_a_wall_that_is_only_known_from_depth(seen: lis
         truth, true = truth.advance(GO)
     np.testing.assert_allclose(motion.cameras[-1, :2, 3], true.cameras[-1, :2, 3], atol=2 * VOXEL)
     assert np.abs(motion.cameras[-1, :2, 3]).max() < yard.HALF
+
+
+def test_a_world_is_made_of_pictures_alone(seen: list[Keyframe]):
+    world = World.create("seen", "pictures", 0, occupied(seen).to_xml(), keyframes=seen, intrinsics=CAMERA)
+    for _ in range(14):
+        world = world.advance(GO)
+    assert yard.HALF - 1.0 < world.motion.cameras[-1, 0, 3] < yard.HALF - 0.2
+    assert world.geometry.keyframes == tuple(seen)
 
 
 def test_so_does_a_pillar_and_the_middle_is_free(seen: list[Keyframe]):
