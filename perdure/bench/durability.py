@@ -31,7 +31,7 @@ from typing import Any
 import msgspec
 
 from perdure.bench.disk import Disk, Op
-from perdure.bench.writer import HOME, NAME, Life, Word, until_killed, watched
+from perdure.bench.writer import HOME, KEEP, NAME, Life, Word, until_killed, watched
 from perdure.world.check import check
 from perdure.world.store import Store
 
@@ -58,12 +58,14 @@ class Ledger:
     begun: Word | None = None
     acknowledged: int = 0
     failed: str = ""
+    pruned: bool = False  # or it was begun: old commits may have been let go of
 
     def hear(self, word: Word) -> None:
         if word.what.startswith("failed"):
             self.failed = word.what
             return
         self.begun = None if word.done else word
+        self.pruned |= word.what == "prune"
         if word.done and word.branch:
             self.take(word)
             self.acknowledged += 1
@@ -87,7 +89,12 @@ class Ledger:
             self.take(msgspec.structs.replace(word, head=world.head))
 
     def copy(self) -> "Ledger":
-        return Ledger({name: dict(commits) for name, commits in self.commits.items()}, self.begun, self.acknowledged)
+        return Ledger(
+            {name: dict(commits) for name, commits in self.commits.items()},
+            self.begun,
+            self.acknowledged,
+            pruned=self.pruned,
+        )
 
 
 @dataclass
@@ -319,13 +326,27 @@ def look(store: Store, ledger: Ledger, since: dict[str, int], verdict: Verdict) 
             if events > last:
                 continue
             try:
-                world = store.world_at_event(events - 1, branch)
+                found = read(store, branch, events, ledger.pruned)
             except ValueError as error:
                 verdict.lose(1, str(error))
                 verdict.damaged = 1
                 continue
-            if (world.state, world.head) != commits[events]:
+            if found != commits[events]:
                 verdict.damage(f"{branch} is not what it was after {events} events")
+
+
+def read(store: Store, branch: str, events: int, pruned: bool) -> tuple[str, str]:
+    """The hashes of a commit: of the world as it was then; where that was pruned, as the log has them."""
+    lineage = store.rows.lineage(branch)
+    row = store.rows.row(lineage, store.rows.number_of_event(lineage, events - 1))
+    old = row.step < store.rows.row(lineage, lineage.last).step - KEEP
+    try:
+        world = store.world_at_event(events - 1, branch)
+    except ValueError as error:
+        if pruned and old and "was pruned" in str(error):
+            return row.state.hex(), row.head.hex()
+        raise
+    return world.state, world.head
 
 
 def context() -> ForkServerContext:

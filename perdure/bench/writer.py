@@ -1,7 +1,7 @@
 """A process that writes to a world until it is killed, and says what it does: before, and once it is acknowledged.
 
 It plays a small yard with made-up latents in place of a model, so that nearly all its time goes into
-the store: steps, edits, forks, going back, closing and opening again, as chance has it.
+the store: steps, edits, forks, going back, pruning, closing and opening again, as chance has it.
 """
 
 import os
@@ -17,6 +17,7 @@ import numpy as np
 from perdure.bench.watch import watch
 from perdure.camera import Intrinsics, look
 from perdure.memory.commit import commit
+from perdure.world import prune, tip
 from perdure.world.action import Action
 from perdure.world.edit import rename
 from perdure.world.geometry import Keyframe
@@ -26,6 +27,9 @@ from perdure.world.mover import Mover
 from perdure.world.state import Finding, World
 from perdure.world.store import Store
 
+# So that a short life has an old past: snapshots come often, and few steps count as recent.
+tip.SNAPSHOT_COMMITS, prune.RECENT, prune.SPARSE = 16, 8, 128
+KEEP = 12  # steps of each branch that pruning leaves exact
 HOME, NAME = "home/worlds", "yard"  # below the folder given: the store makes it too
 EYE = Intrinsics.from_fov(32, 24, 75.0)
 BRANCHES = 5  # no more than these
@@ -44,12 +48,12 @@ XML = f"""<mujoco><option timestep="{1 / 96!r}"/><worldbody>
 class Word(msgspec.Struct, frozen=True, array_like=True):
     """What is about to be done, or was done and acknowledged; and where a branch is once it has been done."""
 
-    what: str  # open, create, step, edit, fork, goto, close
+    what: str  # open, create, step, edit, fork, goto, prune, close
     done: bool
     branch: str = ""
     events: int = 0  # so many have happened on it: what names a commit
     state: str = ""
-    head: str = ""  # not known before of a `goto`
+    head: str = ""  # not known before of a `goto` or a `prune`
     left: str = ""  # what a `goto` left the branch under
 
     @classmethod
@@ -82,7 +86,9 @@ class Life:
                 self.fork(store, chance)
             elif roll < 0.13 and len(self.worlds) < BRANCHES:
                 self.go_back(store, chance)
-            elif roll < 0.25:
+            elif roll < 0.16:
+                self.prune(store)
+            elif roll < 0.27:
                 self.edit(store, chance)
             else:
                 self.step(store, chance)
@@ -93,6 +99,8 @@ class Life:
         if folder.exists():
             self.say(Word("open", False))
             store = Store.open(folder)
+            if prune.policy(store).keep_steps != KEEP:
+                prune.set_policy(store, prune.Policy(keep_steps=KEEP))
             self.worlds = {name: reopened(store, name) for name in store.branches()}
             self.say(Word("open", True))
             return store
@@ -123,7 +131,10 @@ class Life:
     def fork(self, store: Store, chance: random.Random) -> None:
         source, name = chance.choice(sorted(self.worlds)), f"fork{chance.getrandbits(32)}"
         at = chance.randint(0, self.worlds[source].step)
-        then = store.world_at(at, source).fork(name)
+        then = before(store, source, at)
+        if then is None:
+            return
+        then = then.fork(name)
         self.say(Word.of("fork", then))
         store.fork(source, at, name)
         self.say(Word.of("fork", then, done=True))
@@ -135,12 +146,34 @@ class Life:
         left = f"{branch}@{last}"  # the name that the store gives, where it is free
         if last and left not in self.worlds:
             at = chance.randrange(last)
-            then = store.world_at(at, branch)
+            then = before(store, branch, at)
+            if then is None:
+                return
             soon = Word.of("goto", then, left=left)
             self.say(msgspec.structs.replace(soon, events=soon.events + 1, head=""))
             world = store.goto(branch, at)
             self.say(Word.of("goto", world, done=True, left=left))
             self.worlds = {name: reopened(store, name) for name in store.branches()}
+
+    def prune(self, store: Store) -> None:
+        if prune.plan(store).freed:
+            soon = Word.of("prune", store.world())
+            self.say(msgspec.structs.replace(soon, events=soon.events + 1, head=""))
+            prune.prune(store)
+            self.say(Word.of("prune", store.world(), done=True))
+            self.worlds[store.branch] = reopened(store, store.branch)
+
+
+def before(store: Store, branch: str, step: int) -> World | None:
+    """The world as a step made it, if it can be gone on from."""
+    try:
+        for back in (1, 0):
+            then = store.world_at(max(0, step - back), branch)
+    except ValueError as error:
+        if "was pruned" in str(error):
+            return None
+        raise
+    return then
 
 
 def founded(seed: int) -> World:

@@ -23,9 +23,11 @@ from perdure.world.history import Note
 from perdure.world.identity import Entity
 from perdure.world.rows import Lineage, Row, Rows, split
 from perdure.world.segment import HEADER, ROLL, Place, Segments, sync_folder
+from perdure.world.state import FINDING_LAG
 from perdure.world.store import Store
 
 RECENT = 64  # steps before the horizon whose latents the first after it may remember, whatever the model
+BEFORE = FINDING_LAG - 1  # steps before one that is gone back to, which it is opened with
 FEWEST = 512  # steps that a quota leaves
 SPARSE = 4096  # commits: of the snapshots beyond the horizon, one in so many stays
 DEAD = 0.1  # a segment is written anew when more than this share of it can go
@@ -187,7 +189,7 @@ def _mark(rows: Rows, keep: int | None, size: int, quota: int | None, progress: 
         for id, spans in moments.items()
         for span in spans
     )
-    horizons = {branch.name: branch.step for branch in branches}
+    horizons = {branch.name: branch.step + BEFORE if branch.step else 0 for branch in branches}
     done = Plan(keep, size, quota, {kind: count for kind, count in frees.items() if count}, horizons)
     return _Mark(done, dead, segments, moments, [(branch, number) for _, branch, number in going])
 
@@ -196,10 +198,11 @@ def _horizon(rows: Rows, name: str, keep: int | None) -> _Branch:
     """Where the exact past of a branch begins: never after its last snapshot, which it is opened from."""
     lineage = rows.lineage(name)
     last = rows.row(lineage, lineage.last)
-    if keep is None or last.step <= keep:
+    if keep is None or last.step <= keep + BEFORE:
         return _Branch(name, lineage, 0, 0)
     snapshot = rows.snapshot(lineage)
-    number = min(rows.number_of_step(lineage, last.step - keep), snapshot[0] if snapshot else 0)
+    wanted = max(0, last.step - keep - BEFORE)
+    number = min(rows.number_of_step(lineage, wanted), snapshot[0] if snapshot else 0)
     step = rows.row(lineage, number).step
     number = rows.number_of_step(lineage, step)  # the commit that made it: edits of that step come after
     return _Branch(name, lineage, number, step)

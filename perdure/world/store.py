@@ -26,7 +26,7 @@ from perdure.world.history import Note, Past
 from perdure.world.migrate import tidy, upgrade, upgraded
 from perdure.world.rows import FORMAT, SCHEMA, Commit, Lineage, Recollection, Rows
 from perdure.world.segment import Segments, make_folder, sync_folder
-from perdure.world.state import World
+from perdure.world.state import FINDING_LAG, World
 from perdure.world.tip import Tip, write
 
 __all__ = ["Store", "Summary", "home", "list_worlds"]
@@ -263,7 +263,7 @@ class Store:
             with self.rows.reading(f"branch {source!r}"):
                 lineage = self.rows.lineage(source)
                 there = lineage.until(self._number(source, lineage, at, event))
-                world = self._at(source, there)  # that it can be read, before anything says that it can
+                world = self._from(source, there)
             with writing(self.name), self._transaction() as db:
                 self._add_branch(db, name, there)
             return self._handed(world.fork(name))
@@ -280,7 +280,7 @@ class Store:
                 there = lineage.until(self._number(branch, lineage, step, event))
                 if there.last == lineage.last:
                     raise ValueError(f"expected somewhere to go back to, got where {branch!r} of {self.folder.name} is")
-                world, known, end = self._at(branch, there), self.rows.branches(), self._steps(lineage)
+                world, known, end = self._from(branch, there), self.rows.branches(), self._steps(lineage)
             left = f"{branch}@{end}"
             left = next(n for n in (left, *(f"{left}-{i}" for i in range(2, len(known) + 3))) if n not in known)
             world = world.log(Note("revert", "player", (), {"to": world.step, "left": left}), before=world.state)
@@ -347,6 +347,13 @@ class Store:
 
     def _at(self, branch: str, lineage: Lineage) -> World:
         return restored(self.rows, branch, lineage, *fold(self.rows, lineage))
+
+    def _from(self, branch: str, lineage: Lineage) -> World:
+        """A world that is to be gone on from: the steps before it, which it is opened with, can be read too."""
+        world = self._at(branch, lineage)
+        for step in range(max(0, world.step - FINDING_LAG + 1), world.step):
+            self.rows.moment(lineage, self.rows.row(lineage, self.rows.number_of_step(lineage, step)))
+        return world
 
     def _number(self, branch: str, lineage: Lineage, step: int | None = None, event: int | None = None) -> int:
         """The commit that made a step, or holds an event; the last unless said."""

@@ -138,7 +138,11 @@ def test_one_cannot_go_back_before_the_horizon_and_is_told_why(world: Path):
             with pytest.raises(ValueError, match=told):
                 go(45)
         assert "x" not in store.branches() and store.branches()["main"] == 80
-        store.goto("main", horizons["main"] + 1)
+        with pytest.raises(ValueError, match="was pruned"):
+            store.goto("left", horizons["left"] - 1)  # it could be looked at, but not gone on from
+        store.fork("left", horizons["left"], "again")
+        yard.step(yard.reopened(store, "again"), WALK[0], store)
+        store.goto("main", horizons["main"])
         yard.step(yard.reopened(store), WALK[0], store)
     assert check(world).whole
 
