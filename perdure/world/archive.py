@@ -14,7 +14,7 @@ import sqlite3
 import stat
 import zipfile
 import zlib
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,9 +24,10 @@ import msgspec
 
 from perdure import __version__
 from perdure.world.check import Progress, check, quiet
+from perdure.world.excerpt import excerpt
 from perdure.world.folder import check_name, refuse_network
 from perdure.world.rows import FORMAT, connect
-from perdure.world.segment import Place, make_folder, sync_folder
+from perdure.world.segment import Place, Segments, make_folder, sync_folder
 from perdure.world.store import Store
 
 ARCHIVE = 1  # how the zip is laid out; what lies in world.db has a format of its own
@@ -76,8 +77,10 @@ class Imported:
     size: int  # bytes on the disk
 
 
-def export(store: Store, file: Path, progress: Progress = quiet) -> Manifest:
-    """Write a world as it is now into one new file; it may be played meanwhile."""
+def export(store: Store, file: Path, branches: Sequence[str] | None = None, progress: Progress = quiet) -> Manifest:
+    """Write a world as it is now into one new file, all of it or some branches; it may be played meanwhile."""
+    if branches is not None and not branches:
+        raise ValueError("expected at least one branch to export")
     if file.exists():
         raise ValueError(f"{file} exists already: remove it, or say another name")
     if not file.parent.is_dir():
@@ -88,7 +91,7 @@ def export(store: Store, file: Path, progress: Progress = quiet) -> Manifest:
         with _told(f"{file} could not be written"):
             copy, whole = making / store.folder.name, making / "archive.part"
             copy.mkdir()
-            sources, manifest = _held(store.folder, copy, progress)
+            sources, manifest = _held(store.folder, copy, branches, progress)
             try:
                 _pack(whole, manifest, sources, progress)
                 os.rename(whole, file)
@@ -157,40 +160,59 @@ def _told(what: str) -> Generator[None]:
 # Writing
 
 
-def _held(folder: Path, making: Path, progress: Progress) -> tuple[dict[str, IO[bytes]], Manifest]:
+def _held(
+    folder: Path, making: Path, branches: Sequence[str] | None, progress: Progress
+) -> tuple[dict[str, IO[bytes]], Manifest]:
     """The members of one moment, open, and the manifest of them. A writer may go on, or even prune."""
+
+    def copied(_: int, left: int, of: int) -> None:
+        progress(0.2 * (1 - left / max(of, 1)), "copying the tables")
+
     for attempt in range(5):
-        database = making / DATABASE
-        database.unlink(missing_ok=True)
-
-        def copied(_: int, left: int, of: int) -> None:
-            progress(0.2 * (1 - left / max(of, 1)), "copying the tables")
-
-        with closing(connect(folder)) as source, closing(sqlite3.connect(database)) as target:
+        for path in making.iterdir():
+            path.unlink()
+        with closing(connect(folder)) as source, closing(sqlite3.connect(making / DATABASE)) as target:
             source.backup(target, pages=1024, progress=copied)
             target.execute("PRAGMA journal_mode = DELETE")
-            query = "SELECT segment, max(offset), length FROM records GROUP BY segment ORDER BY segment"
-            (found,) = map(int, target.execute("SELECT value FROM meta WHERE key = 'format'").fetchone())
-            ends = {f"{row[0]:06d}.segment": Place(*row).end for row in target.execute(query)}
-        sources: dict[str, IO[bytes]] = {}
+        needed = _segments(making).keys()
         try:
-            for name in ends:
-                sources[name] = (folder / name).open("rb")  # once open it can be read, even when it has been unlinked
-                link = making / name
-                link.unlink(missing_ok=True)
-                link.symlink_to((folder / name).absolute())
-            sources[DATABASE] = database.open("rb")
-            with Store.open(making, write=False) as copy:
-                manifest = Manifest(ARCHIVE, found, __version__, copy.summary().name, _ends(copy), [])
-            sizes = {**ends, DATABASE: database.stat().st_size}
-            members = [Member(n, sizes[n], _digest(sources[n], sizes[n], progress)) for n in sorted(sizes)]
-            return sources, msgspec.structs.replace(manifest, members=members)
+            if branches is None:
+                for name in needed:
+                    (making / name).symlink_to((folder / name).absolute())
+            else:
+                with closing(Segments(folder)) as segments:
+                    excerpt(making, segments, branches, lambda _, what: progress(0.2, what))
+            return _opened(making, progress)
         except (FileNotFoundError, ValueError):
-            for file in sources.values():
-                file.close()
-            if attempt == 4 or all((folder / name).exists() for name in ends):
+            if attempt == 4 or all((folder / name).exists() for name in needed):
                 raise  # not because segments were replaced meanwhile
     raise AssertionError("unreachable")
+
+
+def _segments(folder: Path) -> dict[str, int]:
+    """How much of each segment the tables in a folder name."""
+    query = "SELECT segment, max(offset), length FROM records GROUP BY segment ORDER BY segment"
+    with closing(sqlite3.connect(folder / DATABASE)) as db:
+        return {f"{row[0]:06d}.segment": Place(*row).end for row in db.execute(query)}
+
+
+def _opened(folder: Path, progress: Progress) -> tuple[dict[str, IO[bytes]], Manifest]:
+    """Members, which can be read once they are open, even when they have been unlinked."""
+    sizes = {**_segments(folder), DATABASE: (folder / DATABASE).stat().st_size}
+    sources: dict[str, IO[bytes]] = {}
+    try:
+        for name in sorted(sizes):
+            sources[name] = (folder / name).open("rb")
+        with closing(sqlite3.connect(folder / DATABASE)) as db:
+            (found,) = map(int, db.execute("SELECT value FROM meta WHERE key = 'format'").fetchone())
+        with Store.open(folder, write=False) as copy:
+            ends, name = _ends(copy), copy.summary().name
+        members = [Member(n, size, _digest(sources[n], size, progress)) for n, size in sorted(sizes.items())]
+        return sources, Manifest(ARCHIVE, found, __version__, name, ends, members)
+    except BaseException:
+        for file in sources.values():
+            file.close()
+        raise
 
 
 def _ends(store: Store) -> dict[str, End]:

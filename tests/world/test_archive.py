@@ -40,7 +40,7 @@ def file(kept: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_world_comes_out_as_it_went_in(kept: Path, tmp_path: Path):
     told: list[float] = []
     with Store.open(kept, write=False) as store:
-        manifest = export(store, tmp_path / "yard.zip", lambda share, _: told.append(share))
+        manifest = export(store, tmp_path / "yard.zip", progress=lambda share, _: told.append(share))
     assert [path.name for path in tmp_path.iterdir()] == ["yard.zip"]
     assert told == sorted(told) and told[-1] == 1
     assert manifest.name == "yard" and manifest.branches.keys() == {"main", "main@10", "left"}
@@ -70,6 +70,35 @@ def test_it_may_take_another_name(file: Path, tmp_path: Path):
         yard.step(yard.reopened(store), lived.PATH[0], store)
 
 
+def test_some_branches_travel_without_the_others(kept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("perdure.world.tip.SNAPSHOT_COMMITS", 4)
+    folder = lived.live(tmp_path / "long", 14)
+    with Store.open(folder) as store:
+        store.fork("left", 3, "deep")  # of main's steps: it has none of its own
+        whole = lived.everything(folder)
+        export(store, tmp_path / "left.zip", ["left"])
+        export(store, tmp_path / "some.zip", ["main", "deep"])
+        with pytest.raises(ValueError, match=r"no branch 'mars' in yard: it has main@14, left, main, deep"):
+            export(store, tmp_path / "x.zip", ["mars"])
+        with pytest.raises(ValueError, match="at least one branch"):
+            export(store, tmp_path / "x.zip", [])
+    left = import_(tmp_path / "left.zip", tmp_path / "a")
+    assert dict(left.branches) == {"main@14": 11, "main": 15}  # what it comes from, up to where it left
+    found = lived.everything(left.folder)
+    assert found["main"] == whole["left"] and found["main@14", 9] == whole["main@14", 9]
+    some = import_(tmp_path / "some.zip", tmp_path / "b")
+    assert dict(some.branches) == {"main@14": 12, "main": 13, "deep": 3}  # deep left where it was main's
+    found = lived.everything(some.folder)
+    assert found["main"] == whole["main"] and found["deep"] == whole["deep"]
+    assert left.size < folder.stat().st_size + sum(map(len, lived.files(folder).values())) * 0.9
+    latents = [whole["left", "memory", 15][0], whole["main@14", "memory", 14][0]]
+    inside = [b"".join(lived.files(it.folder).values()) for it in (left, some)]
+    assert [latent in data for data in inside for latent in latents] == [True, False, False, False]
+    for it in (left, some):
+        with Store.open(it.folder) as store:
+            yard.step(yard.reopened(store), lived.PATH[0], store)
+
+
 def test_what_is_played_meanwhile_is_left_out_or_in_but_never_half(tmp_path: Path):
     folder = lived.live(tmp_path / "home")
     with Store.open(folder) as store:
@@ -82,7 +111,7 @@ def test_what_is_played_meanwhile_is_left_out_or_in_but_never_half(tmp_path: Pat
                 ends.append((now[0].step, now[0].state, now[0].head))
 
         with Store.open(folder, write=False) as reader:
-            manifest = export(reader, tmp_path / "yard.zip", play)
+            manifest = export(reader, tmp_path / "yard.zip", progress=play)
     end = manifest.branches["main"]
     assert (end.step, end.state, end.head) in ends and end.step < ends[-1][0]
     assert dict(import_(tmp_path / "yard.zip", tmp_path / "other").branches)["main"] == end.step
