@@ -2,10 +2,12 @@
 
 A world is founded on a survey, a look around from a few spots that the player could walk to, and on
 one look at each creature from all sides. All else is drawn by the model when someone goes there. With
-one spot the survey is no more than a look around from where the player stands.
+one spot the survey is no more than a look around from where the player stands. Things that can be
+moved are put in after the survey, and known by looks of their own: nothing of them is still surface.
 """
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import replace
 
 import mujoco
@@ -13,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perdure.camera import Array, Intrinsics, look, yaw_pitch
+from perdure.data.furnishing import furnish
 from perdure.data.scenes import build
 from perdure.data.scenes.scene import STILL, Scene
 from perdure.data.sources.playground import SKY, STATIC, Painter
@@ -59,8 +62,12 @@ def found(
 
 
 def found_kind(kind: str, scene_seed: int, preset: Preset, name: str = "", spots: int = SPOTS) -> World:
-    """A new world by the kind and seed of its scene."""
-    return found(build(kind, scene_seed), preset, name or kind, seed=scene_seed, spots=spots)[0]
+    """A new world by the kind and seed of its scene, with a few things to handle in it."""
+    scene = build(kind, scene_seed)
+    bare, painter = found(scene, preset, name or kind, seed=scene_seed, spots=spots)
+    world = furnish(bare, scene)
+    put = [poses[-1, :3, 3] for entity, poses in world.motion.bodies.items() if entity not in bare.motion.bodies]
+    return replace(world, geometry=bare.geometry.append(*grounds(painter, bare, put)))
 
 
 def survey(model: mujoco.MjModel, data: mujoco.MjData, eye: Array, count: int) -> list[Array]:
@@ -102,14 +109,28 @@ def look_about(
     painter: Painter, data: mujoco.MjData, eye: Array, yaw: float, looks: int, intrinsics: Intrinsics
 ) -> list[Keyframe]:
     """Keyframes in `looks` directions, creatures left out."""
+    poses = [look(eye, yaw + 2 * np.pi * turn / looks, 0.0) for turn in range(looks)]
+    return [glance(painter, data, pose, intrinsics) for pose in poses]
+
+
+def grounds(painter: Painter, world: World, places: Sequence[Array]) -> list[Keyframe]:
+    """Looks at what things are about to hide, from where the player stands: what appears there when they are taken
+    away is known, and need not be drawn by a model that remembers the thing."""
+    eye, data = world.motion.cameras[-1, :3, 3], world.physics.posed()[1]
     out = []
-    for turn in range(looks):
-        pose = look(eye, yaw + 2 * np.pi * turn / looks, 0.0)
-        picture = painter.paint(data, pose, intrinsics)
-        still = (picture.entity == STATIC) | (picture.entity == SKY)
-        depth = np.rint(picture.depth * MILLIMETRES).astype(np.uint16)
-        out.append(Keyframe(-1, pose, intrinsics, picture.rgb, depth, still))
+    for place in places:
+        x, y, z = place - eye
+        pose = look(eye, float(np.arctan2(y, x)), float(np.arctan2(z, np.hypot(x, y))))
+        out.append(glance(painter, data, pose, world.motion.intrinsics))
     return out
+
+
+def glance(painter: Painter, data: mujoco.MjData, pose: Array, intrinsics: Intrinsics) -> Keyframe:
+    """What stands still in the picture that is seen from there."""
+    picture = painter.paint(data, pose, intrinsics)
+    still = (picture.entity == STATIC) | (picture.entity == SKY)
+    depth = np.rint(picture.depth * MILLIMETRES).astype(np.uint16)
+    return Keyframe(-1, pose, intrinsics, picture.rgb, depth, still)
 
 
 def creatures(scene: Scene, painter: Painter, data: mujoco.MjData) -> list[Entity]:

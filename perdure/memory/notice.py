@@ -1,8 +1,9 @@
 """Notice: what of a decoded chunk is worth keeping, as a finding for the state.
 
 Only surface that no keyframe covers is kept, only where its depth is trusted, and never what
-moves: so nothing that was itself warped is fused again. Depth that was only estimated is first
-fitted to the depth that is known, cell by cell.
+moves: so nothing that was itself warped is fused again. What can move is left out even while it stands,
+for physics knows where it is: the ground that it hides is kept when it has gone, and nothing of it.
+Depth that was only estimated is first fitted to the depth that is known, cell by cell.
 
 Shapes: H W frame size.
 """
@@ -22,6 +23,9 @@ KNOWN = 200  # confidence above which the view's depth corrects the estimate
 SKY = 0.7 * FAR  # an estimate beyond this is the sky
 STEEP = 0.06  # relative change of depth between neighbours that marks an edge
 UNSURE = 0.03  # expected relative error above which a depth is not kept
+FINER = 2  # pixels of a picture, each way, for a ray that asks physics what stands there
+RIM = 2  # rays about what can move that are left out with it: it is drawn softly there
+BEFORE = 0.8  # of its depth: what is nearer stands before it, and is kept
 LEAST = 60  # pixels that make a keyframe worth its row
 
 
@@ -34,6 +38,7 @@ def notice(world: World, context: Context, rgb: NDArray[np.uint8], depth: F32, u
     known = (confidence > KNOWN) & (moving < 0.3) & (depth < SKY) & (context.depth[-1] < SKY)
     depth = np.where(depth > SKY, np.float32(FAR), fitted(depth, context.depth[-1], known))
     keep = (confidence < NEW) & (unsure < UNSURE) & ~near(moving > 0.4, 2) & ~edge(depth) & (depth > 0.2)
+    keep &= ~movable(world, depth)
     if keep.sum() < LEAST:
         keep = np.zeros_like(keep)
     return Finding(
@@ -44,6 +49,19 @@ def notice(world: World, context: Context, rgb: NDArray[np.uint8], depth: F32, u
         depth=np.rint(np.clip(depth, 0, FAR) * MILLIMETRES).astype(np.uint16),
         mask=keep,
     )
+
+
+def movable(world: World, depth: F32) -> NDArray[np.bool_]:
+    """(H, W) where a creature or a thing is, or may be, by physics; not where something stands before it."""
+    h, w = depth.shape
+    solid = world.physics.silhouette(world.motion, w // FINER, h // FINER)
+    if not solid.any():
+        return np.zeros((h, w), np.bool_)
+    for _ in range(RIM):
+        padded = np.pad(solid, 1)
+        parts = [padded[1 + j : h // FINER + 1 + j, 1 + i : w // FINER + 1 + i] for i in (-1, 0, 1) for j in (-1, 0, 1)]
+        solid = np.max(parts, axis=0)
+    return (depth * np.repeat(np.repeat(solid, FINER, 0), FINER, 1)) > BEFORE
 
 
 def fitted(depth: F32, true: F32, known: NDArray[np.bool_], cell: int = 16) -> F32:

@@ -164,6 +164,21 @@ def ball(entity: int, at: Point, radius: float = 0.12, mass: float = 0.6, materi
     return _free(entity, "ball", at, radius, shape, mass, material, 0.0)
 
 
+def urn(
+    entity: int,
+    at: Point,
+    height: float = 0.5,
+    radius: float = 0.16,
+    mass: float = 6.0,
+    material: str = "urn",
+    yaw: float = 0.0,
+) -> Body:
+    """Something round that stands, and rolls once it has fallen; `at` is the middle of its underside."""
+    half = 0.5 * height
+    shape = f'type="cylinder" size="{_numbers((radius, half))}" friction="0.6 0.005 0.002" condim="6" {_FIRM}'
+    return _free(entity, "urn", at, half, shape, mass, material, yaw)
+
+
 def door(
     entity: int,
     at: Point,
@@ -184,12 +199,13 @@ def door(
         for x in (-gap - 0.05, width + gap + 0.05):
             posts += _box(frame, (x, 0.0, 0.5 * height + 0.05), (0.05, 0.07, 0.5 * height + 0.05), 0)
         posts += _box(frame, (0.5 * width, 0.0, height + 0.13), (0.5 * width + gap + 0.1, 0.07, 0.05), 0)
-    leaf = _box(material, (0.5 * width, 0.0, 0.5 * height + 0.02), (0.5 * width, 0.5 * thick, 0.5 * height), MOVING, 18)
+    leaf = _box(material, (0.0, 0.0, 0.0), (0.5 * width, 0.5 * thick, 0.5 * height), MOVING, 18)
+    middle, edge = (0.5 * width, 0.0, 0.5 * height + 0.02), (-0.5 * width, 0.0, 0.0)
     return Body(
         entity,
         f'<body name="{name}" pos="{_numbers(at)}" quat="{_upright(yaw)}">{posts}'
-        f'<body name="{name}/leaf"><joint name="{name}/hinge" type="hinge" axis="0 0 1" limited="true" '
-        f'range="-1.5 1.5" damping="9"/>{leaf}</body></body>'
+        f'<body name="{name}/leaf" pos="{_numbers(middle)}"><joint name="{name}/hinge" type="hinge" axis="0 0 1" '
+        f'pos="{_numbers(edge)}" limited="true" range="-1.5 1.5" damping="9"/>{leaf}</body></body>'
         f'<actuator><position name="{name}/swing" joint="{name}/hinge" kp="30" forcelimited="true" '
         f'forcerange="-16 16"/></actuator>',
     )

@@ -198,6 +198,24 @@ class Physics:
         Inverse depth along the camera's z (0 for the sky), the surface's normal in camera
         coordinates, and 1 where a creature or a thing is seen.
         """
+        compiled, pose = self.mechanism.compiled, motion.cameras[-1]
+        geoms, depths, normals = self._cast(motion, width, height, WORLD, MOVER, THING)
+        hit = geoms >= 0
+        out = np.zeros((5, width * height), np.float32)
+        out[0, hit] = 1.0 / np.maximum(depths[hit], 0.05)
+        out[1:4, hit] = invert(pose)[:3, :3] @ normals[hit].T
+        out[4, hit] = np.isin(compiled.sight.geom_group[geoms[hit]], (MOVER, THING))
+        return out.reshape(5, height, width)
+
+    def silhouette(self, motion: Motion, width: int, height: int) -> NDArray[np.float32]:
+        """(H, W) inverse depth of the nearest creature or thing in the motion's last frame, whatever stands before it;
+        0 where there is none."""
+        geoms, depths, _ = self._cast(motion, width, height, MOVER, THING)
+        out = np.where(geoms >= 0, 1.0 / np.maximum(depths, 0.05), 0.0)
+        return out.astype(np.float32).reshape(height, width)
+
+    def _cast(self, motion: Motion, width: int, height: int, *groups: int) -> tuple[NDArray[np.int32], Array, Array]:
+        """The geom (-1: none), the depth and the normal that a ray through each cell's centre meets."""
         compiled = self.mechanism.compiled
         data = compiled.scratch()
         mujoco.mj_setState(compiled.model, data, self.state, STATE)
@@ -207,15 +225,10 @@ class Physics:
         vectors = rays(motion.intrinsics.scaled(width, height)).reshape(count, 3) @ pose[:3, :3].T
         geoms, depths, normals = np.empty(count, np.int32), np.empty(count), np.empty((count, 3))
         mujoco.mj_multiRay(
-            compiled.sight, data, pose[:3, 3], vectors.ravel(), _groups(WORLD, MOVER, THING), True, -1,
+            compiled.sight, data, pose[:3, 3], vectors.ravel(), _groups(*groups), True, -1,
             geoms, depths, normals.reshape(-1), count, mujoco.mjMAXVAL,
         )  # fmt: skip
-        hit = geoms >= 0
-        out = np.zeros((5, count), np.float32)
-        out[0, hit] = 1.0 / np.maximum(depths[hit], 0.05)
-        out[1:4, hit] = invert(pose)[:3, :3] @ normals[hit].T
-        out[4, hit] = np.isin(compiled.sight.geom_group[geoms[hit]], (MOVER, THING))
-        return out.reshape(5, height, width)
+        return geoms, depths, normals
 
     # Putting in, taking out, moving
 

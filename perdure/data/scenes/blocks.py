@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from perdure.data.scenes.scene import EYE, MOVING, PLAYER, STILL, Lamp, Scene, Sky, Surface
+from perdure.data.scenes.scene import EYE, MOVING, PLAYER, STILL, Doorway, Lamp, Scene, Sky, Surface
 from perdure.world.mover import Mover
 
 PLAYER_RADIUS = 0.3
@@ -57,6 +57,7 @@ class Blocks:
         self.lamps: list[Lamp] = []
         self.movers: list[Mover] = []
         self.names: dict[int, str] = {}
+        self.doorways: list[Doorway] = []
         self._geoms: list[str] = []
         self._bodies: list[str] = []
         self._taken: list[tuple[float, float, float]] = []  # x, y, radius of what stands on the ground
@@ -167,9 +168,8 @@ class Blocks:
             eye=EYE,
             player=PLAYER,
         )
-        return Scene(
-            title, kind, seed, xml, self.surfaces, sky, tuple(self.lamps), tuple(self.movers), self.names, spawn, extent
-        )
+        lamps, movers, doorways = tuple(self.lamps), tuple(self.movers), tuple(self.doorways)
+        return Scene(title, kind, seed, xml, self.surfaces, sky, lamps, movers, self.names, spawn, extent, doorways)
 
 
 def turned(yaw: float, tilt: float = 0.0) -> tuple[float, float, float, float]:

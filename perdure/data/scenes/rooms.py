@@ -6,7 +6,7 @@ import numpy as np
 
 from perdure.data.scenes.blocks import Blocks, Opening
 from perdure.data.scenes.creatures import populate
-from perdure.data.scenes.scene import Scene, Sky, Surface, plain
+from perdure.data.scenes.scene import Doorway, Scene, Sky, Surface, plain
 
 HEIGHT = 2.8
 WALL = 0.08  # half the thickness of one room's side of a wall
@@ -151,6 +151,8 @@ def _room(blocks: Blocks, rng: np.random.Generator, room: Room, theme: tuple[str
         jamb = room.x + side * (0.5 * DOOR_WIDTH + 0.04)
         blocks.box("frame", (jamb, near, 0.5 * DOOR_HEIGHT), (0.06, 0.2, 0.5 * DOOR_HEIGHT))
     blocks.box("frame", (room.x, near, DOOR_HEIGHT + 0.04), (0.5 * DOOR_WIDTH + 0.1, 0.2, 0.06))
+    clear = 0.5 * DOOR_WIDTH - 0.02  # between the jambs
+    blocks.doorways.append(Doorway((room.x - clear, near), 0.0, 2 * clear, DOOR_HEIGHT - 0.02))
     for x, key in ((west + WALL, (n - 1, n)), (east - WALL, (n, n + 1))):
         depth = abs(far - near)
         passage = (Opening(0.5 * depth, DOOR_WIDTH, 0.0, DOOR_HEIGHT),) if links.get(key) else ()

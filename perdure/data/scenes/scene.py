@@ -97,6 +97,16 @@ class Sky:
         return np.array([np.cos(self.sun_yaw) * flat, np.sin(self.sun_yaw) * flat, np.sin(self.sun_pitch)])
 
 
+@dataclass(frozen=True)
+class Doorway:
+    """An opening that one can walk through: a door hung at `hinge`, on the ground, reaches along `yaw` when shut."""
+
+    hinge: tuple[float, float]
+    yaw: float
+    width: float  # of the way that is free
+    height: float
+
+
 @dataclass(frozen=True, eq=False)
 class Scene:
     name: str
@@ -110,3 +120,4 @@ class Scene:
     names: Mapping[int, str]  # entity id to what a person would call it
     spawn: tuple[float, float, float]  # x, y, yaw of the player
     extent: tuple[float, float, float]  # half sizes of the box around the origin that holds everything
+    doorways: tuple[Doorway, ...] = ()
