@@ -67,8 +67,8 @@ def furnished() -> World:
     seeds = world.geometry.keyframes
     keyframes: list[Keyframe] = []
     for n in range(KEYFRAMES):
-        keyframe = seeds[n % len(seeds)]
-        keyframes.append(replace(keyframe, step=n))
+        k = seeds[n % len(seeds)]
+        keyframes.append(Keyframe(n, k.pose, k.intrinsics, k.rgb, k.depth, k.mask))
     return replace(world, geometry=Geometry(tuple(keyframes), Splats().write(pack(room(SPLATS)))))
 
 

@@ -73,7 +73,7 @@ def scattered(count: int, spread: float, seed: int) -> list[Keyframe]:
         mask = np.zeros_like(whole.mask)
         row, column = random.integers(0, 30), random.integers(0, 56)
         mask[row : row + random.integers(2, 40), column : column + random.integers(2, 60)] = True
-        out.append(replace(whole, depth=depth, mask=mask))
+        out.append(Keyframe(whole.step, whole.pose, whole.intrinsics, whole.rgb, depth, mask))
     return out
 
 
