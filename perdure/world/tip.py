@@ -54,9 +54,10 @@ def write(
         return digest
 
     for name, pieces in world.parts.items():
-        known = tip.pieces.get(name, ())
+        known = tip.pieces.get(name)
         if pieces is known:
             continue
+        known = known or ()  # not before: an empty list may be news where nothing has been committed yet
         same = len(known) if pieces[: len(known)] == known else 0  # most lists only ever grow
         digests = parts.get(name, ())[:same] + tuple(piece.digest for piece in pieces[same:])
         if digests == parts.get(name, ()):

@@ -14,6 +14,8 @@ import pytest
 
 from perdure.world import tip as module
 from perdure.world.action import Action, Keys
+from perdure.world.edit import Change, Edit
+from perdure.world.splats import blank, pack
 from perdure.world.state import World
 from perdure.world.store import Store, home, list_worlds
 from tests.world import yard
@@ -427,3 +429,13 @@ def test_a_kill_at_any_instant_loses_nothing_acknowledged(tmp_path: Path):
             straight = yard.step(straight, PATH[straight.step % len(PATH)])
         assert (stood.state, stood.head) == (straight.state, straight.head)
         same(yard.step(yard.reopened(store), PATH[0], store), yard.step(straight, PATH[0]))
+
+
+def test_a_list_that_has_become_empty_is_kept_so(tmp_path: Path):
+    """A world opened, and a list of pieces emptied by the first commit after that."""
+    rows = blank(3)
+    with Store.create(tmp_path, yard.world()) as store:
+        store.commit(store.world().edit(Edit((Change("splats", pack(rows)),))))
+    with Store.open(tmp_path / "yard") as store:
+        store.commit(store.world().undo())
+        assert store.world().state == yard.world().state
