@@ -78,13 +78,17 @@ def check(folder: Path, progress: Progress = quiet) -> Report:
 
 
 def examine(rows: Rows, progress: Progress = quiet) -> Report:
-    walk = _Walk(rows, progress)
-    walk.guarded("its tables", walk.tables)
-    walk.guarded("its records", walk.records)
-    for name in walk.spans:
-        walk.guarded(f"branch {name}", lambda name=name: walk.branch(name))
-    walk.guarded("its tables", walk.rest)
-    return walk.report()
+    rows.ask("BEGIN")  # whoever plays it meanwhile: this sees one moment
+    try:
+        walk = _Walk(rows, progress)
+        walk.guarded("its tables", walk.tables)
+        walk.guarded("its records", walk.records)
+        for name in walk.spans:
+            walk.guarded(f"branch {name}", lambda name=name: walk.branch(name))
+        walk.guarded("its tables", walk.rest)
+        return walk.report()
+    finally:
+        rows.ask("ROLLBACK")
 
 
 @dataclass

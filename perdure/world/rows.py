@@ -15,12 +15,12 @@ import threading
 import weakref
 import zlib
 from bisect import bisect_left, bisect_right
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 import numpy as np
@@ -33,6 +33,7 @@ from perdure.world.segment import DamagedError, Place, Segments
 from perdure.world.state import PIECES, Piece
 
 FORMAT = 2
+Found = TypeVar("Found")
 DIGEST = 32
 
 SCHEMA = {
@@ -361,21 +362,22 @@ class Rows:
 
     def record(self, digest: bytes) -> bytes | memoryview:
         loose = self.loose.get(digest)
-        if loose is not None:
-            return loose
-        place = self.place(digest)
-        try:
-            return self.segments.read(place, digest)
-        except (DamagedError, OSError):
-            again = self.place(digest)
-            if again == place:
-                raise
-            return self.segments.read(again, digest)  # it was moved meanwhile, by who pruned the world
+        return self._looked(self.segments.read, digest) if loose is None else loose
 
     def check(self, digest: bytes) -> None:
         """Raise `DamagedError` unless every byte of a record is as it was written."""
         if digest not in self.loose:
-            self.segments.check(self.place(digest), digest)
+            self._looked(self.segments.check, digest)
+
+    def _looked(self, look: Callable[[Place, bytes], Found], digest: bytes) -> Found:
+        place = self.place(digest)
+        try:
+            return look(place, digest)
+        except (DamagedError, OSError):
+            again = self.place(digest)
+            if again == place:
+                raise
+            return look(again, digest)  # it was moved meanwhile, by who pruned the world
 
     def piece(self, part: str, digest: bytes) -> Piece:
         piece = self._pieces.get(digest)
@@ -419,8 +421,10 @@ class Recollection:
     def _read_memory(self, step: int) -> Memory:
         with self._rows.reading(f"step {step}"):
             row = self._rows.row(self._lineage, self._rows.number_of_step(self._lineage, step))
-            if row.step != step or row.latent is None:
-                raise DamagedError("its latent is not kept")
+            if row.step != step:
+                raise DamagedError("it is missing")
+            if row.latent is None or not self._rows.known(row.latent):
+                raise ValueError(f"the latent of step {step} is kept no more: it was pruned, or damaged and let go of")
             return self._rows.memory(row)
 
     def _read_events(self, number: int) -> tuple[Event, ...]:

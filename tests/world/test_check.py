@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from perdure.world.check import check
 from perdure.world.store import Store
-from tests.world import lived
+from tests.world import lived, yard
 
 DATA = Path(__file__).parents[1] / "data"
 
@@ -39,6 +39,22 @@ def test_a_world_is_whole_and_what_was_read_is_told(kept: Path):
         assert report.records == store.rows.ask("SELECT count(*) FROM records")[0][0]
     assert report.events > report.commits and report.size > 100_000
     assert told == sorted(told) and told[0] == 0 and told[-1] == 1
+
+
+def test_a_world_that_is_played_meanwhile_is_whole(world: Path):
+    with Store.open(world) as store:
+        now = [yard.reopened(store)]
+
+        def play(_: float, __: str) -> None:
+            now[0] = yard.step(now[0], lived.PATH[0], store)
+            if now[0].step == 12:
+                store.fork("main", 11, "new")
+                store.goto("left", 4)
+
+        before = check(world).commits
+        report = check(world, play)
+        assert report.faults == () and report.commits == before
+        assert check(world).whole and store.branches()["new"] == 11
 
 
 def test_a_world_of_the_first_format_is_whole(tmp_path: Path):

@@ -120,6 +120,8 @@ def test_what_was_planned_is_freed_and_what_has_happened_stays(world: Path, kept
                 then = store.world_at(step, branch)
                 assert (then.state, then.head, then.moving, then.motion.cameras.tobytes()) == old[branch, step]
                 assert recalled(then) == recalled_then(kept, branch, step)
+        with pytest.raises(ValueError, match="the latent of step 9 is kept no more: it was pruned"):
+            _ = store.world().history.memories[8]
         for event in store.world().history.events:
             for digest in event.records:
                 assert store.world().history.record(digest)

@@ -117,7 +117,7 @@ def test_an_old_latent_goes_alone_and_a_new_one_with_its_end(world: Path, kept: 
     assert (done.cuts, done.latents) == ((Cut("main@10", 9, 1, 1),), 1)
     assert check(world).whole
     with Store.open(world) as store:
-        with pytest.raises(ValueError, match="step 2: its latent is not kept"):
+        with pytest.raises(ValueError, match="the latent of step 2 is kept no more"):
             _ = store.world().history.memories[1]
         assert store.world().history.memories[2].latent.any()
         yard.step(yard.reopened(store), lived.PATH[0], store)
