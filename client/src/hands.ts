@@ -1,5 +1,5 @@
 // The hands: keys by their place on the keyboard, the mouse by pointer lock or by dragging.
-import { type Input, Keys } from "./protocol";
+import { Hand, type Input, Keys } from "./protocol";
 
 const KEYS: Record<string, number> = {
   KeyW: Keys.FORWARD,
@@ -8,15 +8,14 @@ const KEYS: Record<string, number> = {
   ArrowDown: Keys.BACK,
   KeyA: Keys.LEFT,
   KeyD: Keys.RIGHT,
-  KeyQ: Keys.TURN_LEFT,
   ArrowLeft: Keys.TURN_LEFT,
-  KeyE: Keys.TURN_RIGHT,
   ArrowRight: Keys.TURN_RIGHT,
   KeyR: Keys.LOOK_UP,
   PageUp: Keys.LOOK_UP,
-  KeyF: Keys.LOOK_DOWN,
+  KeyV: Keys.LOOK_DOWN,
   PageDown: Keys.LOOK_DOWN,
 };
+export const DEEDS: Record<string, number> = { KeyE: Hand.USE, KeyQ: Hand.PLACE, KeyF: Hand.THROW };
 const RADIANS_PER_PIXEL = 0.0024;
 const GATHER = 12; // milliseconds of mouse travel that go out as one message
 
@@ -28,6 +27,7 @@ export class Hands {
   private timer: number | undefined;
   private dragging = false;
   active = false;
+  carrying = false; // something that a click would throw
 
   constructor(
     private readonly surface: HTMLElement,
@@ -42,6 +42,7 @@ export class Hands {
     surface.addEventListener("pointermove", (event) => this.move(event));
     surface.addEventListener("pointerup", (event) => this.release(event));
     surface.addEventListener("pointercancel", () => (this.dragging = false));
+    surface.addEventListener("contextmenu", (event) => this.active && event.preventDefault());
   }
 
   /** Let go of everything, as when the window loses the keyboard. */
@@ -52,19 +53,23 @@ export class Hands {
   }
 
   private key(event: KeyboardEvent, down: boolean): void {
-    const key = KEYS[event.code];
-    if (key === undefined || !this.active) return;
+    const deed = DEEDS[event.code];
+    if ((KEYS[event.code] === undefined && deed === undefined) || !this.active) return;
     // Typing, or a shortcut of the browser: not ours. What is held must still be let go of.
     if (down && (event.ctrlKey || event.metaKey || event.altKey || isTyping(event.target))) return;
     if (down) event.preventDefault();
     if (down === this.held.has(event.code)) return; // a repeat
     if (down) this.held.add(event.code);
     else this.held.delete(event.code);
-    this.flush(event.timeStamp);
+    if (deed === undefined) this.flush(event.timeStamp);
+    else if (down) this.flush(event.timeStamp, deed);
   }
 
   private press(event: PointerEvent): void {
-    if (!this.active || event.button !== 0) return;
+    if (!this.active) return;
+    if (event.button === 2) this.flush(event.timeStamp, Hand.PLACE);
+    if (event.button !== 0) return;
+    if (this.carrying && document.pointerLockElement === this.surface) this.flush(event.timeStamp, Hand.THROW);
     this.dragging = true;
     if (!document.pointerLockElement) this.surface.setPointerCapture(event.pointerId);
     if (event.pointerType === "mouse" && !document.pointerLockElement) {
@@ -89,10 +94,10 @@ export class Hands {
     this.timer ??= setTimeout(() => this.flush(this.since), GATHER);
   }
 
-  private flush(time: number): void {
+  private flush(time: number, hand: number = Hand.NONE): void {
     clearTimeout(this.timer);
     const mask = [...this.held].reduce((all, code) => all | (KEYS[code] ?? 0), 0);
-    this.send({ type: "input", keys: mask, turn: this.turn, tilt: this.tilt, time: this.since || time });
+    this.send({ type: "input", keys: mask, turn: this.turn, tilt: this.tilt, time: this.since || time, hand });
     this.heldChanged(mask);
     this.turn = this.tilt = this.since = 0;
     this.timer = undefined;

@@ -8,7 +8,8 @@ import { SmallMap } from "./map";
 import { element, say } from "./page";
 import { Panel } from "./panel";
 import { Picture } from "./picture";
-import type { Error as Complaint, FromServer, WorldInfo } from "./protocol";
+import { Offers } from "./offers";
+import { type Error as Complaint, type FromServer, Hand, type WorldInfo } from "./protocol";
 
 const CONNECTION: Record<State, string> = {
   connecting: "connecting",
@@ -66,6 +67,7 @@ const hands = new Hands(
   },
 );
 
+const offers = new Offers(element("offers"), element("told"));
 const home = new Home(element("worlds"), element("new"), element("scenes"), element("dice"), create);
 
 const connection: Connection = new Connection({
@@ -126,6 +128,13 @@ function receive(message: FromServer): void {
       element("pause").querySelector("span")!.textContent = paused ? "Resume" : "Pause";
       panel.status(message);
       break;
+    case "offers":
+      offers.show(message.offers);
+      hands.carrying = message.offers.some((offer) => offer.hand === Hand.THROW);
+      break;
+    case "told":
+      offers.tell(message.text);
+      break;
     case "error":
       complain(message);
       break;
@@ -166,7 +175,8 @@ function enter(): void {
 
 function close(): void {
   hands.letGo();
-  opened = hands.active = false;
+  opened = hands.active = hands.carrying = false;
+  offers.clear();
   paused = false;
   element("paused").classList.remove("on");
   if (document.pointerLockElement) document.exitPointerLock();

@@ -38,7 +38,8 @@ FLAGS = (
 )
 PLAY = (sys.executable, "-m", "perdure.cli", "play", "--no-open")
 WARM_UP = 3.0  # seconds that are not counted
-KEY_CODES = {"KeyW": 87, "KeyS": 83, "KeyA": 65, "KeyD": 68, "ArrowLeft": 37, "ArrowRight": 39, "Space": 32}
+KEY_CODES = {"KeyW": 87, "KeyS": 83, "KeyA": 65, "KeyD": 68, "ArrowLeft": 37, "ArrowRight": 39, "Space": 32,
+             "KeyE": 69, "KeyF": 70, "KeyQ": 81}  # fmt: skip
 
 
 def find_chromium() -> str | None:
@@ -94,10 +95,11 @@ class Browser:
             "Input.dispatchKeyEvent", type=kind, code=code, windowsVirtualKeyCode=number, key=code.removeprefix("Key")
         )
 
-    def mouse(self, kind: str, x: float, y: float, held: bool = False) -> None:
+    def mouse(self, kind: str, x: float, y: float, held: bool = False, button: str = "left") -> None:
         """`kind` is mousePressed, mouseReleased or mouseMoved."""
-        button = "left" if held or kind != "mouseMoved" else "none"
-        self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button=button, buttons=int(held), clickCount=1)
+        button = button if held or kind != "mouseMoved" else "none"
+        buttons = (2 if button == "right" else 1) if held else 0
+        self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button=button, buttons=buttons, clickCount=1)
 
     def screenshot(self) -> bytes:
         return base64.b64decode(self.call("Page.captureScreenshot", format="png")["data"])

@@ -22,7 +22,8 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from perdure.world.action import FRAMES_PER_SECOND, TURN_LIMIT, Action
+from perdure.world.action import FRAMES_PER_SECOND, TURN_LIMIT, Action, Hand
+from perdure.world.history import Note
 from perdure.world.state import World
 from perdure.world.store import Store
 
@@ -33,6 +34,7 @@ answer with another world to go on from, and one that has done raises `SessionEn
 Result = TypeVar("Result")
 
 PERIOD = 1.0 / FRAMES_PER_SECOND
+DEEDS = 64  # that wait in an inbox: far more than fingers ask for in the time that they take
 RECENT = 8  # steps that the pace is judged by: a slow one is forgotten within two seconds
 MARGIN = 0.006  # seconds that a step is begun early, over the slowest of the recent ones
 
@@ -63,6 +65,7 @@ class Frame:
     echoes: Mapping[str, float]  # sender -> its newest timestamp among the input that this frame has applied
     stages: Mapping[str, float]  # stage -> milliseconds, of the step that made it
     made: float  # perf_counter when its step ended
+    notes: tuple[Note, ...] = ()  # what hands did in its chunk, and what was refused
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,10 +77,11 @@ class _Chunk:
     echoes: Mapping[str, float]
     stages: Mapping[str, float]
     made: float
+    notes: tuple[Note, ...]
 
 
 @dataclass
-class _Hand:
+class _Held:
     """What one sender holds down, and the newest of its timestamps."""
 
     keys: int = 0
@@ -89,29 +93,43 @@ class Inbox:
     """What the players did since the last step. The newest keys of a sender win; mouse travel adds up.
 
     A key pressed and let go between two steps still counts for one, unless its opposite came after it.
-    Mouse travel beyond what one chunk may turn is kept for the next. Safe to use from any thread.
+    Mouse travel beyond what one chunk may turn is kept for the next. What hands are to do is done in the order in
+    which it was asked for, one deed a chunk, each once. Safe to use from any thread.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._hands: dict[str, _Hand] = {}
+        self._hands: dict[str, _Held] = {}
+        self._deeds: deque[Hand] = deque()
         self._turn = self._tilt = 0.0
 
-    def put(self, keys: int = 0, turn: float = 0.0, tilt: float = 0.0, time: float = 0.0, sender: str = "") -> None:
+    def put(
+        self,
+        keys: int = 0,
+        turn: float = 0.0,
+        tilt: float = 0.0,
+        time: float = 0.0,
+        sender: str = "",
+        hand: int = Hand.NONE,
+    ) -> None:
         if not 0 <= keys < 256:
             raise ValueError(f"expected keys as a bit mask in 0..255, got {keys}")
         if not (np.isfinite(turn) and np.isfinite(tilt) and np.isfinite(time)):
             raise ValueError(f"expected finite turn, tilt and time, got {turn}, {tilt}, {time}")
+        if hand not in tuple(Hand):
+            raise ValueError(f"expected a hand out of {', '.join(map(str, map(int, Hand)))}, got {hand}")
         with self._lock:
-            hand = self._hands.setdefault(sender, _Hand())
+            held = self._hands.setdefault(sender, _Held())
             self._turn += turn
             self._tilt += tilt
-            if time < hand.time:
+            if hand != Hand.NONE and len(self._deeds) < DEEDS:
+                self._deeds.append(Hand(hand))
+            if time < held.time:
                 return  # overtaken on its way: newer keys of this sender are already here
-            hand.keys, hand.time = keys, time
+            held.keys, held.time = keys, time
             for pair in (0b11, 0b1100, 0b110000, 0b11000000):
                 if keys & pair:
-                    hand.tapped = hand.tapped & ~pair | keys & pair
+                    held.tapped = held.tapped & ~pair | keys & pair
 
     def leave(self, sender: str) -> None:
         """Let go of all that a sender holds."""
@@ -119,26 +137,28 @@ class Inbox:
             self._hands.pop(sender, None)
 
     def rest(self) -> None:
-        """Forget mouse travel and taps, but not what is held down."""
+        """Forget mouse travel, taps and deeds, but not what is held down."""
         with self._lock:
             self._turn = self._tilt = 0.0
-            for hand in self._hands.values():
-                hand.tapped = 0
+            self._deeds.clear()
+            for held in self._hands.values():
+                held.tapped = 0
 
     def take(self) -> tuple[Action, dict[str, float]]:
         """The action of the next chunk, and the newest timestamp of each sender that it answers."""
         with self._lock:
             keys = 0
-            for hand in self._hands.values():
+            for held in self._hands.values():
                 for pair in (0b11, 0b1100, 0b110000, 0b11000000):
-                    keys |= hand.keys & pair or hand.tapped & pair
-                hand.tapped = 0
+                    keys |= held.keys & pair or held.tapped & pair
+                held.tapped = 0
+            hand = self._deeds.popleft() if self._deeds else Hand.NONE
             turn = float(np.clip(self._turn, -TURN_LIMIT, TURN_LIMIT))
             tilt = float(np.clip(self._tilt, -TURN_LIMIT, TURN_LIMIT))
             self._turn -= turn
             self._tilt -= tilt
-            echoes = {sender: hand.time for sender, hand in self._hands.items() if np.isfinite(hand.time)}
-        return Action(keys, turn, tilt), echoes
+            echoes = {sender: held.time for sender, held in self._hands.items() if np.isfinite(held.time)}
+        return Action(keys, turn, tilt, hand), echoes
 
 
 class Subscription:
@@ -388,7 +408,8 @@ class Session:
         cameras = np.asarray(world.motion.cameras)
         if len(cameras) != len(frames):
             raise ValueError(f"expected a camera for each of {len(frames)} frames of a chunk, got {len(cameras)}")
-        chunk = _Chunk(world.step, replayed, frames, cameras, echoes, stages, time.perf_counter())
+        now, notes = time.perf_counter(), world.motion.notes
+        chunk = _Chunk(world.step, replayed, frames, cameras, echoes, stages, now, notes)
         with self._changed:
             self._waiting = chunk
             self._changed.notify_all()
@@ -435,7 +456,7 @@ class Session:
         with self._changed:
             frame = Frame(
                 self._seq, chunk.step, index, chunk.replayed, chunk.frames[index], chunk.cameras[index],
-                chunk.echoes, chunk.stages, chunk.made,
+                chunk.echoes, chunk.stages, chunk.made, chunk.notes,
             )  # fmt: skip
             self._seq += 1
             self._last = frame

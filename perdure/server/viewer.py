@@ -17,6 +17,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from perdure.camera import yaw_pitch
 from perdure.runtime.session import Frame, SessionEnded, Subscription
 from perdure.server import protocol
+from perdure.server.offers import offers, told
 from perdure.server.room import Busy, Keeper, Room, Rooms
 from perdure.world.action import FRAMES_PER_SECOND
 
@@ -40,6 +41,8 @@ class Viewer:
         self._in_flight: deque[int] = deque()
         self._seq = 0
         self._map_shown: protocol.Map | None = None
+        self._step_told = -1  # the last one that this viewer knows of what hands did in it
+        self._offers: list[protocol.Offer] = []
         self._welcome = True  # False once the page turned out to speak another version
 
     async def serve(self) -> None:
@@ -113,9 +116,9 @@ class Viewer:
             return
         session = self._room.session
         match message:
-            case protocol.Input(keys=keys, turn=turn, tilt=tilt, time=when):
+            case protocol.Input(keys=keys, turn=turn, tilt=tilt, time=when, hand=hand):
                 try:
-                    session.inbox.put(keys, turn, tilt, when, self._id)
+                    session.inbox.put(keys, turn, tilt, when, self._id, hand)
                 except ValueError as error:
                     await self._complain("bad-message", "input that a hand can make", str(error), "reload the page")
             case protocol.Pause():
@@ -164,6 +167,7 @@ class Viewer:
             self._outbox.put_nowait(protocol.Opened(world=name, step=step, frames_per_second=rate, driven=driven))
             await self._outbox.join()
             self._map_shown = None
+            self._step_told, self._offers = -1, []
             self._in_flight.clear()
             self._frames = self._room.session.subscribe(QUEUE, wake)
         finally:
@@ -266,6 +270,20 @@ class Viewer:
             stages={**frame.stages, "jpeg": 1e3 * (now - began), "held": 1e3 * (now - frame.made)},
         )
         await self._socket.send_bytes(protocol.encode_frame(header, jpeg))
+        if room.own and frame.step != self._step_told:  # who watches another's has no hands here
+            self._step_told = frame.step
+            await self._send_offers(room, frame)
+
+    async def _send_offers(self, room: Room, frame: Frame) -> None:
+        """What came of what hands did in this step, and what they can do after it."""
+        world = room.session.world
+        if not frame.replayed:
+            for text in told(frame.notes, world.entities):
+                await self._send(protocol.Told(text=text))
+        now = offers(world)
+        if now != self._offers:
+            self._offers = now
+            await self._send(protocol.Offers(offers=now))
 
     async def _send_status(self) -> None:
         while True:

@@ -230,6 +230,12 @@ class Physics:
         )  # fmt: skip
         return geoms, depths, normals
 
+    def usable(self) -> hands.Deed:
+        """What using a hand would come to, as things are now."""
+        compiled, data = self.mechanism.compiled, self._spare()
+        mujoco.mj_kinematics(compiled.model, data)
+        return self._act(compiled, data, Hand.USE)
+
     # Putting in, taking out, moving
 
     @property

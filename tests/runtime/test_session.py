@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from perdure.runtime.session import Frame, Inbox, Session, SessionEnded, Subscription
-from perdure.world.action import FRAMES_PER_CHUNK, TURN_LIMIT, Action, Keys
+from perdure.world.action import FRAMES_PER_CHUNK, TURN_LIMIT, Action, Hand, Keys
 from tests.server.fake_engine import FakeEngine, fake_world
 
 
@@ -88,15 +88,28 @@ def test_two_senders_share_the_player_and_one_can_let_go():
     assert inbox.take()[0].keys == Keys.TURN_LEFT
 
 
+@given(st.lists(st.tuples(st.sampled_from(list(Hand)), st.integers(0, 9), st.booleans()), max_size=30))
+def test_each_deed_is_done_once_in_the_order_that_it_was_asked_for(asked: list[tuple[Hand, int, bool]]):
+    inbox, done = Inbox(), list[Hand]()
+    for hand, when, step in asked:  # overtaken or not
+        inbox.put(time=when, hand=hand)
+        if step:
+            done.append(inbox.take()[0].hand)
+    done += [inbox.take()[0].hand for _ in range(31)]
+    assert [hand for hand in done if hand] == [hand for hand, *_ in asked if hand]
+
+
 def test_rest_forgets_motion_and_keeps_what_is_held():
     inbox = Inbox()
-    inbox.put(Keys.FORWARD | Keys.LEFT, turn=1.0, time=1)
+    inbox.put(Keys.FORWARD | Keys.LEFT, turn=1.0, time=1, hand=Hand.THROW)
     inbox.put(Keys.FORWARD, time=2)
     inbox.rest()
     assert inbox.take()[0] == Action(Keys.FORWARD)
 
 
-@pytest.mark.parametrize("bad", [{"keys": 256}, {"keys": -1}, {"turn": float("nan")}, {"tilt": float("inf")}])
+@pytest.mark.parametrize(
+    "bad", [{"keys": 256}, {"keys": -1}, {"turn": float("nan")}, {"tilt": float("inf")}, {"hand": 9}]
+)
 def test_nonsense_input_is_refused(bad: dict):
     with pytest.raises(ValueError, match="expected"):
         Inbox().put(**bad)

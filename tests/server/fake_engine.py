@@ -1,7 +1,8 @@
 """A stand-in for the engine, for tests alone: a tiled box room, drawn by arithmetic, with the step's number on it.
 
 It keeps the engine's contract (`open`, `step`, `timings`) and enough of a world for the server: step,
-name, cameras and keyframes. `seconds` is how long a step takes, so that pacing can be tested.
+name, cameras, keyframes, and hands, which are real: physics stands still before a crate. `seconds` is how
+long a step takes, so that pacing can be tested.
 """
 
 import time
@@ -14,8 +15,11 @@ from PIL import Image, ImageDraw
 
 from perdure.camera import Intrinsics, look, rays, yaw_pitch
 from perdure.world.action import FRAMES_PER_CHUNK, FRAMES_PER_SECOND, PITCH_LIMIT, TURN, WALK, Action, Keys
+from perdure.world.body import crate
 from perdure.world.geometry import Keyframe
-from perdure.world.physics import Motion
+from perdure.world.identity import Entity
+from perdure.world.physics import Motion, Physics
+from tests.world import yard
 
 LOW, HIGH = np.array([-6.0, -4.0, 0.0]), np.array([6.0, 4.0, 3.0])  # the corners of the room
 TILES = np.array([[196, 120, 84], [88, 132, 168], [148, 140, 124]], np.float32)  # walls across x, across y; floor
@@ -31,6 +35,8 @@ class FakeWorld:
     name: str
     motion: Motion
     geometry: FakeGeometry
+    physics: Physics
+    entities: tuple[Entity, ...] = (Entity(0, "player", "you", "player"), Entity(5, "crate", "crate", "crate5"))
     step: int = 0
     scene: tuple[str, int] = ("rooms", 7)
 
@@ -38,7 +44,8 @@ class FakeWorld:
 def fake_world(name: str = "room", width: int = 64, height: int = 36) -> FakeWorld:
     intrinsics = Intrinsics.from_fov(width, height, 75.0)
     cameras = np.repeat(look(np.array([-3.0, -1.0, 1.6]), 0.4, 0.0)[None], FRAMES_PER_CHUNK, 0)
-    return FakeWorld(name, Motion(cameras, intrinsics, {}), FakeGeometry())
+    physics = Physics.from_xml(yard.XML, bodies=(crate(5, (1.4, 0.0, 0.0)),))
+    return FakeWorld(name, Motion(cameras, intrinsics, {}), FakeGeometry(), replace(physics, pitch=-0.75))
 
 
 def draw(camera: np.ndarray, intrinsics: Intrinsics, label: str) -> tuple[np.ndarray, np.ndarray]:
@@ -73,7 +80,9 @@ class FakeEngine:
             raise ArithmeticError("the model drew NaN")
         self.actions.append(action)
         cameras, intrinsics = self._walk(world.motion.cameras[-1], action), world.motion.intrinsics
-        world = replace(world, step=world.step + 1, motion=Motion(cameras, intrinsics, {}))
+        physics, done = world.physics.advance(Action(hand=action.hand))
+        motion = Motion(cameras, intrinsics, {}, done.notes)
+        world = replace(world, step=world.step + 1, motion=motion, physics=physics)
         cache["steps"] += 1
         frames = self._frames(world)
         if world.step % 8 == 1:

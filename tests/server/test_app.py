@@ -125,6 +125,25 @@ def test_keys_move_the_camera_and_the_clients_time_comes_back(house):
         assert (header.x, header.y) != (start.x, start.y)
 
 
+def test_hands_do_what_is_offered_and_each_press_is_one_deed(house):
+    house = house()
+    with house.page() as page:
+        page.open()
+        take = {"hand": 1, "text": "take the crate"}
+        put, throw = {"hand": 2, "text": "put the crate down"}, {"hand": 3, "text": "throw"}
+        assert page.hear_until("offers")["offers"] == [take]
+        page.say(protocol.Input(keys=0, turn=0.0, tilt=0.0, time=1.0, hand=1))
+        assert page.hear_until("offers")["offers"] == [put, throw]
+        page.say(protocol.Input(keys=0, turn=0.0, tilt=0.0, time=2.0, hand=3))
+        assert throw not in page.hear_until("offers")["offers"]
+        page.say(protocol.Input(keys=0, turn=0.0, tilt=0.0, time=3.0, hand=3))
+        assert page.hear_until("told")["text"] == "nothing is held"
+        assert [action.hand for action in house.keeper.engine.actions if action.hand] == [1, 3, 3]
+        page.say(protocol.Input(keys=0, turn=0.0, tilt=0.0, time=4.0, hand=7))
+        with pytest.raises(AssertionError, match="expected a hand"):
+            page.hear_until("told")
+
+
 def test_no_more_than_two_frames_are_in_flight_and_the_oldest_are_dropped(house):
     with house(FakeEngine(0.01)).page() as page:
         page.open()

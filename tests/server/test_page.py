@@ -54,6 +54,35 @@ def test_a_key_turns_the_view_and_its_latency_is_measured(browser: Browser):
     assert figures["in_flight_max"] <= 2
 
 
+def test_a_crate_is_taken_and_thrown_with_keys_and_the_mouse(browser: Browser):
+    """E takes it, F throws it; then the right button puts down what is taken up again."""
+    offered = "document.getElementById('offers').textContent"
+    told = "document.getElementById('told').textContent"
+
+    def press(key: str) -> None:
+        browser.key(key, True)
+        browser.key(key, True)  # as a key repeats that is held down
+        browser.key(key, False)
+
+    def take_in(world: str) -> None:
+        open_in(browser, world)
+        wait_for(lambda: browser.ask(offered) == "Etake the crate", 20, "the crate to be offered")
+        press("KeyE")
+        wait_for(lambda: browser.ask(offered) == "Qput the crate downFthrow", 20, "the crate to be held")
+
+    take_in("walled-garden")
+    browser.mouse("mousePressed", 400, 300, held=True, button="right")
+    browser.mouse("mouseReleased", 400, 300, button="right")
+    wait_for(lambda: "throw" not in browser.ask(offered), 20, "the crate to be put down")
+    assert browser.ask(told) == ""  # nothing was refused, so nothing was done twice
+    take_in("long-hall")
+    press("KeyF")
+    wait_for(lambda: "throw" not in browser.ask(offered), 20, "the crate to be thrown")
+    assert browser.ask(told) == ""
+    press("KeyF")
+    wait_for(lambda: browser.ask(told) == "nothing is held", 20, "to be told why not")
+
+
 def test_dragging_turns_the_view(browser: Browser):
     open_in(browser, "first")
     before = browser.ask(SAMPLES)

@@ -17,7 +17,7 @@ FROM_PAGE = [
     protocol.Hello(version=1),
     protocol.Open(world="court-7"),
     protocol.Leave(),
-    protocol.Input(keys=5, turn=0.25, tilt=-0.5, time=1234.5),
+    protocol.Input(keys=5, turn=0.25, tilt=-0.5, time=1234.5, hand=1),
     protocol.Ack(seq=12),
     protocol.Pause(),
     protocol.Resume(),
