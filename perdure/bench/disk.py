@@ -22,7 +22,8 @@ class Op(msgspec.Struct, frozen=True, array_like=True):
     """Something that a process did to a disk, or said while it did. Paths are below the folder watched.
 
     create path file | found path file (was there before) | write file offset data | length file offset |
-    room file offset (at least so long) | sync path file | folder path | rename path other | remove path |
+    room file offset (at least so long) | sync path file | folder path | link path other | rename path other |
+    remove path |
     names path (a folder, synced) | say data
     """
 
@@ -119,6 +120,9 @@ class Disk:
                 self._name({self._place(op.path): self._new_folder()})
             case "remove":
                 self._name({self._place(op.path): None})
+            case "link":
+                folder, name = self._place(op.path)
+                self._name({self._place(op.other): self._live[folder][name]})
             case "rename":
                 folder, name = self._place(op.path)
                 self._name({(folder, name): None, self._place(op.other): self._live[folder][name]})

@@ -5,13 +5,14 @@
 SQLite is seen through a VFS of its own kind: a copy of the one that it uses, made its default, whose
 writes, syncs and lengths pass through here. It is put into the very library that Python's sqlite3
 runs on, by `ctypes`, so no compiler and no tracer is needed. What Python itself does is seen in the
-functions of `os`. Code that is watched need not know. What goes past both (a copy within the kernel,
-a file object's own writes) is not seen: so compare `Disk.whole` with the folder when all is done.
+functions of `os`, and copies of files. Code that is watched need not know. What goes past both (a file
+object's own writes) is not seen: so compare `Disk.whole` with the folder when all is done.
 """
 
 import _sqlite3  # the module that is linked with the library meant
 import ctypes
 import os
+import shutil
 import stat
 import threading
 import traceback
@@ -196,6 +197,27 @@ def _watch_python(log: Log) -> None:
         if where is not None:
             log.note("folder", where)
 
+    def link(plain: Any, source: Any, target: Any, **named: Any) -> None:
+        old, new = log.below(source, named.get("src_dir_fd")), log.below(target, named.get("dst_dir_fd"))
+        plain(source, target, **named)
+        if old is not None and new is not None:
+            log.opened(old, os.stat(source).st_ino, False)
+            log.note("link", old, new)
+
+    copyfile = shutil.copyfile
+
+    def copy(source: Any, target: Any, **named: Any) -> Any:
+        with log.lock:
+            where, new = log.below(target), not os.path.lexists(target)
+            copyfile(source, target, **named)
+            if where is not None:
+                number = log.opened(where, os.stat(target).st_ino, new)
+                log.note("length", file=number)
+                log.note("write", file=number, data=Path(target).read_bytes())
+        return target
+
+    shutil.copyfile = copy
+    around("link", link)
     around("open", open_)
     around("write", write)
     around("pwrite", pwrite)

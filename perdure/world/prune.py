@@ -19,10 +19,11 @@ import msgspec
 
 from perdure.world.check import Progress, quiet
 from perdure.world.fold import fold, named
+from perdure.world.folder import writing
 from perdure.world.history import Note
 from perdure.world.identity import Entity
 from perdure.world.rows import Lineage, Row, Rows, split
-from perdure.world.segment import HEADER, ROLL, Place, Segments, sync_folder
+from perdure.world.segment import Place, Segments, sync_folder
 from perdure.world.state import FINDING_LAG
 from perdure.world.store import Store
 
@@ -120,6 +121,8 @@ def prune(store: Store, progress: Progress = quiet) -> Plan:
     """Let go of what the policy does not keep; what was freed."""
     before = plan(store, lambda share, what: progress(share * 0.3, what))
     if not before.freed:
+        with store.alone():
+            _tidy(store)  # what a pruning that was cut short has left
         return before
     world = store.world()
     said = {"keep_steps": before.keep_steps, "quota": before.quota, "horizon": before.horizons[world.branch]}
@@ -338,29 +341,14 @@ def _rows(rows: Rows, lineage: Lineage, first: int, last: int) -> Iterator[Row]:
 def _sweep(
     store: Store, mark: _Mark, change: Callable[[], AbstractContextManager[Connection]], progress: Progress
 ) -> None:
-    rows, folder = store.rows, store.folder
-    staying = [(digest, place) for digest, place in _records(rows) if place.segment in mark.segments]
-    staying = [(digest, place) for digest, place in staying if digest not in mark.dead]
-    moved: list[tuple[int, int, bytes]] = []
-    writer = Segments(folder)
+    before = set(store.folder.glob("*.segment"))
     try:
-        if mark.segments:
-            writer.open_to_write(rows.end().segment + 1, 0)
-        batch: list[tuple[bytes, bytes]] = []
-        size = 0
-        for number, (digest, place) in enumerate(staying, 1):
-            with rows.reading("what is to stay"):
-                rows.segments.check(place, digest)  # what is damaged is not copied
-            batch.append((digest, bytes(rows.segments.read(place, digest))))
-            size += place.length + HEADER.size
-            if size >= min(_BATCH, ROLL) or number == len(staying):
-                places = writer.append(batch)
-                moved += [(new.segment, new.offset, old) for (old, _), new in zip(batch, places)]
-                batch, size = [], 0
-            progress(0.7 * number / len(staying), "copying what stays")
-    finally:
-        writer.close()
-    sync_folder(folder)
+        with writing(store.name):
+            moved = _moved(store.rows, mark, lambda share, what: progress(0.7 * share, what))
+    except BaseException:
+        for path in set(store.folder.glob("*.segment")) - before:
+            path.unlink()  # on a full disk too, all is as it was
+        raise
     with change() as db:
         db.executemany("DELETE FROM records WHERE digest = ?", [(digest,) for digest in mark.dead])
         db.executemany("UPDATE records SET segment = ?, offset = ? WHERE digest = ?", moved)
@@ -370,10 +358,42 @@ def _sweep(
                 query = "UPDATE commits SET motion = NULL, moving = NULL WHERE branch = ? AND number BETWEEN ? AND ?"
                 db.execute(query, (id, *span))
     progress(0.8, "removing what went")
-    held = {segment for (segment,) in rows.ask("SELECT DISTINCT segment FROM records")}
-    last = rows.end().segment
-    for path in folder.glob("*.segment"):
+    _tidy(store)
+    store.shrink()
+
+
+def _moved(rows: Rows, mark: _Mark, progress: Progress) -> list[tuple[int, int, bytes]]:
+    """Copy what stays of some segments into new ones: where each record is now."""
+    staying = [(digest, place) for digest, place in _records(rows) if place.segment in mark.segments]
+    staying = [(digest, place) for digest, place in staying if digest not in mark.dead]
+    moved: list[tuple[int, int, bytes]] = []
+    batch: list[tuple[bytes, bytes]] = []
+    size = 0
+    writer = Segments(rows.folder)
+    try:
+        if staying:
+            writer.open_to_write(rows.end().segment + 1, 0)
+        for number, (digest, place) in enumerate(staying, 1):
+            with rows.reading("what is to stay"):
+                rows.segments.check(place, digest)  # what is damaged is not copied
+            batch.append((digest, bytes(rows.segments.read(place, digest))))
+            size += place.length
+            if size >= _BATCH or number == len(staying):
+                places = writer.append(batch)
+                moved += [(new.segment, new.offset, old) for (old, _), new in zip(batch, places)]
+                batch, size = [], 0
+            progress(number / len(staying), "copying what stays")
+    finally:
+        writer.close()
+    sync_folder(rows.folder)
+    return moved
+
+
+def _tidy(store: Store) -> None:
+    """Remove segments of which nothing is named any more; the last is being written to."""
+    held = {segment for (segment,) in store.rows.ask("SELECT DISTINCT segment FROM records")}
+    last = store.rows.end().segment
+    for path in store.folder.glob("*.segment"):
         if int(path.stem) < last and int(path.stem) not in held:
             path.unlink()
-    sync_folder(folder)
-    store.shrink()
+    sync_folder(store.folder)

@@ -39,6 +39,8 @@ os.replace(root / "other", root / "another")
 (root / "gone" / "deep").mkdir(parents=True)
 os.close(os.open(root / "gone" / "deep" / "x", os.O_CREAT | os.O_WRONLY))
 shutil.rmtree(root / "gone")
+os.link(root / "before", root / "linked")
+shutil.copyfile(root / "before", root / "copied")
 folder = os.open(root, os.O_RDONLY)
 os.fsync(folder)
 sqlite3.connect(":memory:").execute("CREATE TABLE t (x)")
@@ -64,7 +66,7 @@ def test_all_that_is_written_is_seen(tmp_path: Path):
         disk.do(op)
     there = {str(p.relative_to(root)): p.read_bytes() for p in root.rglob("*") if p.is_file()}
     assert disk.whole() == {name: data for name, data in there.items() if not name.endswith("-shm")}
-    assert set(disk.whole()) == {"before", "another", "kept/a.db", "kept/a.db-wal"}
+    assert set(disk.whole()) == {"before", "another", "linked", "copied", "kept/a.db", "kept/a.db-wal"}
     words = [op.data for op in ops if op.kind == "say"]
     assert words == [b"row", b"done"]
     row, end = (next(i for i, op in enumerate(ops) if op.data == word) for word in words)

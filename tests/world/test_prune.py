@@ -1,10 +1,11 @@
 """A world lets go of its old past, and its present does not change by a bit."""
 
+import errno
 import random
 import shutil
 import subprocess
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -21,6 +22,7 @@ from perdure.world.anchor import Anchor
 from perdure.world.check import check
 from perdure.world.edit import Change, Edit
 from perdure.world.prune import Policy, excess, growth, plan, policy, prune, set_policy
+from perdure.world.segment import Place, Segments
 from perdure.world.state import World
 from perdure.world.store import Store
 from tests.world import lived, yard
@@ -238,9 +240,30 @@ def test_damage_is_not_copied(world: Path):
     assert path.read_bytes()[: len(before)] == before
 
 
+def test_on_a_full_disk_all_stays_as_it_was(world: Path, monkeypatch: pytest.MonkeyPatch):
+    before = lived.everything(world)
+    with Store.open(world) as store:
+        set_policy(store, Policy(keep_steps=10))
+        names, append = set(world.iterdir()), Segments.append
+
+        def full(self: Segments, records: Sequence[tuple[bytes, bytes]]) -> list[Place]:
+            if self is not store.rows.segments and records:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return append(self, records)
+
+        monkeypatch.setattr(Segments, "append", full)
+        with pytest.raises(ValueError, match=r"yard could not be written .* and stays as it was: free some space"):
+            prune(store)
+        assert set(world.iterdir()) == names
+        monkeypatch.undo()
+        assert store.world_at(3).state == before["main", 3][0]
+        yard.step(yard.reopened(store), WALK[0], store)
+    assert check(world).whole
+
+
 PRUNER = """
 import os, sys
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from pathlib import Path
 import msgspec
 from perdure.bench.watch import watch
@@ -292,6 +315,8 @@ def test_cut_short_at_any_instant_it_leaves_a_world_that_opens(kept: Path, tmp_p
                     assert (now.state, now.history.trail.to_bytes()) == (state, trail)
                     assert recalled(now)
                 prune(store)
+                held = {f"{segment:06d}.segment" for (segment,) in store.rows.ask("SELECT segment FROM records")}
+                assert {path.name for path in store.folder.glob("*.segment")} == held
             assert check(left / "yard").faults == (), (moment, kind)
             shutil.rmtree(left)
 

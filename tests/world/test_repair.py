@@ -2,14 +2,19 @@
 
 import contextlib
 import os
+import random
 import shutil
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from perdure.bench.disk import Disk, Op
 from perdure.world import repair as module
 from perdure.world.check import check
 from perdure.world.repair import Cut, Remedy, repair
@@ -137,6 +142,48 @@ def test_what_cannot_be_mended_is_told(world: Path):
 def test_a_world_that_is_being_played_is_not_repaired(world: Path):
     with Store.open(world), pytest.raises(ValueError, match="yard is open for writing in process"):
         repair(world, agreed)
+
+
+REPAIRER = """
+import os, sys
+from pathlib import Path
+import msgspec
+from perdure.bench.watch import watch
+from perdure.world.repair import repair
+log = watch(Path(sys.argv[1]))
+assert repair(Path(sys.argv[1]) / "yard", lambda _: True).done
+Path(sys.argv[2]).write_bytes(msgspec.msgpack.encode(log.ops))
+os._exit(0)
+"""
+
+
+def test_cut_short_at_any_instant_it_can_be_done_again(world: Path, kept: Path, tmp_path: Path):
+    """By a kill or by the power: what was whole before is there, in the old tables or in the new."""
+    start, root = tmp_path / "start", tmp_path / "root"
+    db = sqlite3.connect(world / "world.db")
+    db.execute("UPDATE commits SET head = zeroblob(32) WHERE branch = 0 AND number = 10")
+    db.commit()
+    for folder in (start, root):  # while it is open: so the damage lies in the log
+        shutil.copytree(world, folder / "yard")
+        (folder / "yard" / "world.db-shm").unlink()
+    db.close()
+    command = [sys.executable, "-c", REPAIRER, str(root), str(tmp_path / "log")]
+    done = subprocess.run(command, cwd=yard.ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    ops = msgspec.msgpack.decode((tmp_path / "log").read_bytes(), type=list[Op])
+    disk, chance, truth = Disk(start), random.Random(1), lived.everything(kept)
+    moved = [i for i, op in enumerate(ops) if op.kind in ("rename", "remove", "link")]
+    moments = {*chance.sample(range(len(ops)), 10), *moved, *(i + 1 for i in moved)}
+    for at, op in enumerate(ops, 1):
+        disk.do(op)
+        if at in moments:
+            left = tmp_path / "left"
+            disk.left(left, chance)
+            repair(left / "yard", agreed)
+            assert check(left / "yard").faults == ()
+            found = lived.everything(left / "yard")
+            assert found["main"] == truth["main"] and found["left"] == truth["left"]
+            shutil.rmtree(left)
 
 
 @settings(max_examples=25, deadline=None)
