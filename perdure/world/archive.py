@@ -12,6 +12,7 @@ import re
 import shutil
 import sqlite3
 import stat
+import struct
 import zipfile
 import zlib
 from collections.abc import Generator, Iterator, Mapping, Sequence
@@ -110,7 +111,7 @@ def import_(file: Path, home: Path, name: str | None = None, progress: Progress 
         archive = zipfile.ZipFile(file)
     except FileNotFoundError:
         raise ValueError(f"there is no file {file} to import") from None
-    except (zipfile.BadZipFile, OSError, NotImplementedError) as error:
+    except _BROKEN as error:
         raise ValueError(f"{file} is not a whole archive of a world ({error}): {_AGAIN}") from None
     with archive:
         manifest = _read_manifest(archive, file)
@@ -144,6 +145,8 @@ def import_(file: Path, home: Path, name: str | None = None, progress: Progress 
 
 
 _AGAIN = "fetch or export it again"
+# What zipfile raises where what a zip says of itself makes no sense.
+_BROKEN = zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, OverflowError, RuntimeError, ValueError
 
 
 @contextmanager
@@ -325,13 +328,14 @@ def _read(archive: zipfile.ZipFile, info: zipfile.ZipInfo, file: Path) -> Iterat
     left = info.file_size
     try:
         with archive.open(info) as source:
-            while chunk := source.read(min(_CHUNK, left + 1)):
+            while left >= 0 and (chunk := source.read(min(_CHUNK, left + 1))):
                 left -= len(chunk)
-                if left < 0:
-                    raise ValueError(f"{file} is refused: {info.filename} is longer than it says")
-                yield chunk
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+                if left >= 0:
+                    yield chunk
+    except _BROKEN as error:
         raise ValueError(f"{file} is damaged in {info.filename} ({error}): {_AGAIN}") from None
+    if left < 0:
+        raise ValueError(f"{file} is refused: {info.filename} is longer than it says")
     if left:
         raise ValueError(f"{file} is damaged: {info.filename} ends {left:,} bytes too soon: {_AGAIN}")
 
