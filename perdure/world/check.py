@@ -6,6 +6,7 @@ event of each branch on, and says where it is not what it was.
 
 import hashlib
 import sqlite3
+import struct
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -27,7 +28,11 @@ Progress = Callable[[float, str], None]
 
 RECORDS = 0.6  # of the time goes into records, the rest into commits
 _CHUNK = 256
-_UNREADABLE = (ValueError, KeyError, IndexError, sqlite3.DatabaseError, msgspec.MsgspecError, zlib.error, OSError)
+UNREADABLE = (
+    *(ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError, AssertionError),
+    *(OSError, sqlite3.DatabaseError, msgspec.MsgspecError, zlib.error, struct.error),
+)
+"""What reading raises where a row is not what it was: its columns may hold anything."""
 
 
 def quiet(_: float, __: str) -> None: ...
@@ -73,7 +78,7 @@ def check(folder: Path, progress: Progress = quiet) -> Report:
     try:
         with Store.open(folder, write=False) as store:
             return examine(store.rows, progress)
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         return Report((Fault("its tables", str(error)),))
 
 
@@ -140,7 +145,7 @@ class _Walk:
     def guarded(self, where: str, look: Callable[[], None]) -> None:
         try:
             look()
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             self.faults.append(Fault(where, str(error)))
 
     def tables(self) -> None:
@@ -184,7 +189,7 @@ class _Walk:
             for number in range(start, min(start + _CHUNK, span.last + 1)):
                 try:
                     now = self._commit(name, span, lineage, self._row(span.id, number), now)
-                except _UNREADABLE as error:
+                except UNREADABLE as error:
                     broken = f"commit {number}: {error}"
                     break
                 if (span.id, number) in self.wanted:
@@ -194,7 +199,7 @@ class _Walk:
         if not broken and lineage is not None:
             try:
                 restored(self.rows, name, lineage, now, self.rows.row(lineage, now.number))
-            except _UNREADABLE as error:
+            except UNREADABLE as error:
                 broken = str(error)
         if broken:
             self.faults.append(Fault(f"branch {name}", broken))
@@ -211,7 +216,7 @@ class _Walk:
     def _steps(self, lineage: Lineage | None, now: Fold) -> int:
         try:
             return now.step if lineage is None else self.rows.row(lineage, lineage.last).step
-        except _UNREADABLE:
+        except UNREADABLE:
             return now.step
 
     def _commit(self, name: str, span: _Span, lineage: Lineage | None, row: Row, now: Fold) -> Fold:
@@ -310,7 +315,7 @@ class _Walk:
         for key, value in self.rows.ask("SELECT 'of ' || branch || ' from ' || number, value FROM fingerprints"):
             try:
                 msgspec.json.decode(value, type=dict[str, str])
-            except _UNREADABLE as error:
+            except UNREADABLE as error:
                 self.faults.append(Fault(f"the fingerprint {key}", str(error)))
         self.progress(1.0, "checked")
 
@@ -324,5 +329,5 @@ class _Walk:
 def _lineage(rows: Rows, name: str) -> Lineage | None:
     try:
         return rows.lineage(name)
-    except _UNREADABLE:
+    except UNREADABLE:
         return None

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from perdure.world.check import Progress, Report, Standing, examine, quiet
+from perdure.world.check import UNREADABLE, Progress, Report, Standing, examine, quiet
 from perdure.world.folder import lock
 from perdure.world.rows import SCHEMA, Row, Rows
 from perdure.world.segment import Segments, sync_folder
@@ -72,7 +72,7 @@ def repair(folder: Path, agree: Callable[[Remedy], bool], progress: Progress = q
             _swap(folder, tables, making / "kept", folder / f"cut-{number}", bool(report.damaged))
             remedy = replace(remedy, done=True)
         return remedy
-    except (ValueError, sqlite3.DatabaseError, OSError) as error:
+    except UNREADABLE as error:
         raise ValueError(f"{folder.name} cannot be repaired, and is as it was: {error}") from error
     finally:
         shutil.rmtree(making, ignore_errors=True)

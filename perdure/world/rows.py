@@ -228,6 +228,8 @@ class Rows:
             yield
         except sqlite3.ProgrammingError:
             raise  # a mistake of ours, and not a damaged world
+        except (TypeError, KeyError) as error:  # columns of another kind
+            raise ValueError(f"{self.folder.name} is damaged in {what}: {error!r}") from error
         except (DamagedError, sqlite3.DatabaseError, msgspec.DecodeError, zlib.error, OSError) as error:
             raise ValueError(f"{self.folder.name} is damaged in {what}: {error}") from error
 

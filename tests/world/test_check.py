@@ -1,5 +1,6 @@
 """A world is verified from its first event on: what is not as it was is found, wherever it lies."""
 
+import contextlib
 import shutil
 import sqlite3
 import tarfile
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perdure.world.check import check
-from perdure.world.store import Store
+from perdure.world.store import Store, list_worlds
 from tests.world import lived, yard
 
 DATA = Path(__file__).parents[1] / "data"
@@ -150,6 +151,9 @@ def test_a_flipped_bit_is_found_or_changes_nothing(
     for _ in range(bits):
         payload[data.draw(st.integers(0, len(payload) - 1))] ^= 1 << data.draw(st.integers(0, 7))
     (folder / where).write_bytes(payload)
+    assert len(list_worlds(folder.parent)) == 1  # a damaged one too
+    with contextlib.suppress(ValueError), Store.open(folder, write=False) as store:  # and nothing but a ValueError
+        store.world()
     if check(folder).whole:
         assert lived.everything(folder) == lived.everything(kept)
     shutil.rmtree(folder)
