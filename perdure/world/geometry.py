@@ -35,9 +35,7 @@ class Geometry:
     def seen(self) -> Seen:
         """Which keyframes show what; made when it is first asked for, and then carried on."""
         if self._sorted is None or self._sorted[0] is not self.keyframes:
-            seen = Seen()
-            for number, keyframe in enumerate(self.keyframes):
-                seen = seen.add(number, keyframe.surface[0], keyframe.pose[:3, 3])
+            seen = Seen.of([(keyframe.surface[0], keyframe.pose[:3, 3]) for keyframe in self.keyframes])
             object.__setattr__(self, "_sorted", (self.keyframes, seen))
         assert self._sorted is not None
         return self._sorted[1]

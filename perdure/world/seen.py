@@ -10,7 +10,7 @@ Cells lie in blocks of eight metres, as in `index.py`; adding copies the blocks 
 Shapes: N points, M places.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +29,7 @@ Visible = Callable[[Floats, float], NDArray[np.bool_]]
 class Seen:
     """A value; a pure fold of `add`."""
 
-    def __init__(self, bound: int = 32) -> None:
+    def __init__(self, bound: int = 8) -> None:
         if bound < 1:
             raise ValueError(f"expected a bound of at least 1 keyframe for each spot, got {bound}")
         self.bound = bound
@@ -54,6 +54,30 @@ class Seen:
                 full[key] = np.concatenate([full.get(key, filled[:0]), filled])
         grown._blocks, grown._full = blocks, full
         return grown
+
+    @classmethod
+    def of(cls, looks: Sequence[tuple[Floats, Floats]], bound: int = 8) -> "Seen":
+        """What adding each of these would come to, points (N, 3) and eye (3,), numbered from 0; all at once."""
+        seen = cls(bound)
+        looked = [(n, points, eye) for n, (points, eye) in enumerate(looks) if len(points)]
+        if not looked:
+            return seen
+        numbers = np.concatenate([np.full(len(points), n) for n, points, _ in looked])
+        eyes = np.concatenate([np.broadcast_to(eye, points.shape) for _, points, eye in looked])
+        corners, spots = _spots(np.concatenate([points for _, points, _ in looked]), eyes)
+        keys = np.unique(np.concatenate([corners, spots[:, None], numbers[:, None]], 1), axis=0)
+        fresh = np.r_[True, (keys[1:, :4] != keys[:-1, :4]).any(1)]
+        rank = np.arange(len(keys)) - np.maximum.accumulate(np.where(fresh, np.arange(len(keys)), 0))
+        keys, rank = keys[rank < bound], rank[rank < bound]
+        blocks, full = dict[Corner, Marks](), dict[Corner, NDArray[np.int32]]()
+        ends = np.flatnonzero((keys[1:, :3] != keys[:-1, :3]).any(1)) + 1
+        for rows, ranks in zip(np.split(keys, ends), np.split(rank, ends)):
+            key = corner(rows[0, :3])
+            blocks[key] = rows[:, 3:].astype(np.int32)
+            if (ranks == bound - 1).any():
+                full[key] = rows[ranks == bound - 1, 3].astype(np.int32)
+        seen._blocks, seen._full = blocks, full
+        return seen
 
     def full(self, points_N3: Floats, eye: Floats) -> NDArray[np.bool_]:
         """Which points, looked at from `eye`, lie in spots that take no more keyframes."""

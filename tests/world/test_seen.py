@@ -57,6 +57,21 @@ def test_each_spot_takes_the_first_and_is_full_after(looks: list, bound: int, pr
     assert set(found) <= near
 
 
+@settings(max_examples=60, deadline=None)
+@given(LOOKS, st.integers(1, 3), st.lists(st.integers(0, 2**32 - 1), max_size=4))
+def test_all_at_once_is_one_by_one(looks: list, bound: int, probes: list[int]) -> None:
+    shown = [look(seed, count) for seed, count in looks]
+    one, all_ = Seen(bound), Seen.of(shown, bound)
+    for number, (points, eye) in enumerate(shown):
+        one = one.add(number, points, eye)
+    assert one.among(np.zeros(3), 50.0, everywhere) == all_.among(np.zeros(3), 50.0, everywhere)
+    for number, probe in enumerate(probes, len(shown)):
+        points, eye = look(probe, 12)
+        np.testing.assert_array_equal(one.full(points, eye), all_.full(points, eye))
+        one, all_ = one.add(number, points, eye), all_.add(number, points, eye)
+        assert one.among(eye, 1.0, everywhere) == all_.among(eye, 1.0, everywhere)
+
+
 def test_a_world_that_is_large_is_asked_by_place_and_a_small_one_as_a_whole() -> None:
     seen = Seen()
     for number in range(300):
