@@ -2,6 +2,7 @@
 
 import errno
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from perdure.world.folder import filesystem, refuse_network, writing
+from perdure.world.folder import filesystem, holder, lock, refuse_network, writing
 from perdure.world.store import Store, list_worlds
 from tests.world import yard
 from tests.world.test_store import PATH, played, same
@@ -164,3 +165,25 @@ def test_a_listing_survives_what_is_damaged(tmp_path: Path):
     assert found["a"] == found["d"] == ""
     assert "b is damaged in its tables: file is not a database" in found["b"]
     assert "c is damaged in its tables" in found["c"]
+
+
+def test_who_writes_is_told_to_whoever_asks(tmp_path: Path):
+    assert holder(tmp_path) == ""
+    held = lock(tmp_path)
+    assert f"process {os.getpid()} (" in holder(tmp_path)
+    os.close(held)
+    assert holder(tmp_path) == ""
+    held = lock(tmp_path)
+    assert holder(tmp_path, tmp_path / "none") == ""  # where the system does not tell
+    os.close(held)
+
+
+def test_a_lock_that_could_not_be_signed_is_not_held(tmp_path: Path):
+    was = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, was[1]))
+    try:
+        with pytest.raises(ValueError, match="free some space"):
+            lock(tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, was)
+    os.close(lock(tmp_path))
