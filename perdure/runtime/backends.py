@@ -36,25 +36,11 @@ class OpenVINO:
     """The exported graphs, compiled for this processor. `threads` and `precision` are part of the fingerprint."""
 
     def __init__(self, folder: Path = WEIGHTS, precision: str | None = None, threads: int = 1) -> None:
-        missing = [n for n in (*(f"{g}.xml.gz" for g in GRAPHS), "weights.bin") if not (folder / n).exists()]
-        if missing:
-            raise ValueError(
-                f"expected exported graphs in {folder}, found no {', '.join(missing)}: "
-                "train and export them with `python -m perdure.recipes.nano`"
-            )
+        self._fingerprint = fingerprint(folder, precision, threads)
         core = ov.Core()
-        able = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-        # A processor without bf16 emulates it, fifty times slower.
-        self.precision = precision or ("bf16" if "BF16" in able else "f32")
-        if self.precision not in ("bf16", "f32"):
-            raise ValueError(f"expected a precision of bf16 or f32, got {precision!r}")
-        if self.precision == "bf16" and "BF16" not in able:
-            raise ValueError("expected a processor with bf16 for that precision, this one has none: use f32")
-        self.threads = threads
         weights = (folder / "weights.bin").read_bytes()
-        self.digest = hashlib.sha256(weights).hexdigest()[:16]
         settings = {
-            "INFERENCE_PRECISION_HINT": self.precision,
+            "INFERENCE_PRECISION_HINT": self._fingerprint["precision"],
             "INFERENCE_NUM_THREADS": threads,
             "PERFORMANCE_HINT": "LATENCY",
             "NUM_STREAMS": 1,
@@ -76,12 +62,31 @@ class OpenVINO:
         return {name: np.array(result[name]) for name in self.outputs[graph]}
 
     def fingerprint(self) -> dict[str, str]:
-        return {
-            "weights": self.digest,
-            "precision": self.precision,
-            "threads": str(self.threads),
-            "openvino": ov.__version__,
-            "numpy": np.__version__,
-            "mujoco": mujoco.__version__,
-            "processor": f"{platform.machine()} {ov.Core().get_property('CPU', 'FULL_DEVICE_NAME')}",
-        }
+        return dict(self._fingerprint)
+
+
+def fingerprint(folder: Path = WEIGHTS, precision: str | None = None, threads: int = 1) -> dict[str, str]:
+    """What frames depend on besides the world if it is played with these; no model is loaded to say it."""
+    missing = [n for n in (*(f"{g}.xml.gz" for g in GRAPHS), "weights.bin") if not (folder / n).exists()]
+    if missing:
+        raise ValueError(
+            f"expected exported graphs in {folder}, found no {', '.join(missing)}: "
+            "train and export them with `python -m perdure.recipes.nano`"
+        )
+    core = ov.Core()
+    able = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    # A processor without bf16 emulates it, fifty times slower.
+    precision = precision or ("bf16" if "BF16" in able else "f32")
+    if precision not in ("bf16", "f32"):
+        raise ValueError(f"expected a precision of bf16 or f32, got {precision!r}")
+    if precision == "bf16" and "BF16" not in able:
+        raise ValueError("expected a processor with bf16 for that precision, this one has none: use f32")
+    return {
+        "weights": hashlib.sha256((folder / "weights.bin").read_bytes()).hexdigest()[:16],
+        "precision": precision,
+        "threads": str(threads),
+        "openvino": ov.__version__,
+        "numpy": np.__version__,
+        "mujoco": mujoco.__version__,
+        "processor": f"{platform.machine()} {core.get_property('CPU', 'FULL_DEVICE_NAME')}",
+    }

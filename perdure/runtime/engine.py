@@ -25,7 +25,7 @@ from perdure.memory.recall import recall
 from perdure.models.cache import Cache
 from perdure.models.context import Context, Remembered
 from perdure.presets.nano import Preset, nano
-from perdure.runtime.backends import Backend, OpenVINO
+from perdure.runtime.backends import Backend, OpenVINO, fingerprint
 from perdure.sampling import noise, sample
 from perdure.world.action import Action
 from perdure.world.state import FINDING_LAG, World
@@ -62,11 +62,14 @@ class Engine:
         """
         frames = None
         for step in range(max(1, world.step - FINDING_LAG + 1), world.step + 1):
-            then = _past(store, world, step)  # as it was drawn: edits that came after are not in those frames
-            action = then.history.memories[step - 1].action
-            found, frames = self.decode(then, recall(then, action, self, self.preset))
+            # As it was drawn: edits that came after are not in those frames.
+            found, frames = self.redraw(_past(store, world, step))
             world = world.expect(found.pending[-1])
         return world, self.cache(), frames
+
+    def redraw(self, then: World) -> tuple[World, Frames]:
+        """The frames of a step that was made before, from what was kept; `then` is the world as the step made it."""
+        return self.decode(then, recall(then, then.history.memories[-1].action, self, self.preset))
 
     def observe(self, world: World, camera: Array) -> Frames:
         """What a camera (4, 4) would see of the world as it is; four frames of which nothing is kept.
@@ -144,6 +147,11 @@ class Engine:
 def load() -> Engine:
     """The models that come with Perdure, in the processor's best precision unless PERDURE_PRECISION asks for f32."""
     return Engine(nano(), OpenVINO(precision=os.environ.get("PERDURE_PRECISION")))
+
+
+def drawn_by() -> dict[str, str]:
+    """What frames depend on besides the world, if it is played here with what `load` loads."""
+    return fingerprint(precision=os.environ.get("PERDURE_PRECISION"))
 
 
 def _past(store: Store | None, world: World, step: int) -> World:

@@ -6,7 +6,7 @@ only one may write to a folder.
 
 import re
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,13 +32,19 @@ class Shelf:
     """Keeps worlds for the server. Safe to use from any thread.
 
     `make_engine` is called once, when the first world is opened; `make_world(name, scene, seed)` founds a
-    world and keeps it in `home`.
+    world and keeps it in `home`. `fingerprint` is what the engine's frames depend on: a world that was played with
+    another one is told so by its next step.
     """
 
     def __init__(
-        self, home: Path, make_engine: Callable[[], Stepper], make_world: Callable[[str, str, int], None]
+        self,
+        home: Path,
+        make_engine: Callable[[], Stepper],
+        make_world: Callable[[str, str, int], None],
+        fingerprint: Mapping[str, str] | None = None,
     ) -> None:
         self._home, self._make_engine, self._make_world = home, make_engine, make_world
+        self._fingerprint = fingerprint
         self._engine: Stepper | None = None
         self._held: dict[str, _Held] = {}
         self._lock = threading.Lock()
@@ -61,7 +67,7 @@ class Shelf:
                 report("waking the model", 0.1)
                 self._engine = self._make_engine()
             report("reading the world", 0.6)
-            held = self._held.get(world) or _Held(Store.open(self._home / world))
+            held = self._held.get(world) or _Held(Store.open(self._home / world, fingerprint=self._fingerprint))
             try:
                 state = held.store.world(branch)
             except BaseException:

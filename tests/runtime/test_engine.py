@@ -115,3 +115,10 @@ def test_looking_changes_nothing_and_looking_again_shows_the_same(engine: Engine
     assert (replace(world).state, world.head) == (state, head)
     _, again = engine.step(world, ACTIONS[6], cache)
     assert np.array_equal(on, again)
+
+
+def test_a_step_that_was_made_before_is_drawn_again(engine: Engine, founded: World, tmp_path: Path) -> None:
+    with Store.create(tmp_path, founded) as store:
+        _, made = play(engine, founded, ACTIONS[:8], store)
+        again = [engine.redraw(store.world_at(step))[1] for step in range(1, 9)]
+    assert all(np.array_equal(one, other) for one, other in zip(made, again, strict=True))

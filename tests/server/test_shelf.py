@@ -77,3 +77,11 @@ def test_a_taken_name_is_refused(shelf: Shelf):
     with pytest.raises(ValueError, match="take another name"):
         shelf.fork(world, "other")
     shelf.close(world)
+
+
+def test_a_world_is_told_of_another_model(tmp_path: Path, shelf: Shelf):
+    shelf.new("court-7", "court", 7)
+    other = Shelf(tmp_path, FakeEngine, lambda *_: None, {"weights": "other"})  # type: ignore[arg-type]
+    _, world, _ = other.open("court-7", silent)
+    assert (event := world.history.events[-1]).kind == "model" and event.args["now"] == ("other",)
+    other.close(world)
