@@ -22,6 +22,7 @@ for variable in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "MKL_NUM_THREADS"):
 BUDGETS = {  # processor seconds, with cold caches; "." is tests/ itself
     ".": 90,
     "agents": 15,
+    "cli": 60,
     "bench": 80,
     "data": 60,
     "evaluation": 40,

@@ -4,24 +4,33 @@ A user's mistake is a `ValueError` wherever it is found; here it becomes one lin
 do, and exit code 2. A command imports what it runs when it is asked to, so that `ls` is quick.
 """
 
+import sys
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 
 from perdure import __version__
+from perdure.cli.editing import edit
+from perdure.cli.history import diff, fork, goto, log, replay, undo
+from perdure.cli.keeping import check, export, import_, prune, repair
+from perdure.cli.looking import render
 from perdure.cli.measuring import bench, evaluate
 from perdure.cli.saying import fail, out
-from perdure.cli.worlds import fork, info, list_, new, play
+from perdure.cli.worlds import info, list_, new, play
 
 COMMANDS: Mapping[str, Mapping[str, Callable[..., Any]]] = {
-    "Worlds": {"new": new, "ls": list_, "info": info, "play": play, "fork": fork},
+    "Worlds": {"new": new, "ls": list_, "info": info, "play": play, "render": render, "edit": edit},
+    "Histories": {"log": log, "goto": goto, "fork": fork, "undo": undo, "diff": diff, "replay": replay},
+    "Keeping": {"export": export, "import": import_, "check": check, "repair": repair, "prune": prune},
     "Measuring": {"bench": bench, "eval": evaluate},
 }
 
+UsageError: Any = typer.BadParameter.__mro__[1]
+"""What a mistyped command raises: click's own, or that of the copy of it which newer typers bring."""
+
 app = typer.Typer(
     help="Worlds that last: open one, act in it, leave it, and find it as it was left.",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
@@ -37,12 +46,19 @@ def version(asked: Annotated[bool, typer.Option("--version", help="Say which ver
         raise typer.Exit
 
 
-def main(arguments: list[str] | None = None) -> None:
+def main(arguments: list[str] | None = None) -> NoReturn:
+    arguments = sys.argv[1:] if arguments is None else arguments
     try:
-        app(arguments)
+        sys.exit(app(arguments or ["--help"], prog_name="perdure", standalone_mode=False))
     except ValueError as error:
         fail(str(error))
+    except UsageError as error:
+        said, where = error.format_message().rstrip("."), error.ctx.command_path if error.ctx else "perdure"
+        fail(f"{said}: see `{where} --help`")
+    except typer.Abort:
+        fail("nothing is done: say --yes to agree beforehand")
     except ModuleNotFoundError as error:
         if not error.name or error.name.split(".")[0] == "perdure":
             raise
-        fail(f"this needs {error.name}, which playing does not: pip install 'perdure[eval,train]'")
+        extra = "train" if error.name in ("torch", "safetensors") else "eval"
+        fail(f"this needs {error.name}, which playing does not: pip install 'perdure[{extra}]'")

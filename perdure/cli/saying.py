@@ -2,12 +2,13 @@
 
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 from rich.table import Table
 
 from perdure.world.action import FRAMES_PER_CHUNK, FRAMES_PER_SECOND
@@ -23,6 +24,15 @@ def stage(says: str) -> Iterator[None]:
     """Say what takes its time, while it does."""
     with err.status(f"{says} …"):
         yield
+
+
+@contextmanager
+def progress(says: str) -> Iterator[Callable[[float, str], None]]:
+    """Say how far something is: what is given is to be called with the share that is done, and what is being done."""
+    columns = TextColumn(says), BarColumn(), TaskProgressColumn(), TextColumn("[dim]{task.description}")
+    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
+        task = bar.add_task("", total=1.0)
+        yield lambda share, what: bar.update(task, completed=share, description=what)
 
 
 def show(facts: Mapping[str, Any], as_json: bool) -> None:
@@ -58,6 +68,10 @@ def print_json(value: Any) -> None:
 def clock(steps: int) -> str:
     seconds = steps * FRAMES_PER_CHUNK // FRAMES_PER_SECOND
     return f"{seconds // 60}:{seconds % 60:02d}"
+
+
+def megabytes(size: float) -> str:
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"
 
 
 def fail(says: str) -> NoReturn:

@@ -1,6 +1,7 @@
-"""perdure new | ls | info | play | fork: which worlds there are, and being in one."""
+"""perdure new | ls | info | play: which worlds there are, and being in one."""
 
 import socket
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -8,7 +9,10 @@ import typer
 from rich.table import Table
 
 from perdure.cli.naming import MAIN, Named, open_store
-from perdure.cli.saying import AsJson, clock, err, out, print_json, show, stage
+from perdure.cli.saying import AsJson, clock, err, megabytes, out, print_json, show, stage
+from perdure.cli.telling import rule_text
+from perdure.world.folder import check_name, holder
+from perdure.world.prune import excess, growth, policy
 from perdure.world.store import Store, home, list_worlds
 
 if TYPE_CHECKING:
@@ -25,6 +29,9 @@ def new(
     spots: Annotated[int, typer.Option(help="Places it is surveyed from; with 1 the model imagines most of it.")] = 10,
 ) -> None:
     """Make a world."""
+    check_name("world", name)
+    if spots < 1:
+        raise ValueError(f"expected at least 1 place to survey a world from, got {spots}")
     if (home() / name).exists():
         raise ValueError(f"a world named {name!r} exists already in {home()}: play it, or take another name")
     make_world(load_engine(), name, scene, seed, spots)
@@ -44,9 +51,9 @@ def list_(as_json: AsJson = False) -> None:
             table.add_column(column, justify="right")
         for it in worlds:
             if it.damage:
-                table.add_row(it.name, "damaged", "", "", f"{it.size / 1e6:.1f} MB")
-            for branch, steps in it.branches.items():
-                own = (it.name, f"{it.scene[0]} {it.scene[1]}", f"{it.size / 1e6:.1f} MB")
+                table.add_row(it.name, "damaged", "", "", megabytes(it.size))
+            for branch, steps in sorted(it.branches.items(), key=lambda item: item[0] != MAIN):
+                own = (it.name, f"{it.scene[0]} {it.scene[1]}", megabytes(it.size))
                 name, scene, size = own if branch == MAIN else (f"{it.name}/{branch}", "", "")
                 table.add_row(name, scene, str(steps), clock(steps), size)
         out.print(table)
@@ -56,25 +63,61 @@ def list_(as_json: AsJson = False) -> None:
 
 
 def info(world: Named, as_json: AsJson = False) -> None:
-    """Say what a world is, how far it went, and what its frames depend on."""
+    """Say what a world is, who is in it, how far it went, what it takes, and what its frames depend on."""
     with open_store(world, write=False) as store:
-        now, kept = store.world(), store.summary()
+        now, kept, keeps = store.world(), store.summary(), policy(store)
+        with stage("measuring how it grows"):
+            grows = growth(store)
         facts: dict[str, Any] = {
             "world": world,
             "scene": {"kind": now.scene[0], "seed": now.scene[1]},
             "steps": now.step,
             "walked": clock(now.step),
-            "keyframes": len(now.geometry.keyframes),
-            "entities": [entity.name for entity in now.entities],
             "events": len(now.history.events),
+            "keyframes": len(now.geometry.keyframes),
+            "splats": len(now.geometry.splats),
+            "entities": [{"id": it.id, "kind": it.kind, "name": it.name} for it in now.entities],
+            "anchors": [{"name": it.name, "text": it.text} for it in now.geometry.anchors],
+            "environment": asdict(now.setting.environment),
+            "rules": {rule.name: rule_text(rule) for rule in now.setting.rules},
             "state": now.state,
             "head": now.head,
             "branches": dict(kept.branches),
             "bytes": kept.size,
+            "bytes an hour": round(grows),
+            "keeps": {"steps": keeps.keep_steps, "quota": keeps.quota, "over quota": excess(store)},
+            "format": store.rows.meta["format"],
             "folder": str(kept.folder),
+            "open in": holder(kept.folder),
             "made with": store.fingerprint,
+            "now played with": differing(store.fingerprint),
         }
-    show(facts, as_json)
+    if as_json:
+        return print_json(facts)
+    facts["entities"] = [f"{it['id']} {it['name']}" for it in facts["entities"]]
+    facts["anchors"] = [it["name"] for it in facts["anchors"]]
+    facts["environment"] = {name: str(value) for name, value in facts["environment"].items() if value != ""}
+    facts["bytes"], facts["bytes an hour"] = megabytes(kept.size), f"{megabytes(grows)}, as it grew lately"
+    over = facts["keeps"]["over quota"]
+    beyond = f", which it is {megabytes(over)} over: see `perdure prune`" if over else ""
+    facts["keeps"] = {
+        "steps": f"the last {keeps.keep_steps}, exactly" if keeps.keep_steps else "all",
+        "quota": f"{megabytes(keeps.quota)}{beyond}" if keeps.quota else "none",
+    }
+    show({name: value for name, value in facts.items() if value not in ("", [], {}, 0)}, False)
+    if facts["now played with"]:
+        out.print("It may be played all the same: its frames will differ a little, and its log will say since when.")
+
+
+def differing(made_with: Mapping[str, str]) -> dict[str, str]:
+    """What is another here now than what a world was last played with."""
+    from perdure.runtime.engine import drawn_by
+
+    try:
+        now = drawn_by()
+    except ValueError:
+        return {}  # there are no models here to play it with
+    return {key: now.get(key, "") for key in sorted({*made_with, *now}) if made_with.get(key) != now.get(key)}
 
 
 def play(
@@ -86,8 +129,11 @@ def play(
     """Walk in a world, in the browser."""
     refuse_taken_port(host, port)
     if world:
-        with open_store(world, write=False):
-            pass  # a mistyped name is told before anything is loaded
+        with open_store(world, write=False) as store:  # a mistyped name is told before anything is loaded
+            other = differing(store.fingerprint)
+        if other:
+            says = f"{world} was last played with other {', '.join(other)}: from here on its frames differ a little"
+            out.print(f"{says}, and its log says so.", soft_wrap=True)
     engine = load_engine()
     with stage("waking the server"):
         from perdure.server.app import create_app, serve
@@ -96,7 +142,7 @@ def play(
     if not world and not (home() / FIRST).exists():
         make_world(engine, FIRST, FIRST, 0)
 
-    shelf = Shelf(home(), lambda: engine, lambda *wanted: make_world(engine, *wanted))
+    shelf = Shelf(home(), lambda: engine, lambda *wanted: make_world(engine, *wanted), engine.backend.fingerprint())
     local = ["127.0.0.1", "localhost"]
     application = create_app(shelf, hosts=local if host in local else None)
     url = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}/?world={world or FIRST}"
@@ -104,17 +150,6 @@ def play(
     if not no_open:
         open_browser(url)
     serve(application, host, port)
-
-
-def fork(
-    world: Named,
-    name: Annotated[str, typer.Argument(help="What to call the fork.")],
-    at: Annotated[int | None, typer.Option(help="The step to leave it at; its last unless said.")] = None,
-) -> None:
-    """Give a world another future. Its past is shared, not copied."""
-    with open_store(world) as store:
-        left = store.fork(store.branch, at, name)
-    out.print(f"{name} leaves {world} at step {left.step}. Next: perdure play {left.name}/{name}")
 
 
 def load_engine() -> "Engine":
@@ -126,8 +161,6 @@ def load_engine() -> "Engine":
 
 def make_world(engine: "Engine", name: str, scene: str, seed: int, spots: int = 10) -> None:
     """Found a world and keep it, with what its frames depend on."""
-    if spots < 1:
-        raise ValueError(f"expected at least 1 place to survey a world from, got {spots}")
     with stage(f"founding {name}: {scene}, seed {seed}"):
         from perdure.data.founding import found_kind
 

@@ -88,8 +88,8 @@ def export(store: Store, file: Path, branches: Sequence[str] | None = None, prog
         raise ValueError(f"there is no folder {file.parent} to write {file.name} into: make it, or say another place")
     making = file.with_name(f".{file.name}.{os.getpid()}")
     try:
-        making.mkdir()
         with _told(f"{file} could not be written"):
+            making.mkdir()
             copy, whole = making / store.folder.name, making / "archive.part"
             copy.mkdir()
             sources, manifest = _held(store.folder, copy, branches, progress)

@@ -75,6 +75,11 @@ def anchor(anchor: Anchor) -> Edit:
     return Edit((Change(f"anchor/{anchor.name}", anchor.to_bytes()),), "anchor")
 
 
+def unanchor(name: str) -> Edit:
+    """A place that is to have that name no more."""
+    return Edit((Change(f"anchor/{name}", None),), "anchor")
+
+
 def add(entity: Entity, body: Body) -> Edit:
     """Someone or something more; `body` is what physics has to know of it."""
     return Edit((Change(f"body/{entity.id}", body.to_bytes()), Change(f"entity/{entity.id}", entity.to_bytes())))

@@ -112,9 +112,9 @@ def growth(store: Store) -> float:
     return took / steps * STEPS_AN_HOUR if steps else 0.0
 
 
-def plan(store: Store, progress: Progress = quiet) -> Plan:
-    """What `prune` would do now, by the world's policy. Nothing is changed."""
-    return _choose(store, progress).plan
+def plan(store: Store, progress: Progress = quiet, wanted: Policy | None = None) -> Plan:
+    """What `prune` would do now, by the world's policy or by another. Nothing is changed."""
+    return _choose(store, progress, wanted).plan
 
 
 def prune(store: Store, progress: Progress = quiet) -> Plan:
@@ -156,9 +156,9 @@ class _Branch:
     step: int  # that it made
 
 
-def _choose(store: Store, progress: Progress) -> _Mark:
+def _choose(store: Store, progress: Progress, wanted: Policy | None = None) -> _Mark:
     """The mildest pruning that the policy asks for, or the harshest that there is."""
-    wanted, size = policy(store), store.summary().size
+    wanted, size = wanted or policy(store), store.summary().size
     longest = max(store.branches().values(), default=0)
     keep = wanted.keep_steps
     mark = _mark(store.rows, keep, size, wanted.quota, progress)

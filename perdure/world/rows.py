@@ -292,6 +292,16 @@ class Rows:
                 events = tuple(msgspec.json.decode(line, type=Event) for line in row.lines)
                 yield Commit(row.number, row.step, row.state.hex(), row.head.hex(), events)
 
+    def lines(self, lineage: Lineage, first: int, last: int, back: bool = False) -> Iterator[tuple[int, bytes]]:
+        """Events with `first <= seq < last` as stored, a few commits at a time in memory; `back`: the newest first."""
+        low, high = self.number_of_event(lineage, first), self.number_of_event(lineage, last - 1)
+        starts = range(low, high + 1, 256)
+        for start in reversed(starts) if back else starts:
+            rows = self.rows(lineage, start, min(start + 255, high))
+            for row in reversed(rows) if back else rows:
+                lines = [(seq, line) for seq, line in enumerate(row.lines, row.first_event) if first <= seq < last]
+                yield from reversed(lines) if back else lines
+
     def number_of_step(self, lineage: Lineage, step: int) -> int:
         """The commit that made a step: the first to have made so many."""
         return self._search(lineage, "step", step, bisect_left)

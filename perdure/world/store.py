@@ -233,6 +233,19 @@ class Store:
             lineage = self.rows.lineage(branch)
             yield from self.rows.commits(lineage, self._number(branch, lineage, step) + 1)
 
+    def lines(
+        self, first: int = 0, last: int | None = None, branch: str | None = None, back: bool = False
+    ) -> Iterator[tuple[int, bytes]]:
+        """The events of a branch with `first <= seq < last`, as stored; with `back` the newest first."""
+        branch = branch or self.branch
+        with self.rows.reading(f"the events of branch {branch!r}"):
+            lineage = self.rows.lineage(branch)
+            row = self.rows.row(lineage, lineage.last)
+            end = row.first_event + len(row.lines)
+            last = end if last is None else min(last, end)
+            if first < last:
+                yield from self.rows.lines(lineage, first, last, back)
+
     def commit(self, world: World) -> None:
         """Make the world's last step, or its last edits, durable: they are on the disk when this returns."""
         self.commit_all([world])

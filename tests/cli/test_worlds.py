@@ -1,4 +1,4 @@
-"""The commands, on worlds made from a small stand-in for a scene; the real ones are slow to found."""
+"""Making worlds, listing them, saying what they are, playing them; a small stand-in for a scene is quick to found."""
 
 import json
 import os
@@ -9,72 +9,24 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from websockets.sync.client import connect
 
-from perdure import cli
 from perdure.cli.worlds import FIRST
-from perdure.data import founding
 from perdure.memory.commit import commit
-from perdure.presets.nano import Preset
 from perdure.runtime import backends
 from perdure.runtime import engine as runtime
 from perdure.server.protocol import VERSION
 from perdure.world.action import Action, Keys
 from perdure.world.history import LATENT
+from perdure.world.prune import Policy, set_policy
 from perdure.world.state import World
 from perdure.world.store import Store
+from tests.cli.desk import Said, refused, run, said
 
-ROOT = Path(__file__).parents[1]
-
-FLOOR = """
-<mujoco>
-  <option timestep="0.010416666666666666"/>
-  <worldbody>
-    <geom type="plane" size="20 20 1"/>
-    <body name="player" gravcomp="1">
-      <joint name="player_x" type="slide" axis="1 0 0"/>
-      <joint name="player_y" type="slide" axis="0 1 0"/>
-      <geom name="player" type="capsule" size="0.3" fromto="0 0 0.35 0 0 1.4" mass="60"/>
-    </body>
-  </worldbody>
-</mujoco>
-"""
-
-
-@pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty home, and models and scenes that cost nothing."""
-
-    def found_kind(kind: str, seed: int, preset: Preset, name: str, spots: int) -> World:
-        if kind not in ("court", "hall", "rooms"):
-            raise ValueError(f"expected a scene out of court, hall, rooms, got {kind!r}")
-        return World.create(name, kind, seed, FLOOR, seed=seed)
-
-    engine = SimpleNamespace(preset=None, backend=SimpleNamespace(fingerprint=lambda: {"weights": "abc"}))
-    monkeypatch.setattr(runtime, "load", lambda: engine)
-    monkeypatch.setattr(founding, "found_kind", found_kind)
-    monkeypatch.setenv("PERDURE_HOME", str(tmp_path))
-    return tmp_path
-
-
-def run(*arguments: str) -> int:
-    """The exit code of a command, as a shell would see it."""
-    with pytest.raises(SystemExit) as ended:
-        cli.main(list(arguments))
-    return int(ended.value.code or 0)
-
-
-def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    """What is said of a mistake: one line, and exit code 2."""
-    capsys.readouterr()
-    assert run(*arguments) == 2
-    lines = capsys.readouterr().err.strip().splitlines()
-    assert len(lines) == 1, lines
-    return lines[0]
+ROOT = Path(__file__).parents[2]
 
 
 def walk(home: Path, name: str, steps: int) -> World:
@@ -86,7 +38,7 @@ def walk(home: Path, name: str, steps: int) -> World:
     return world
 
 
-def test_a_world_from_making_it_to_forking_it(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_world_from_making_it_to_forking_it(home: Path, capsys: Said) -> None:
     assert run("ls") == 0
     assert "No worlds" in capsys.readouterr().out
     assert run("new", "garden", "--scene", "hall", "--seed", "7") == 0
@@ -110,7 +62,7 @@ def test_a_world_from_making_it_to_forking_it(home: Path, capsys: pytest.Capture
     assert json.loads(capsys.readouterr().out)["steps"] == 2
 
 
-def test_listings_and_facts_for_a_person(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_listings_and_facts_for_a_person(home: Path, capsys: Said) -> None:
     run("new", "garden")
     walk(home, "garden", 6)
     run("fork", "garden", "snow")
@@ -139,26 +91,73 @@ def test_listings_and_facts_for_a_person(home: Path, capsys: pytest.CaptureFixtu
         (("eval", "nothing"), "there are return, movers and film"),
     ],
 )
-def test_mistakes_are_told_in_one_line(
-    home: Path, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], says: str
-) -> None:
+def test_mistakes_are_told_in_one_line(home: Path, capsys: Said, arguments: tuple[str, ...], says: str) -> None:
     run("new", "garden")
     assert says in refused(capsys, *arguments)
 
 
-def test_a_port_that_is_taken(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_port_that_is_taken(home: Path, capsys: Said) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         assert "another --port" in refused(capsys, "play", "--no-open", "--port", str(port))
 
 
-def test_a_world_that_is_being_played_cannot_be_forked_from_outside(
-    home: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_world_that_is_being_played_is_looked_at_and_not_changed(yard: Path, capsys: Said) -> None:
+    with Store.open(yard):
+        for command in (("fork", "yard", "snow"), ("goto", "yard", "2"), ("undo", "yard"), ("edit", "yard", "hour=3"),
+                        ("prune", "yard", "--keep-steps", "2", "--yes"), ("repair", "yard")):  # fmt: skip
+            says = refused(capsys, *command)
+            assert f"process {os.getpid()}" in says and "open for writing" in says
+        assert f"process {os.getpid()}" in json.loads(said(capsys, "info", "yard", "--json"))["open in"]
+        for command in ("log", "check", "replay", "export"):
+            assert run(command, "yard") == 0
+    assert json.loads(said(capsys, "info", "yard", "--json"))["open in"] == ""
+
+
+def test_a_mistyped_command_is_told_in_one_line(home: Path, capsys: Said) -> None:
+    assert "Did you mean 'info'" in refused(capsys, "inf")
+    assert "--seed" in refused(capsys, "new", "x", "--sede", "4")
+    assert "Missing argument" in refused(capsys, "info")
+    assert "valid integer" in refused(capsys, "log", "yard", "--last", "many")
+    assert "perdure play --help" in refused(capsys, "play", "--port", "x")
+    assert "COMMAND" in said(capsys)
+
+
+def test_facts_of_a_world_with_a_past(yard: Path, capsys: Said, monkeypatch: pytest.MonkeyPatch) -> None:
+    run("edit", "yard", "weather=snow")
+    run("edit", "yard", "rule", "calm", "speed < 2")
+    with Store.open(yard) as store:
+        set_policy(store, Policy(keep_steps=5, quota=1000))
+    facts = json.loads(said(capsys, "info", "yard", "--json"))
+    assert facts["entities"][1] == {"id": 1, "kind": "creature", "name": '"Ada"'}
+    assert facts["environment"]["weather"] == "snow" and facts["rules"] == {"calm": '"speed < 2"'}
+    assert facts["branches"] == {"main": 9, "main@10": 10, "left": 11}
+    assert facts["keeps"] == {"steps": 5, "quota": 1000, "over quota": facts["bytes"] - 1000}
+    assert facts["bytes an hour"] > 1e6 and facts["format"] == 2
+    shown = " ".join(said(capsys, "info", "yard").split())
+    assert "the last 5" in shown and "perdure prune" in shown and "weather snow" in shown and "season" not in shown
+
+
+def test_another_model_is_told_and_allowed(home: Path, capsys: Said, monkeypatch: pytest.MonkeyPatch) -> None:
     run("new", "garden")
-    with Store.open(home / "garden"):
-        assert "open for writing" in refused(capsys, "fork", "garden", "snow")
-        assert run("info", "garden") == 0
+    assert json.loads(said(capsys, "info", "garden", "--json"))["now played with"] == {}
+    monkeypatch.setattr(runtime, "drawn_by", lambda: {"weights": "xyz"})
+    assert json.loads(said(capsys, "info", "garden", "--json"))["now played with"] == {"weights": "xyz"}
+    assert "may be played all the same" in said(capsys, "info", "garden")
+
+
+def test_a_listing_survives_a_damaged_world(yard: Path, home: Path, capsys: Said) -> None:
+    run("new", "garden")
+    (yard / "world.db").write_bytes(b"no tables " * 1000)
+    (home / "notes").mkdir()
+    capsys.readouterr()
+    assert run("ls") == 0
+    shown = capsys.readouterr()
+    assert [line.split()[0] for line in shown.out.splitlines()[1:]] == ["garden", "yard"]
+    assert "damaged" in shown.out and "yard is damaged in its tables" in shown.err
+    rows = json.loads(said(capsys, "ls", "--json"))
+    assert [bool(row["damage"]) for row in rows] == [False, True]
+    assert "yard is damaged" in refused(capsys, "info", "yard")
 
 
 def test_missing_weights_are_told(tmp_path: Path) -> None:
@@ -166,7 +165,7 @@ def test_missing_weights_are_told(tmp_path: Path) -> None:
         backends.OpenVINO(tmp_path)
 
 
-def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+def test_version(capsys: Said) -> None:
     assert run("--version") == 0
     assert capsys.readouterr().out.startswith("perdure 0.")
 

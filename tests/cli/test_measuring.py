@@ -1,0 +1,42 @@
+"""What is measured is run by its name, with the options that it takes."""
+
+import inspect
+import json
+import sys
+from importlib import import_module
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from perdure.cli.measuring import BENCHES, bench
+from tests.cli.desk import Said, refused, said
+
+
+@pytest.mark.parametrize("name", BENCHES)
+def test_each_benchmark_takes_the_options_that_are_passed_to_it(name: str) -> None:
+    says, *taken = BENCHES[name]
+    options = inspect.signature(bench).parameters
+    assert says.format(**{option: options[option].default for option in options})
+    assert set(taken) <= set(options)
+    assert set(taken) <= set(inspect.signature(import_module(f"perdure.bench.{name}").run).parameters)
+
+
+def test_a_benchmark_is_run_and_shown(capsys: Said, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[dict] = []
+    stand_in = SimpleNamespace(run=lambda **options: given.append(options) or {"kept": 3, "ms": {"p50": 1.5}})
+    monkeypatch.setitem(sys.modules, "perdure.bench.durability", stand_in)
+    assert json.loads(said(capsys, "bench", "durability", "--kills", "4", "--json"))["ms"] == {"p50": 1.5}
+    assert given == [{"kills": 4, "power_cuts": 100}]
+    assert "ms p50" in said(capsys, "bench", "durability")
+
+
+def test_what_is_not_there_is_told_in_one_line(capsys: Said) -> None:
+    assert "there are live" in refused(capsys, "bench", "nothing")
+    assert "there are return, movers and film" in refused(capsys, "eval", "nothing")
+
+
+def test_a_missing_extra_is_told(yard: Path, capsys: Said, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "av", None)
+    monkeypatch.delitem(sys.modules, "perdure.evaluation.film", raising=False)
+    assert "pip install 'perdure[eval]'" in refused(capsys, "render", "yard", "--from", "1")
