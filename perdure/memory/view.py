@@ -154,7 +154,11 @@ def render(keyframes: Sequence[Keyframe], movers: Sequence[Placed], cameras: Arr
             raise ValueError(f"expected a body pose for each camera, {cameras.shape}, got {mover.poses.shape}")
     frames, shape = len(cameras), (intrinsics.height, intrinsics.width)
     still = _Layer(keyframes, intrinsics, crops=False)
-    moving = _Layer([patch for mover in movers for patch in mover.patches], intrinsics, crops=True)
+    # Only patches that some frame shows: a thing is known from many sides, and seen from one.
+    seen = [[_choose(mover, t, camera) for t, camera in enumerate(cameras)] for mover in movers]
+    shown = [sorted({k for frame in choices for k in frame}) for choices in seen]
+    patches = [mover.patches[k] for mover, some in zip(movers, shown) for k in some]
+    moving = _Layer(patches, intrinsics, crops=True)
     view = View(
         np.empty((frames, *shape, 3), np.uint8),
         np.empty((frames, *shape), np.uint8),
@@ -165,10 +169,9 @@ def render(keyframes: Sequence[Keyframe], movers: Sequence[Placed], cameras: Arr
     for t, camera in enumerate(cameras):
         still.draw([keyframe.pose for keyframe in keyframes], np.ones(len(keyframes), np.bool_), camera)
         poses, use = [], []
-        for mover in movers:
-            chosen = _choose(mover, t, camera)
-            poses += [mover.poses[t] @ patch.pose for patch in mover.patches]
-            use += [k in chosen for k in range(len(mover.patches))]
+        for mover, some, choices in zip(movers, shown, seen):
+            poses += [mover.poses[t] @ mover.patches[k].pose for k in some]
+            use += [k in choices[t] for k in some]
         moving.draw(poses, np.array(use, np.bool_), camera)
         _resolve(still.sum_HW6, still.front_HW, moving.sum_HW6, moving.front_HW, view.rgb[t], known_HW,
                  view.depth[t], view.mover[t])  # fmt: skip

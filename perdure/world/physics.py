@@ -243,6 +243,11 @@ class Physics:
         """All that have a body, the player first."""
         return (0, *sorted(self.mechanism.compiled.seats))
 
+    @property
+    def things(self) -> tuple[int, ...]:
+        """Those of them that are no creatures."""
+        return tuple(seat.entity for seat in self.mechanism.compiled.things)
+
     def body(self, entity: int) -> bytes | None:
         """How an entity is built, and where it is: written back after it was taken out, it is there as it was."""
         body = self.mechanism.body(entity)
