@@ -1,20 +1,24 @@
 """Contact: the ground is darker close under what stands on it. Without that, things seem to hover.
 
 Looks of a thing and of the ground come from different times, and neither has the other's shadow: so it is
-drawn, anew in each frame and from where things are in it, and is no part of what is kept.
+drawn, anew in each frame and from where things are in it, and is no part of what is kept: `notice` leaves
+out what is `shaded`.
 
 Shapes: T frames, H height, W width.
 """
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
 from perdure.camera import Array, Intrinsics, invert, rays, unproject
 from perdure.memory.view import Placed, View
 from perdure.world.geometry import MILLIMETRES
 from perdure.world.identity import Patch
+from perdure.world.state import World
 
 REACH = 0.2  # metres from a thing at which the ground is as light as anywhere
 DARK = 0.55  # of the light that is taken right under it
@@ -29,7 +33,25 @@ def box(patches: tuple[Patch, ...]) -> tuple[Array, Array]:
     return 0.5 * (low + high), 0.5 * (high - low)
 
 
-def ground(view: View, things: list[Placed], cameras: Array, intrinsics: Intrinsics) -> None:
+def things(world: World) -> list[Placed]:
+    """What stands on the ground in a world, and is no creature."""
+    there, poses = set(world.physics.things), world.motion.bodies
+    return [Placed(e.patches, poses[e.id]) for e in world.entities if e.id in there and e.patches]
+
+
+def shaded(depth_HW: NDArray[np.float32], world: World) -> NDArray[np.bool_]:
+    """(H, W) what of the last frame, at this depth, is darker for what stands on it."""
+    found = [Placed(thing.patches, thing.poses[-1:]) for thing in things(world)]
+    if not found:
+        return np.zeros(depth_HW.shape, np.bool_)
+    white = np.full((1, *depth_HW.shape, 3), 255, np.uint8)
+    bare = np.zeros((1, *depth_HW.shape), np.uint8)
+    view = View(white, bare, depth_HW[None], bare.astype(np.bool_))
+    ground(view, found, world.motion.cameras[-1:], world.motion.intrinsics)
+    return white[0, ..., 0] < 255
+
+
+def ground(view: View, things: Sequence[Placed], cameras: Array, intrinsics: Intrinsics) -> None:
     """Darken what is still in a view, in place, where things of these poses stand on it."""
     if not things:
         return

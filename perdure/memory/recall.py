@@ -71,12 +71,9 @@ def look(world: World, preset: Preset, proxy: NDArray[np.float32]) -> View:
     """The state's own view of the coming frames."""
     motion = world.motion
     keyframes = choose_keyframes(world.geometry, motion.cameras, motion.intrinsics, preset, proxy[0])
-    placed = {
-        e.id: Placed(e.patches, motion.bodies[e.id]) for e in world.entities if e.patches and e.id in motion.bodies
-    }
-    view = render(keyframes, list(placed.values()), motion.cameras, motion.intrinsics)
-    things = [placed[e] for e in world.physics.things if e in placed]
-    contact.ground(view, things, motion.cameras, motion.intrinsics)
+    placed = [Placed(e.patches, motion.bodies[e.id]) for e in world.entities if e.patches and e.id in motion.bodies]
+    view = render(keyframes, placed, motion.cameras, motion.intrinsics)
+    contact.ground(view, contact.things(world), motion.cameras, motion.intrinsics)
     if world.geometry.splats.pages:
         view = lay_over(view, world.geometry.splats, motion.cameras, motion.intrinsics, motion.bodies)
     rgb = np.where(view.confidence[..., None] > 0, view.rgb, GREY)

@@ -22,7 +22,10 @@ def given(confidence: np.ndarray, depth: np.ndarray) -> tuple[Any, Any]:
     motion = SimpleNamespace(cameras=np.eye(4)[None], intrinsics=Intrinsics.from_fov(W, H, 75))
     context = SimpleNamespace(confidence=confidence[None], depth=depth[None].astype(np.float32))
     nobody = SimpleNamespace(silhouette=lambda motion, width, height: np.zeros((height, width), np.float32))
-    return SimpleNamespace(step=5, motion=motion, physics=nobody), context
+    nobody.things = ()
+    return SimpleNamespace(
+        step=5, motion=SimpleNamespace(**vars(motion), bodies={}), physics=nobody, entities=()
+    ), context
 
 
 def look(
