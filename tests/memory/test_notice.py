@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from perdure.camera import FAR, Intrinsics
+from perdure.data import props
+from perdure.memory.contact import shaded
 from perdure.memory.notice import NEW, edge, enlarged, fitted, movable, near, notice
 from perdure.models.context import Context
 from perdure.world import edit
@@ -19,13 +21,10 @@ H, W = 96, 128
 
 def given(confidence: np.ndarray, depth: np.ndarray) -> tuple[Any, Any]:
     """A world and a context, as far as notice looks at them."""
-    motion = SimpleNamespace(cameras=np.eye(4)[None], intrinsics=Intrinsics.from_fov(W, H, 75))
+    motion = SimpleNamespace(cameras=np.eye(4)[None], bodies={}, intrinsics=Intrinsics.from_fov(W, H, 75))
     context = SimpleNamespace(confidence=confidence[None], depth=depth[None].astype(np.float32))
-    nobody = SimpleNamespace(silhouette=lambda motion, width, height: np.zeros((height, width), np.float32))
-    nobody.things = ()
-    return SimpleNamespace(
-        step=5, motion=SimpleNamespace(**vars(motion), bodies={}), physics=nobody, entities=()
-    ), context
+    nobody = SimpleNamespace(silhouette=lambda motion, width, height: np.zeros((height, width), np.float32), things=())
+    return SimpleNamespace(step=5, motion=motion, physics=nobody, entities=()), context
 
 
 def look(
@@ -86,6 +85,18 @@ def test_of_a_thing_that_could_move_nothing_is_kept_and_what_it_hid_is_kept_when
     gone = world.edit(edit.remove(5))
     ground = (1 / np.maximum(gone.physics.proxy(gone.motion, w, h)[0], 1 / FAR)).astype(np.float32)
     assert kept(gone, ground)[movable > 0].mean() > 0.8
+
+
+def test_nothing_is_kept_of_the_ground_that_a_thing_darkens() -> None:
+    entity, body = props.prop("crate", 5, (4.2, 0.0, 0.0))
+    world = World.create("yard", "yard", 0, yard.XML, entities=(entity,), movers=(yard.BEAST,), bodies=(body,))
+    h, w = world.motion.intrinsics.height, world.motion.intrinsics.width
+    depth = (1 / np.maximum(world.physics.proxy(world.motion, w, h)[0], 1 / FAR)).astype(np.float32)
+    unknown = SimpleNamespace(confidence=np.zeros((1, h, w), np.uint8), depth=np.zeros((1, h, w), np.float32))
+    still = np.zeros((h, w), np.float32)
+    mask = notice(world, cast(Context, unknown), np.zeros((h, w, 3), np.uint8), depth, still + 0.01, still).mask
+    dark = shaded(depth, world)
+    assert dark.sum() > 100 and not (mask & dark).any() and mask.mean() > 0.5
 
 
 def test_what_stands_before_a_thing_is_kept() -> None:
