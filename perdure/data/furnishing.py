@@ -47,16 +47,16 @@ def furnish(world: World, scene: Scene) -> World:
 
 
 def _door(world: World, scene: Scene, entity: int, seed: int) -> tuple[Entity, Body]:
-    """In the doorway that the player has before it: near, and not behind."""
+    """In the nearest doorway that the player has well in view; else in the nearest."""
     eye = world.motion.cameras[-1]
 
-    def turn(doorway: Doorway) -> float:
+    def badness(doorway: Doorway) -> tuple[bool, float]:
         x = doorway.hinge[0] + 0.5 * doorway.width * math.cos(doorway.yaw) - eye[0, 3]
         y = doorway.hinge[1] + 0.5 * doorway.width * math.sin(doorway.yaw) - eye[1, 3]
-        ahead = x * eye[0, 2] + y * eye[1, 2]
-        return abs(ahead - 3.0)  # as far along the way as one sees it best
+        ahead, aside = x * eye[0, 2] + y * eye[1, 2], abs(x * eye[1, 2] - y * eye[0, 2])
+        return ahead < 2.5 or aside > 0.7 * ahead, math.hypot(x, y)
 
-    way = min(scene.doorways, key=turn)
+    way = min(scene.doorways, key=badness)
     c, s = math.cos(way.yaw), math.sin(way.yaw)
     hinge = way.hinge[0] + GAP * c, way.hinge[1] + GAP * s, 0.0
     return props.door(entity, hinge, seed, way.yaw, way.width - 2 * GAP, way.height - 2 * GAP)
