@@ -55,7 +55,7 @@ def test_a_key_turns_the_view_and_its_latency_is_measured(browser: Browser):
 
 
 def test_a_crate_is_taken_and_thrown_with_keys_and_the_mouse(browser: Browser):
-    """E takes it, F throws it; then the right button puts down what is taken up again."""
+    """E takes it; the right button puts it down, F throws it, and so does a click once the mouse is taken."""
     offered = "document.getElementById('offers').textContent"
     told = "document.getElementById('told').textContent"
 
@@ -81,6 +81,12 @@ def test_a_crate_is_taken_and_thrown_with_keys_and_the_mouse(browser: Browser):
     assert browser.ask(told) == ""
     press("KeyF")
     wait_for(lambda: browser.ask(told) == "nothing is held", 20, "to be told why not")
+    take_in("first")
+    for done in ("document.pointerLockElement !== null", f"!{offered}.includes('throw')"):
+        browser.mouse("mousePressed", 400, 300, held=True)  # the first takes hold of the mouse, the second throws
+        browser.mouse("mouseReleased", 400, 300)
+        wait_for(lambda done=done: browser.ask(done) is True, 20, done)
+    browser.ask("document.exitPointerLock()")
 
 
 def test_dragging_turns_the_view(browser: Browser):
