@@ -44,12 +44,11 @@ def log(
         last = LAST
     with open_store(world, write=False) as store:
         found = _events(store, max(first or 0, 0), None if to is None else to + 1, kind, entity, last)
+        record, none = store.past().record, True
         if as_json:
-            _print_array(msgspec.to_builtins(event) | {"what": told(event, store.past().record)} for event in found)
-            return
-        none = True
+            return _print_array(msgspec.to_builtins(event) | {"what": told(event, record)} for event in found)
         for event in found:
-            _print_event(event, store)
+            print(_line(event, told(event, record)))
             none = False
         if none:
             out.print("Nothing like that has happened.")
@@ -81,11 +80,9 @@ def _events(
     yield from reversed(found)
 
 
-def _print_event(event: Event, store: Store) -> None:
-    what = told(event, store.past().record)
+def _line(event: Event, what: str) -> str:
     verdict = "" if event.verdict == "applied" else f"  [{event.verdict}]"
-    line = f"{event.seq:>6}  {clock(event.time):>7}  {event.actor:<8}  {event.kind:<9}  {what}{verdict}"
-    out.print(line, markup=False, soft_wrap=True)
+    return f"{event.seq:>6}  {clock(event.time):>7}  {event.actor:<8}  {event.kind:<9}  {what}{verdict}"
 
 
 def _print_array(items: Iterator[Any]) -> None:
@@ -139,7 +136,8 @@ def undo(
     """Take an edit back: what it changed is as it was before. To undo an undo, name its event."""
     with open_store(world) as store:
         before = store.world()
-        after = before.undo(event)
+        with stage("looking for it"):
+            after = before.undo(event)
         store.commit(after)
     undone = after.history.events[-1]
     if not as_json:

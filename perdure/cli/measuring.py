@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from perdure.cli.saying import AsJson, out, print_json, show, stage
+from perdure.cli.saying import AsJson, out, show, stage
 
 # A benchmark is a module of perdure/bench with a `run`: what is said meanwhile, and which options it takes.
 BENCHES: Mapping[str, tuple[str, ...]] = {
@@ -19,6 +19,16 @@ BENCHES: Mapping[str, tuple[str, ...]] = {
     "splat": ("drawing splats",),
     "state": ("hashing a world",),
     "physics": ("moving a court full of things",),
+}
+
+# An evaluation is a function of a module of perdure/evaluation: what is said, where it is, and which options it takes.
+EVALUATIONS: Mapping[str, tuple[str, ...]] = {
+    "return": ("walking {scenes} scenes there and back", "persistence", "return_trip", "scenes", "frames", "sheets"),
+    "movers": (
+        *("looking away from {cases} creatures, and at them again", "movers", "reappear"),
+        *("cases", "away", "jobs", "folder"),
+    ),
+    "film": ("strolling through each kind of scene", "film", "film", "folder"),
 }
 
 
@@ -60,27 +70,16 @@ def evaluate(
     as_json: AsJson = False,
 ) -> None:
     """Measure how good it is, against a truth that is known."""
-    match name:
-        case "return":
-            with stage(f"walking {scenes} scenes there and back"):
-                from perdure.evaluation import persistence, report
+    options = dict(locals()) | {"sheets": folder}
+    if name not in EVALUATIONS:
+        raise ValueError(f"no evaluation named {name!r}: there are {', '.join(EVALUATIONS)}")
+    says, module, function, *taken = EVALUATIONS[name]
+    with stage(says.format(**options)):
+        measure = getattr(import_module(f"perdure.evaluation.{module}"), function)
+        figures = measure(**{option: options[option] for option in taken if options[option] is not None})
+    if name == "return" and not as_json:
+        from perdure.evaluation import report
 
-                figures = persistence.return_trip(scenes, frames, sheets=folder)
-            if as_json:
-                print_json(figures)
-            else:
-                report.print_return(figures, out)
-        case "movers":
-            with stage(f"looking away from {cases} creatures, and at them again"):
-                from perdure.evaluation import movers
-
-                figures = movers.reappear(cases, away, jobs, folder=folder)
-            show(figures, as_json)
-        case "film":
-            with stage("strolling through each kind of scene"):
-                from perdure.evaluation import film
-
-                made = film.film(folder or Path("films"))
-            show(made, as_json)
-        case _:
-            raise ValueError(f"no evaluation named {name!r}: there are return, movers and film")
+        report.print_return(figures, out)
+    else:
+        show(figures, as_json)

@@ -20,7 +20,11 @@ Frames = NDArray[np.uint8]  # (N, H, W, 3)
 
 
 def film(
-    folder: Path, seconds: float = 20, seed: int = 3, kinds: Sequence[str] = tuple(KINDS), spots: int = SPOTS
+    folder: Path = Path("films"),
+    seconds: float = 20,
+    seed: int = 3,
+    kinds: Sequence[str] = tuple(KINDS),
+    spots: int = SPOTS,
 ) -> dict[str, str]:
     """Stroll through one held-out scene of each kind; writes KIND.mp4 and stills.png, and says where."""
     folder.mkdir(parents=True, exist_ok=True)

@@ -11,7 +11,7 @@ Shapes: H height, W width.
 """
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import cast
@@ -240,9 +240,8 @@ class World:
         return world.log(replace(note, args=args), before=before.state, records=records)
 
     def _undoable(self, seq: int | None) -> Event:
-        events, undone = self.history.events, set[int]()
-        for at in reversed(range(len(events))):
-            event = events[at]
+        undone = set[int]()
+        for event in self._backwards():
             written, asked = "old" in event.args, event.kind not in ("revert", "associate")
             if written and event.seq not in undone and (event.seq == seq or (seq is None and asked)):
                 return event
@@ -253,6 +252,12 @@ class World:
             if "undoes" in event.args and event.seq not in undone:
                 undone.add(int(str(event.args["undoes"])))
         raise ValueError("there is no edit to undo" if seq is None else f"there is no event {seq} in this history")
+
+    def _backwards(self, page: int = 1024) -> Iterator[Event]:
+        """What happened, the newest first; of a long past, so many at a time."""
+        events = self.history.events
+        for end in range(len(events), 0, -page):
+            yield from reversed(events[max(0, end - page) : end])
 
     # What it is made of
 

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from perdure.cli.measuring import BENCHES, bench
+from perdure.cli.measuring import BENCHES, EVALUATIONS, bench, evaluate
 from tests.cli.desk import Said, refused, said
 
 
@@ -20,6 +20,16 @@ def test_each_benchmark_takes_the_options_that_are_passed_to_it(name: str) -> No
     assert says.format(**{option: options[option].default for option in options})
     assert set(taken) <= set(options)
     assert set(taken) <= set(inspect.signature(import_module(f"perdure.bench.{name}").run).parameters)
+
+
+@pytest.mark.parametrize("name", EVALUATIONS)
+def test_each_evaluation_takes_the_options_that_are_passed_to_it(name: str) -> None:
+    says, module, function, *taken = EVALUATIONS[name]
+    options = inspect.signature(evaluate).parameters
+    assert says.format(**{option: options[option].default for option in options})
+    measure = getattr(import_module(f"perdure.evaluation.{module}"), function)
+    assert set(taken) <= set(inspect.signature(measure).parameters)
+    assert set(taken) - {"sheets"} <= set(options)
 
 
 def test_a_benchmark_is_run_and_shown(capsys: Said, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -33,7 +43,7 @@ def test_a_benchmark_is_run_and_shown(capsys: Said, monkeypatch: pytest.MonkeyPa
 
 def test_what_is_not_there_is_told_in_one_line(capsys: Said) -> None:
     assert "there are live" in refused(capsys, "bench", "nothing")
-    assert "there are return, movers and film" in refused(capsys, "eval", "nothing")
+    assert "there are return, movers, film" in refused(capsys, "eval", "nothing")
 
 
 def test_a_missing_extra_is_told(yard: Path, capsys: Said, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -88,7 +88,7 @@ def test_listings_and_facts_for_a_person(home: Path, capsys: Said) -> None:
         (("new", "other", "--scene", "moon"), "court, hall, rooms"),
         (("new", "a b"), "letters, digits"),
         (("bench", "nothing"), "there are live"),
-        (("eval", "nothing"), "there are return, movers and film"),
+        (("eval", "nothing"), "there are return, movers, film"),
     ],
 )
 def test_mistakes_are_told_in_one_line(home: Path, capsys: Said, arguments: tuple[str, ...], says: str) -> None:
