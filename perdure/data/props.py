@@ -28,7 +28,7 @@ from perdure.world.identity import Entity, Patch
 from perdure.world.mover import Mover
 
 DENSITY = 170.0  # pixels a metre, as near as things are seen
-FINE = 3  # a look is painted so many times finer, and its pixels are means of the prop's own colours alone
+FINE = 2  # a look is painted so many times finer, and its pixels are means of the prop's own colours alone
 LEAST, MOST = 48, 288  # pixels of a look
 AWAY = 2.6  # radii of a prop from which it is looked at
 
