@@ -11,6 +11,7 @@ import mujoco
 import numpy as np
 import typer
 
+from perdure.camera import Array, yaw_pitch
 from perdure.cli.history import show_differences
 from perdure.cli.naming import Named, open_store
 from perdure.cli.saying import AsJson, out
@@ -25,6 +26,9 @@ from perdure.world.state import World
 
 AHEAD = 1.5
 """Metres before the player where what is added stands, unless it is said where."""
+
+ROOM = 0.5
+"""Metres that it must have to the player, and to what is behind it."""
 
 VERBS = "FIELD=VALUE, rename, anchor, unanchor, add, move, remove, rule or lift"
 
@@ -233,19 +237,28 @@ def _corner(text: str | None) -> Corner:
 
 def _spot(world: World, at: str | None) -> Point:
     """Where something new is to stand: on whatever is there."""
-    if at is not None:
+    model, data = world.physics.posed()
+    eye, player = world.motion.cameras[-1, :3, 3], world.physics.mechanism.compiled.player
+
+    def free(start: Array, way: Array) -> float:
+        """Metres until something is in the way."""
+        far = mujoco.mj_ray(model, data, start, way, None, True, player, None)
+        return math.inf if far < 0 else far
+
+    if at is None:
+        yaw, _ = yaw_pitch(world.motion.cameras[-1])
+        way = np.array([math.cos(yaw), math.sin(yaw), 0.0])
+        room = min(free(np.array([*eye[:2], height]), way) for height in (0.2, 0.8, eye[2])) - ROOM
+        if room < ROOM:
+            raise ValueError("there is no room before you: say where it is to stand, with --at x,y")
+        x, y, _ = eye + min(AHEAD, room) * way
+    else:
         numbers = _numbers(at, 2, 3)
         if len(numbers) == 3:
             return numbers[0], numbers[1], numbers[2]
         x, y = numbers
-    else:
-        player = Pose.from_bytes(world.physics.pose(0) or b"")
-        x, y = (player.place[i] + AHEAD * turn(player.place[2]) for i, turn in enumerate((math.cos, math.sin)))
-    model, data = world.physics.posed()
-    top = float(world.motion.cameras[-1, 2, 3])
-    start, down = np.array([x, y, top]), np.array([0.0, 0.0, -1.0])
-    far = mujoco.mj_ray(model, data, start, down, None, True, world.physics.mechanism.compiled.player, None)
-    return x, y, 0.0 if far < 0 else top - far
+    fall = free(np.array([x, y, eye[2]]), np.array([0.0, 0.0, -1.0]))
+    return float(x), float(y), 0.0 if math.isinf(fall) else float(eye[2] - fall)
 
 
 def _entity(world: World, who: str) -> Entity:

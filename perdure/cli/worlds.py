@@ -97,14 +97,17 @@ def info(world: Named, as_json: AsJson = False) -> None:
     facts["entities"] = [f"{it['id']} {it['name']}" for it in facts["entities"]]
     facts["anchors"] = [it["name"] for it in facts["anchors"]]
     facts["environment"] = {name: str(value) for name, value in facts["environment"].items() if value != ""}
-    facts["bytes"], facts["bytes an hour"] = megabytes(kept.size), f"{megabytes(grows)}, as it grew lately"
+    facts["bytes"], facts["bytes an hour"] = (
+        megabytes(kept.size),
+        f"{megabytes(grows)}, as it grew lately" if now.step else "",
+    )
     over = facts["keeps"]["over quota"]
     beyond = f", which it is {megabytes(over)} over: see `perdure prune`" if over else ""
     facts["keeps"] = {
         "steps": f"the last {keeps.keep_steps}, exactly" if keeps.keep_steps else "all",
         "quota": f"{megabytes(keeps.quota)}{beyond}" if keeps.quota else "none",
     }
-    show({name: value for name, value in facts.items() if value not in ("", [], {}, 0)}, False)
+    show({name: value for name, value in facts.items() if value not in ("", [], {})}, False)
     if facts["now played with"]:
         out.print("It may be played all the same: its frames will differ a little, and its log will say since when.")
 

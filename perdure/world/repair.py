@@ -59,11 +59,11 @@ def repair(folder: Path, agree: Callable[[Remedy], bool], progress: Progress = q
         shutil.rmtree(making, ignore_errors=True)
         making.mkdir()
         with Store.open(folder, write=False) as store:
-            if store.rows.loose:
-                raise ValueError("it is in an older format; open it for writing first, which brings it into this one")
             report = examine(store.rows, lambda share, what: progress(share * 0.4, what))
             if report.whole:
                 return Remedy()
+            if store.rows.loose:
+                raise ValueError("it is in an older format, which is not mended here: import an export of it")
             tables, remedy = _mended(store.rows, report, making, lambda share, what: progress(0.4 + share * 0.5, what))
             number = next(n for n in range(1, 10_000) if not (folder / f"cut-{n}").exists())
             remedy = replace(remedy, kept=folder / f"cut-{number}")

@@ -76,11 +76,12 @@ class Store:
         self._db: sqlite3.Connection | None = None
         if held is None:
             return
-        self._db = sqlite3.connect(folder / "world.db", isolation_level=None, check_same_thread=False)
         try:
-            self._db.execute("PRAGMA busy_timeout = 5000")
-            self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("PRAGMA synchronous = FULL")
+            with self.rows.reading("its tables"), writing(self.name):
+                self._db = sqlite3.connect(folder / "world.db", isolation_level=None, check_same_thread=False)
+                self._db.execute("PRAGMA busy_timeout = 5000")
+                self._db.execute("PRAGMA journal_mode = WAL")
+                self._db.execute("PRAGMA synchronous = FULL")
         except BaseException:
             self.close()
             raise
@@ -142,13 +143,7 @@ class Store:
         if not (folder / "world.db").is_file():
             raise ValueError(f"no world at {folder}: make one with `perdure new {folder.name}`, or see `perdure ls`")
         refuse_network(folder)
-        held = lock(folder) if write else None
-        try:
-            store = cls(folder, branch, held)
-        except BaseException:
-            if held is not None:
-                os.close(held)
-            raise
+        store = cls(folder, branch, lock(folder) if write else None)
         try:
             with store.rows.reading("its tables"):
                 store._open()

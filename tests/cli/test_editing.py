@@ -80,6 +80,14 @@ def test_things_come_stand_elsewhere_and_go(yard: Path, home: Path, capsys: Said
     assert check(yard).whole
 
 
+def test_what_is_added_stands_on_this_side_of_a_wall(yard: Path, home: Path, capsys: Said) -> None:
+    edit(capsys, "move", "0", "--at", "3.8,0", "--yaw", "0")  # the east wall is at 5
+    edit(capsys, "add", "ball")
+    assert place(home, 2)[:2] == pytest.approx((4.5, 0))
+    edit(capsys, "move", "0", "--at", "4.5,0", "--yaw", "0")
+    assert "--at x,y" in refused(capsys, "edit", "yard", "add", "ball")
+
+
 def test_creatures_and_the_player_stand_elsewhere(yard: Path, home: Path, capsys: Said) -> None:
     edit(capsys, "move", "1", "--at", "-1,2", "--yaw", "90")
     assert place(home, 1) == pytest.approx((-1, 2, np.pi / 2))

@@ -157,7 +157,8 @@ def test_a_listing_survives_a_damaged_world(yard: Path, home: Path, capsys: Said
     assert "damaged" in shown.out and "yard is damaged in its tables" in shown.err
     rows = json.loads(said(capsys, "ls", "--json"))
     assert [bool(row["damage"]) for row in rows] == [False, True]
-    assert "yard is damaged" in refused(capsys, "info", "yard")
+    for command in (("info",), ("log",), ("undo",), ("edit", "hour=3"), ("goto", "2"), ("export",), ("render",)):
+        assert "yard is damaged" in refused(capsys, command[0], "yard", *command[1:])
 
 
 def test_missing_weights_are_told(tmp_path: Path) -> None:

@@ -187,3 +187,12 @@ def test_a_lock_that_could_not_be_signed_is_not_held(tmp_path: Path):
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, was)
     os.close(lock(tmp_path))
+
+
+def test_what_is_damaged_is_told_to_whoever_would_write_and_nothing_is_held(tmp_path: Path):
+    Store.create(tmp_path, yard.world()).close()
+    (tmp_path / "yard" / "world.db").write_bytes(b"no tables " * 1000)
+    for _ in range(2):
+        with pytest.raises(ValueError, match="yard is damaged in its tables: file is not a database"):
+            Store.open(tmp_path / "yard")
+    os.close(lock(tmp_path / "yard"))
