@@ -58,7 +58,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     except typer.Abort:
         fail("nothing is done: say --yes to agree beforehand")
     except ModuleNotFoundError as error:
-        if not error.name or error.name.split(".")[0] == "perdure":
+        if not error.name or error.name.split(".")[0] in {"perdure", *sys.stdlib_module_names}:
             raise
         extra = "train" if error.name in ("torch", "safetensors") else "eval"
         fail(f"this needs {error.name}, which playing does not: pip install 'perdure[{extra}]'")

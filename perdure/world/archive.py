@@ -120,7 +120,8 @@ def import_(file: Path, home: Path, name: str | None = None, progress: Progress 
         check_name("world", name)
         if (home / name).exists():
             raise ValueError(f"a world named {name!r} exists already in {home}: import it under another name")
-        make_folder(home)
+        with _told(f"{file} could not be imported, and nothing was"):
+            make_folder(home)
         refuse_network(home)
         total = sum(member.size for member in manifest.members)
         free = shutil.disk_usage(home).free
@@ -128,8 +129,8 @@ def import_(file: Path, home: Path, name: str | None = None, progress: Progress 
             raise ValueError(f"{file} needs {total:,} bytes and {home} has {free:,} left: free some, then import again")
         making = home / f".{name}.{os.getpid()}"
         try:
-            making.mkdir()
             with _told(f"{file} could not be imported, and nothing was"):
+                making.mkdir()
                 _unpack(archive, file, manifest, members, making, progress)
                 _verify(making, file, manifest, progress)
                 if name != manifest.name:

@@ -110,7 +110,7 @@ def restored(rows: Rows, branch: str, lineage: Lineage, now: Fold, row: Row) -> 
         made = row if row.latent is not None or not row.step else None
         made = made or rows.row(lineage, rows.number_of_step(lineage, row.step))
         found = World.restore(
-            name=rows.meta["name"],
+            name=rows.folder.name,
             branch=branch,
             step=row.step,
             seed=rows.meta["seed"],

@@ -187,7 +187,7 @@ class Store:
 
     def summary(self) -> Summary:
         scene: tuple[str, int] = tuple(self.rows.meta["scene"])
-        return Summary(self.rows.meta["name"], self.folder, scene, self.branches(), _size(self.folder))
+        return Summary(self.folder.name, self.folder, scene, self.branches(), _size(self.folder))
 
     def world(self, branch: str | None = None) -> World:
         """The world as last committed on a branch."""

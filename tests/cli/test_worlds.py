@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import struct
@@ -144,6 +145,14 @@ def test_another_model_is_told_and_allowed(home: Path, capsys: Said, monkeypatch
     monkeypatch.setattr(runtime, "drawn_by", lambda: {"weights": "xyz"})
     assert json.loads(said(capsys, "info", "garden", "--json"))["now played with"] == {"weights": "xyz"}
     assert "may be played all the same" in said(capsys, "info", "garden")
+
+
+def test_a_folder_that_was_copied_is_a_world_of_that_name(yard: Path, home: Path, capsys: Said) -> None:
+    shutil.copytree(yard, home / "fen")
+    assert [row["name"] for row in json.loads(said(capsys, "ls", "--json"))] == ["fen", "yard"]
+    said(capsys, "export", "fen")
+    said(capsys, "import", "fen.zip", "--as", "moor")
+    assert "perdure play fen/snow" in said(capsys, "fork", "fen", "snow")
 
 
 def test_a_listing_survives_a_damaged_world(yard: Path, home: Path, capsys: Said) -> None:
