@@ -1,4 +1,4 @@
-"""perdure render: pictures and films of a world, as it was seen or from anywhere.
+"""perdure render: pictures and films of a world, as it was seen, from anywhere, or along somebody's trajectory.
 
 Shapes: T frames, H height, W width.
 """
@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import numpy as np
 import typer
@@ -17,8 +17,10 @@ from perdure.camera import look
 from perdure.cli.naming import Pointed, open_point
 from perdure.cli.saying import out, progress, stage
 from perdure.cli.worlds import load_engine
+from perdure.world.formats import Format, read
 from perdure.world.state import World
 from perdure.world.store import Store
+from perdure.world.trajectory import Trajectory
 
 if TYPE_CHECKING:
     from perdure.runtime.engine import Engine, Frames
@@ -35,6 +37,20 @@ def render(
     ] = None,
     first: Annotated[int | None, typer.Option("--from", help="A film instead of a picture: from this step on.")] = None,
     to: Annotated[int | None, typer.Option("--to", help="Up to this step; the last unless said.")] = None,
+    along: Annotated[
+        str | None,
+        typer.Option(help="A film of a walk from there: a trajectory of LingBot-World or HY-WorldPlay, text or file."),
+    ] = None,
+    fly: Annotated[
+        bool, typer.Option("--fly", help="along: by its very poses, through walls, instead of on foot.")
+    ] = False,
+    form: Annotated[
+        str | None,
+        typer.Option(
+            "--format", help="along: lingbot, lingbot-folder, worldplay or worldplay-json, if it is not clear."
+        ),
+    ] = None,
+    scale: Annotated[float, typer.Option(help="along: metres to its unit of length.")] = 1.0,
     to_file: Annotated[
         Path | None,
         typer.Option("--out", help="The file: .png, .jpg or .mp4; named after the world unless said."),
@@ -44,12 +60,18 @@ def render(
     filming = first is not None or to is not None
     if filming and (camera is not None or at is not None or event is not None):
         raise ValueError("expected either a film (--from, --to) or a picture (--at, --event, --camera), got both")
+    if along is not None and (filming or camera is not None):
+        raise ValueError("expected --along by itself, or with --at or --event; got another way to look beside it")
+    way = None if along is None else read(along, cast(Format | None, form))
     pose = None if camera is None else parse_camera(camera)
     store, now = open_point(world, at, event)
     with store:
         stem = f"{world.replace('/', '-')}-{now.step}"
-        file = to_file or Path(f"{stem}.mp4" if filming else f"{stem}.png")
-        check_file(file, (".mp4",) if filming else PICTURES)
+        moving = filming or way is not None
+        file = to_file or Path(f"{stem}.mp4" if moving else f"{stem}.png")
+        check_file(file, (".mp4",) if moving else PICTURES)
+        if way is not None:
+            return film_along(store, now, way, fly, scale, file)
         if filming:
             last = now.step if to is None else to
             start = 1 if first is None else first
@@ -88,6 +110,31 @@ def film(store: Store, first: int, last: int, file: Path) -> None:
     with written(file):
         write_mp4(file, np.concatenate(shown))
     out.print(f"{file}: steps {first} to {last}, {sum(map(len, shown)) / 24:.1f} s", markup=False, soft_wrap=True)
+
+
+def film_along(store: Store, now: World, way: Trajectory, fly: bool, scale: float, file: Path) -> None:
+    """What would be seen on this way from here; the world is as it was after it."""
+    from perdure.evaluation.film import write_mp4
+
+    if not 0 < scale < math.inf:
+        raise ValueError(f"expected a scale above 0 metres, got {scale}")
+    engine, shown = load_engine(), []
+    placed = way.placed(now.motion.cameras[-1], scale)
+    rates = now.physics.mechanism.rates
+    actions = placed.flown(rates) if fly else placed.walked(rates)
+    with progress("going") as tell:
+        world, cache, _ = engine.open(now, store)
+        for number, action in enumerate(actions, 1):
+            world, frames = engine.step(world, action, cache)
+            shown.append(frames)
+            tell(number / len(actions), f"step {number} of {len(actions)}")
+    with written(file):
+        write_mp4(file, np.concatenate(shown))
+    gone = np.linalg.norm(np.diff([now.motion.cameras[-1][:3, 3], world.motion.cameras[-1][:3, 3]], axis=0))
+    how = "flown" if fly else "walked"
+    out.print(
+        f"{file}: {how} {sum(map(len, shown)) / 24:.1f} s, to {gone:.1f} m from there", markup=False, soft_wrap=True
+    )
 
 
 def parse_camera(text: str) -> np.ndarray:

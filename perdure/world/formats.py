@@ -154,7 +154,9 @@ def _format(text: str) -> Format:
             shape = "'w-10,iw-15,none-10' (lingbot) or 'w-3, right-1' (worldplay)"
             raise ValueError(f"expected keys and counts like {shape}, got {token!r}")
     if len(left) > 1:
-        raise ValueError(f"expected a format beside {text[:40]!r}, which lingbot and worldplay both know: name the one")
+        raise ValueError(
+            f"expected a format beside {text[:40]!r}, which lingbot and worldplay both know: say which (--format)"
+        )
     return left[0]
 
 

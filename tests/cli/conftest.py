@@ -10,8 +10,10 @@ import pytest
 from perdure.data import founding
 from perdure.presets.nano import Preset
 from perdure.runtime import engine as runtime
+from perdure.world.action import Action
 from perdure.world.state import World
-from tests.world import lived
+from perdure.world.store import Store
+from tests.world import lived, yard
 from tests.world.yard import XML
 
 MADE_WITH = {"weights": "abc"}
@@ -28,6 +30,13 @@ class Engine:
 
     def observe(self, now: World, pose: np.ndarray) -> np.ndarray:
         return self._picture(0, 100 + int(pose[0, 3]), now)
+
+    def open(self, world: World, store: Store) -> tuple[World, None, None]:
+        return world, None, None
+
+    def step(self, world: World, action: Action, cache: None) -> tuple[World, np.ndarray]:
+        world = yard.step(world, action)
+        return world, self._picture(100, 0, world)
 
     def _picture(self, red: int, green: int, now: World) -> np.ndarray:
         return np.full((4, 144, 256, 3), (red, green, now.step), np.uint8)
@@ -57,7 +66,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return lived.live(tmp_path_factory.mktemp("kept"))
 
 
-@pytest.fixture
-def yard(home: Path, kept: Path) -> Path:
+@pytest.fixture(name="yard")
+def copied(home: Path, kept: Path) -> Path:
     """The folder of a world called yard."""
     return Path(shutil.copytree(kept, home / "yard"))

@@ -50,6 +50,19 @@ def test_a_film(yard: Path, capsys: Said) -> None:
     assert np.abs(frames[0][0, 0].astype(int) - (200, 0, 3)).max() < 12
 
 
+def test_a_film_along_the_trajectory_of_others(yard: Path, capsys: Said) -> None:
+    av = pytest.importorskip("av")
+    with unchanged(yard):
+        told = said(capsys, "render", "yard", "--along", "none-4,jl-4,j-8", "--out", "stood.mp4")
+        assert "walked 1.0 s, to 0.0 m" in told
+        told = said(capsys, "render", "yard", "--along", "w-5,s-1", "--format", "worldplay", "--fly", "--scale", "3")
+        assert "flown 1.0 s, to 1.0 m" in told  # 0.08 units for each key, so much as four keys forward
+    with av.open("yard-9.mp4") as film:
+        frames = [frame.to_ndarray(format="rgb24") for frame in film.decode(video=0)]
+    assert len(frames) == 24
+    assert np.abs(frames[-1][0, 0].astype(int) - (100, 0, 15)).max() < 12
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
@@ -64,6 +77,11 @@ def test_a_film(yard: Path, capsys: Said) -> None:
         (("--from", "0"), "within 1 to 9"),
         (("--from", "5", "--to", "12"), "within 1 to 9"),
         (("--from", "5", "--at", "6"), "either a film"),
+        (("--along", "w-3,q-4"), "got 'q-4'"),
+        (("--along", "w-3"), "--format"),
+        (("--along", "w-3,j-3", "--format", "mpeg"), "expected a format of"),
+        (("--along", "w-3,j-3", "--scale", "0"), "scale above 0"),
+        (("--along", "w-3,j-3", "--from", "3"), "--along by itself"),
     ],
 )
 def test_mistakes_are_told_in_one_line(yard: Path, capsys: Said, arguments: tuple[str, ...], says: str) -> None:
