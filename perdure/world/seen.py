@@ -3,7 +3,8 @@
 Surface is sorted by the cell of two metres that it lies in, by the way it was looked at (24 of them), and
 by the distance (four). Of each such spot at most `bound` keyframes are listed, and one that shows only
 spots that are full need not be kept: they are covered as well as they are going to be. So what a view
-costs depends on what there is in sight, and not on how much was ever seen.
+costs depends on what there is in sight, and not on how much was ever seen. The bound is wide because most
+keyframes are slivers of news: at 8, the covered share of a walk in a hall fell from 0.83 to 0.73.
 
 Cells lie in blocks of eight metres, as in `index.py`; adding copies the blocks that it touches.
 
@@ -29,7 +30,7 @@ Visible = Callable[[Floats, float], NDArray[np.bool_]]
 class Seen:
     """A value; a pure fold of `add`."""
 
-    def __init__(self, bound: int = 8) -> None:
+    def __init__(self, bound: int = 32) -> None:
         if bound < 1:
             raise ValueError(f"expected a bound of at least 1 keyframe for each spot, got {bound}")
         self.bound = bound
@@ -56,7 +57,7 @@ class Seen:
         return grown
 
     @classmethod
-    def of(cls, looks: Sequence[tuple[Floats, Floats]], bound: int = 8) -> "Seen":
+    def of(cls, looks: Sequence[tuple[Floats, Floats]], bound: int = 32) -> "Seen":
         """What adding each of these would come to, points (N, 3) and eye (3,), numbered from 0; all at once."""
         seen = cls(bound)
         looked = [(n, points, eye) for n, (points, eye) in enumerate(looks) if len(points)]
