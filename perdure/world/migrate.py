@@ -35,7 +35,7 @@ from perdure.world.rows import (
     packed,
     split,
 )
-from perdure.world.segment import DamagedError, Segments, sync_folder
+from perdure.world.segment import DamagedError, Segments, sync_file, sync_folder
 from perdure.world.setting import Setting
 from perdure.world.state import PIECES, World, merkle
 
@@ -48,7 +48,7 @@ def upgrade(db: sqlite3.Connection, rows: Rows, segments: Segments) -> None:
     kept = rows.folder / KEPT
     with closing(sqlite3.connect(kept.with_suffix(".making"))) as copy:
         db.backup(copy)
-    _sync(kept.with_suffix(".making"))
+    sync_file(kept.with_suffix(".making"))
     os.replace(kept.with_suffix(".making"), kept)
     sync_folder(rows.folder)
     place = rows.end()
@@ -233,11 +233,3 @@ def _transaction(db: sqlite3.Connection) -> Generator[None]:
             db.execute("ROLLBACK")
         raise
     db.execute("COMMIT")
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

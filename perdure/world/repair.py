@@ -20,7 +20,7 @@ from typing import Any
 from perdure.world.check import UNREADABLE, Progress, Report, Standing, examine, quiet
 from perdure.world.folder import lock
 from perdure.world.rows import SCHEMA, Row, Rows
-from perdure.world.segment import Segments, sync_folder
+from perdure.world.segment import Segments, sync_file, sync_folder
 from perdure.world.store import Store
 
 RECENT = 64  # steps whose latents the next ones may remember, whatever the model
@@ -99,7 +99,7 @@ def _mended(rows: Rows, report: Report, making: Path, progress: Progress) -> tup
             found = examine(source, progress if not attempt else quiet)
             damaged |= found.damaged
             if found.whole:
-                _sync(path)
+                sync_file(path)
                 return path, _costs(report, found, len(latents), len(damaged - latents))
     first = found.faults[0]
     raise ValueError(f"{first.what}, in {first.where}, which cutting does not mend")
@@ -192,7 +192,7 @@ def _swap(folder: Path, tables: Path, keeping: Path, kept: Path, cut: bool) -> N
             os.link(path, keeping / path.name)
         elif path.suffix == ".segment" or path.name in ("world.db", "world.db-wal"):
             shutil.copyfile(path, keeping / path.name)
-            _sync(keeping / path.name)
+            sync_file(keeping / path.name)
     sync_folder(keeping)
     keeping.rename(kept)
     sync_folder(folder)
@@ -208,11 +208,3 @@ def _swap(folder: Path, tables: Path, keeping: Path, kept: Path, cut: bool) -> N
         shutil.rmtree(kept, ignore_errors=True)
         raise
     sync_folder(folder)
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -134,7 +134,12 @@ class Segments:
 
 def sync_folder(folder: Path) -> None:
     """Make the names in a folder durable, as `fsync` of a file does its bytes."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    sync_file(folder, os.O_DIRECTORY)
+
+
+def sync_file(path: Path, flags: int = 0) -> None:
+    """Make the bytes of a file durable that somebody else has written."""
+    handle = os.open(path, os.O_RDONLY | flags)
     try:
         os.fsync(handle)
     finally:
