@@ -21,8 +21,8 @@ import numpy as np
 
 from perdure.camera import Array, Intrinsics, look
 from perdure.data.founding import creatures
+from perdure.data.painting.painter import Painter
 from perdure.data.scenes import KINDS, build
-from perdure.data.sources.playground import Painter
 from perdure.memory.appearance import PLAIN, sight
 from perdure.memory.track import AROUND
 from perdure.world.action import Action

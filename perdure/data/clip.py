@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from perdure.data.sources.playground import Painter
+from perdure.data.painting.painter import Painter
 from perdure.world.action import FRAMES_PER_CHUNK, Action
 from perdure.world.state import World
 

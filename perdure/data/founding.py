@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from perdure.camera import Array, Intrinsics, look, yaw_pitch
 from perdure.data.furnishing import furnish
+from perdure.data.painting.painter import SKY, STATIC, Painter
 from perdure.data.scenes import build
 from perdure.data.scenes.scene import STILL, Scene
-from perdure.data.sources.playground import SKY, STATIC, Painter
 from perdure.memory.appearance import acquaint, colours
 from perdure.memory.track import look_around
 from perdure.presets.nano import Preset

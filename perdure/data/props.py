@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perdure.camera import Intrinsics, look
+from perdure.data.painting.painter import Painter
 from perdure.data.scenes.blocks import Blocks, Point, geom, limb, turned
 from perdure.data.scenes.scene import MOVING, Scene, Sky, Surface, plain
-from perdure.data.sources.playground import Painter
 from perdure.memory.appearance import acquaint, colours
 from perdure.memory.track import cut_patch
 from perdure.world import body as bodies

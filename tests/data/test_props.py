@@ -9,8 +9,8 @@ import pytest
 from perdure.camera import Intrinsics, invert, look
 from perdure.data import props
 from perdure.data.founding import found_kind
+from perdure.data.painting.painter import Painter
 from perdure.data.scenes import KINDS
-from perdure.data.sources.playground import Painter
 from perdure.memory.view import Placed, render
 from perdure.presets.nano import nano
 from perdure.world import edit

@@ -11,8 +11,8 @@ from typing import NamedTuple
 import numpy as np
 
 from perdure.camera import Intrinsics, rays
-from perdure.data.sources.kernels import kernel, kernel_that_allocates
-from perdure.data.sources.shading import (
+from perdure.data.painting.kernels import kernel, kernel_that_allocates
+from perdure.data.painting.shading import (
     AROUND,
     CELL,
     COLOUR,
@@ -30,7 +30,7 @@ from perdure.data.sources.shading import (
     sky,
     sunlit,
 )
-from perdure.data.sources.tracer import (
+from perdure.data.painting.tracer import (
     KIND,
     POS,
     SIZE,

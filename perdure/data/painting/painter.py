@@ -1,4 +1,4 @@
-"""The playground: scenes drawn by casting rays, with depth and entity map, on one core and without GL.
+"""The painter: what a camera sees of a scene, with depth and entity map.
 
     painter = Painter(scene, model)
     picture = painter.paint(data, pose, intrinsics)
@@ -13,9 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perdure.camera import FAR, Intrinsics, check_pose, rays
-from perdure.data.scenes.scene import MOVING, PLAYER, TEXTURES, Scene, Sky, Surface, rgb
-from perdure.data.sources.baking import bake
-from perdure.data.sources.shading import (
+from perdure.data.painting.baking import bake
+from perdure.data.painting.shading import (
     CLOUDS,
     EXPOSURE,
     FOG,
@@ -27,7 +26,7 @@ from perdure.data.sources.shading import (
     ZENITH,
     shade,
 )
-from perdure.data.sources.tracer import (
+from perdure.data.painting.tracer import (
     BOUND,
     BOX,
     CAPSULE,
@@ -46,6 +45,7 @@ from perdure.data.sources.tracer import (
     sort_into_tiles,
     trace,
 )
+from perdure.data.scenes.scene import MOVING, PLAYER, TEXTURES, Scene, Sky, Surface, rgb
 
 STATIC, SKY = 0, 255
 """Values of the entity map; a creature is 1 + its entity's id."""

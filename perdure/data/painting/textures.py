@@ -9,7 +9,7 @@ Fitted textures take u, v in [-1, 1] over the face instead.
 
 import numpy as np
 
-from perdure.data.sources.kernels import kernel
+from perdure.data.painting.kernels import kernel
 
 (
     PLAIN, PLASTER, BRICK, TILE, CHECKER, PLANK, MARBLE, GRASS, STONE, STRIPE, LEAF, METAL,

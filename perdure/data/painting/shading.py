@@ -9,8 +9,8 @@ Light is linear until `tone`. Shapes: H height, W width, L lamps, B spheres, K c
 
 import numpy as np
 
-from perdure.data.sources.kernels import inlined, kernel
-from perdure.data.sources.textures import (
+from perdure.data.painting.kernels import inlined, kernel
+from perdure.data.painting.textures import (
     EMBLEM,
     PANEL,
     PICTURE,
@@ -20,7 +20,7 @@ from perdure.data.sources.textures import (
     noise,
     texture,
 )
-from perdure.data.sources.tracer import (
+from perdure.data.painting.tracer import (
     BOX,
     CAPSULE,
     CYLINDER,

@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perdure.camera import FAR, Intrinsics, look, rays, unproject
+from perdure.data.painting import textures
+from perdure.data.painting.painter import SKY, STATIC, Painter
 from perdure.data.scenes import KINDS, build
 from perdure.data.scenes.blocks import Blocks
 from perdure.data.scenes.scene import PLAYER, TEXTURES, Scene, Sky, Surface
-from perdure.data.sources import textures
-from perdure.data.sources.playground import SKY, STATIC, Painter
 
 CAMERA = Intrinsics.from_fov(256, 144, 75)
 SMALL = Intrinsics.from_fov(64, 36, 75)
