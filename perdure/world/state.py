@@ -28,7 +28,7 @@ from perdure.world.geometry import Geometry, Keyframe
 from perdure.world.history import Event, History, Memory, Note
 from perdure.world.identity import Entity
 from perdure.world.mover import Mover
-from perdure.world.physics import EYE, Mechanism, Motion, Physics
+from perdure.world.physics import EYE, Mechanism, Motion, Observer, Physics
 from perdure.world.setting import Setting
 from perdure.world.slots import read, write
 from perdure.world.splats import SplatPage, Splats
@@ -122,12 +122,15 @@ class World:
 
     # Moving on
 
-    def advance(self, action: Action) -> "World":
-        """The world moved on by a chunk, and what was found two chunks ago now part of it."""
+    def advance(self, action: Action, observe: Observer | None = None) -> "World":
+        """The world moved on by a chunk, and what was found two chunks ago now part of it.
+
+        `observe` is called after each tick, as `Physics.advance` does.
+        """
         world, step = self, self.step + 1
         for edit in action.edits:
             world = world.asked(edit)
-        physics, motion = world.physics.advance(action, rules=world.setting.rules)
+        physics, motion = world.physics.advance(action, observe, world.setting.rules)
         due = sorted((f for f in world.pending if f.step <= step - FINDING_LAG), key=lambda f: f.step)
         new = [Keyframe(f.step, f.pose, f.intrinsics, f.rgb, f.depth, f.mask) for f in due if f.mask.any()]
         geometry = world.geometry.append(*new)
