@@ -232,7 +232,7 @@ def clearance(world: World) -> float:
 
 def tell(world: World, truth: Clip, chunks: int, engine: Engine) -> World:
     """The world after a way on which it was shown the true frames, and found their depth by itself."""
-    for i, action in enumerate(truth.actions[:chunks]):
+    for i, action in enumerate(truth.way()[:chunks]):
         frames = truth.rgb[i * FRAMES_PER_CHUNK : (i + 1) * FRAMES_PER_CHUNK]
         world = world.advance(action)
         context = recall(world, action, engine, engine.preset)
@@ -260,7 +260,7 @@ def draw_apart(world: World, truth: Clip, rows: Sequence[str], engine: Engine) -
     shown: dict[str, list[Frames]] = {row: [] for row in rows if row in ("codec", "no memory")}
     bare = replace(world, geometry=Geometry(), entities=(), history=History())
     cache = engine.cache()
-    for i, action in enumerate(truth.actions):
+    for i, action in enumerate(truth.way()):
         bare = bare.advance(action)  # and is never committed to, so there is nothing to recall
         context = recall(bare, action, engine, engine.preset)
         if "codec" in shown:

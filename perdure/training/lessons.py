@@ -52,7 +52,10 @@ def make(clip: Clip, preset: Preset, seed: int, folder: Path) -> None:
     """Walk through a clip and write its lesson; a folder that exists is whole."""
     random = np.random.default_rng(seed)
     error = float(random.choice([0.0, 0.015, 0.03, 0.05]))
-    count, t = len(clip.actions), preset.frames
+    actions, true_depth, moving, t = clip.way(), clip.depth, clip.moving, preset.frames
+    if true_depth is None:
+        raise ValueError(f"expected a clip with depth to make a lesson of, got {clip.name}, whose source knows none")
+    count = len(actions)
     h, w = preset.height, preset.width
     c, lh, lw = preset.latent_shape
     slots = preset.dit.memories
@@ -76,8 +79,7 @@ def make(clip: Clip, preset: Preset, seed: int, folder: Path) -> None:
     beside.mkdir(parents=True)
     out = {k: open_memmap(beside / f"{k}.npy", "w+", dtype=d, shape=s) for k, (s, d) in shapes.items()}
     world, encoder = clip.as_world(), NoEncoder(preset)
-    moving = clip.moving
-    for i, action in enumerate(clip.actions):
+    for i, action in enumerate(actions):
         world = world.advance(action)
         context = recall(world, action, encoder, preset)
         last = slice(i * t, (i + 1) * t), (i + 1) * t - 1
@@ -88,7 +90,7 @@ def make(clip: Clip, preset: Preset, seed: int, folder: Path) -> None:
             "view": context.view,
             "confidence": context.confidence,
             "view_depth": context.depth,
-            "depth": clip.depth[last[1]],
+            "depth": true_depth[last[1]],
             "moving": moving[last[1]],
             "proxy": context.proxy,
             "coverage": context.coverage,
@@ -102,7 +104,7 @@ def make(clip: Clip, preset: Preset, seed: int, folder: Path) -> None:
             out[key][i] = value
         # The truth stands in for what the model would have drawn and found.
         world = commit(world, action, np.zeros(preset.latent_shape, np.float32))
-        depth = spoilt(clip.depth[last[1]], error, random) if error else clip.depth[last[1]]
+        depth = spoilt(true_depth[last[1]], error, random) if error else true_depth[last[1]]
         unsure = np.full((h, w), error, np.float32)
         world = world.expect(
             notice(world, context, clip.rgb[last[1]], depth, unsure, moving[last[1]].astype(np.float32))
