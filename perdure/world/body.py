@@ -68,7 +68,7 @@ class Body:
     pose: Pose | None = field(default=None, compare=False)  # to begin with; where its MJCF says, unless given
 
     def to_bytes(self) -> bytes:
-        return msgspec.msgpack.encode((self.entity, self.mjcf, self.mover, self.pose))
+        return msgspec.msgpack.encode((self.entity, self.mjcf, self.mover and self.mover.said(), self.pose))
 
     @classmethod
     def from_bytes(cls, payload: bytes) -> "Body":

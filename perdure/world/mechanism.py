@@ -125,8 +125,9 @@ class Mechanism:
 
     def to_bytes(self) -> bytes:
         """Without bodies put in or taken out, at the standard rates, the five fields that the first format had."""
-        fields = self.xml, self.model, self.movers, self.seed, self.intrinsics
-        bodies = [(body.entity, body.mjcf, body.mover) for body in self.bodies]
+        movers = [mover.said() for mover in self.movers]
+        fields = self.xml, self.model, movers, self.seed, self.intrinsics
+        bodies = [(body.entity, body.mjcf, body.mover and body.mover.said()) for body in self.bodies]
         if self.rates != STANDARD:
             return msgspec.msgpack.encode((*fields, bodies, self.gone, self.rates))
         if self.bodies or self.gone:
@@ -196,7 +197,7 @@ class Mechanism:
         world = root.find("worldbody")
         if world is None:
             raise ValueError("expected a <worldbody> in the scene's XML, got none")
-        absent = {n for m in self.movers if m.entity in self.gone for n in (m.body, *(p.body for p in m.parts))}
+        absent = {n for m in self.movers if m.entity in self.gone for n in m.bodies}
         for parent in list(root.iter()):
             for element in [child for child in parent if child.tag == "body" and child.get("name") in absent]:
                 parent.remove(element)
@@ -221,7 +222,7 @@ class Mechanism:
 
     def _lend_weight(self, root: ElementTree.Element) -> None:
         """Let the player push, and creatures too."""
-        creatures = {name for mover in self.movers for name in (mover.body, *(part.body for part in mover.parts))}
+        creatures = {name for mover in self.movers for name in mover.bodies}
         for body in root.iter("body"):
             geoms = body.findall("geom")
             if body.get("name") == "player":
@@ -240,7 +241,7 @@ def _founded(xml: str, movers: tuple[Mover, ...]) -> tuple[Body, ...]:
     for element in root.iter("body"):
         element.tail = None
     for mover in movers:
-        wanted = {mover.body, *(part.body for part in mover.parts)}
+        wanted = set(mover.bodies)
         pieces = [element for element in root.iter("body") if element.get("name") in wanted]
         out.append(Body(mover.entity, "".join(ElementTree.tostring(piece, "unicode") for piece in pieces), mover))
     return tuple(out)
@@ -286,7 +287,7 @@ def _compiled(key: _Key) -> Compiled:
             model = mujoco.MjModel.from_xml_string(mechanism.xml)
             tame(model)
     movers = mechanism.creatures
-    names = [name for mover in movers for name in (mover.body, *(part.body for part in mover.parts))]
+    names = [name for mover in movers for name in mover.bodies]
     mocap = {name: int(model.body(name).mocapid[0]) for name in names}
     player = int(model.body("player").id)
     joints = [model.joint(name) for name in ("player_x", "player_y")]
@@ -295,7 +296,7 @@ def _compiled(key: _Key) -> Compiled:
     owners = np.full(model.nbody, -1, np.int32)
     owners[player] = 0
     for mover in movers:
-        for name in (mover.body, *(part.body for part in mover.parts)):
+        for name in mover.bodies:
             owners[model.body(name).id] = mover.entity
     seats = {mover.entity: _seat(model, owners, mover.entity, "creature", mover.body) for mover in movers}
     things: list[Seat] = []
@@ -438,7 +439,7 @@ def check(model: mujoco.MjModel, movers: tuple[Mover, ...]) -> None:
         expected = TICK / SUBSTEPS
         raise ValueError(f"expected a timestep of 1/96 s ({expected:.9f}) in the XML, got {model.opt.timestep:.9f}")
     for mover in movers:
-        for name in (mover.body, *(part.body for part in mover.parts)):
+        for name in mover.bodies:
             if name not in bodies or model.body_mocapid[bodies[name]] < 0:
                 raise ValueError(f'expected a body {name!r} with mocap="true" for entity {mover.entity} in the XML')
     entities = [mover.entity for mover in movers]

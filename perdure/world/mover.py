@@ -10,9 +10,12 @@ Angles are radians, headings grow to the left. Quaternions are w, x, y, z.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from perdure.world.deed import Deed, said
 
 Array = NDArray[np.float64]
 Point = tuple[float, float]
@@ -40,6 +43,12 @@ class Part:
     axis: tuple[float, float, float]  # in the root body's frame
     swing: float  # radians
     phase: float = 0.0
+    parent: str = ""  # the label of the part that it hangs on, whose frame its pivot and axis are then in; "": the root
+    label: str = ""  # what deeds call it
+
+    def __post_init__(self) -> None:
+        if self.parent and not self.label:
+            raise ValueError(f"expected a label for the part {self.body!r}, which hangs on {self.parent!r}")
 
 
 @dataclass(frozen=True)
@@ -55,13 +64,56 @@ class Mover:
     bob: float = 0.0  # how far the root rises and falls within a stride, metres
     home: Point = (0.0, 0.0)
     radius: float = 3.0  # how far from home it wanders, metres
+    kind: str = ""  # "golem": what its deeds are known by
+    deeds: tuple[Deed, ...] = ()  # what it can be asked to do; it wanders by its "walk" and "idle", if it has them
+    health: float = 1.0  # to begin with
+    girth: float = PERSON  # as a disc, for strokes and for what it runs into
+    height: float = 1.6  # metres from the ground to its top, for strokes
+    grip: str = ""  # the label of the part that holds what it carries; "": before its root
+    beads: tuple[str, ...] = ()  # mocap bodies that show the trail of a deed, under the ground while none has one
 
     def __post_init__(self) -> None:
+        labels = [part.label for part in self.parts if part.label]
+        if len(set(labels)) != len(labels):
+            raise ValueError(f"expected parts of different labels for the creature {self.body!r}, got {labels}")
+        for i, part in enumerate(self.parts):
+            if part.parent and part.parent not in [other.label for other in self.parts[:i]]:
+                raise ValueError(
+                    f"expected the parent {part.parent!r} before its part {part.label!r} in the creature {self.body!r}"
+                )
+        names = [deed.name for deed in self.deeds]
+        if len(set(names)) != len(names):
+            raise ValueError(f"expected deeds of different names for the creature {self.body!r}, got {names}")
+        for deed in self.deeds:
+            moved = {*deed.parts, *deed.shifts, *((deed.trail,) if deed.trail else ())}
+            if strange := moved - set(labels):
+                raise ValueError(
+                    f"the deed {deed.name!r} of the creature {self.body!r} moves {', '.join(sorted(strange))}: "
+                    f"its parts are {', '.join(labels) or 'without labels'}"
+                )
+        if self.grip and self.grip not in labels:
+            raise ValueError(f"expected the grip of the creature {self.body!r} among {labels}, got {self.grip!r}")
         if not (self.speed > 0 and self.stride > 0 and self.radius > 0):
             raise ValueError(
                 f"expected a positive speed, stride and radius for the creature {self.body!r}, "
                 f"got {self.speed}, {self.stride}, {self.radius}"
             )
+
+    @property
+    def bodies(self) -> tuple[str, ...]:
+        """All mocap bodies of its own, the root first."""
+        return (self.body, *(part.body for part in self.parts), *self.beads)
+
+    def said(self) -> dict[str, Any]:
+        """As it is written down: a creature without deeds as in the first format."""
+        out = said(self, "entity", "body", "parts", "speed", "stride", "hover", "bob", "home", "radius")
+        out["parts"] = [said(part, "body", "pivot", "axis", "swing", "phase") for part in self.parts]
+        if self.deeds:
+            out["deeds"] = [
+                {**said(deed), **({"strokes": [said(stroke) for stroke in deed.strokes]} if deed.strokes else {})}
+                for deed in self.deeds
+            ]
+        return out
 
 
 @dataclass(frozen=True)

@@ -77,7 +77,7 @@ class Painter:
         for mover in scene.movers:
             if not 0 <= mover.entity < SKY - 1:
                 raise ValueError(f"expected entity ids in 0..{SKY - 2} to fit the entity map, got {mover.entity}")
-            for body in (mover.body, *(part.body for part in mover.parts)):
+            for body in mover.bodies:
                 entity[roots == model.body(body).id] = 1 + mover.entity
 
         # Where everything stands in the model's own rest pose: right for all that never moves.
