@@ -14,6 +14,7 @@ from perdure.data.painting.textures import (
     EMBLEM,
     PANEL,
     PICTURE,
+    ROSETTE,
     RUG,
     STRIPE,
     WINDOW,
@@ -32,6 +33,7 @@ from perdure.data.painting.tracer import (
     PLANE,
     RIGHT,
     SIZE,
+    SPHERE,
     SURFACE,
     TILE_H,
     TILE_W,
@@ -71,8 +73,10 @@ def colour_of(geoms, g, surfaces, row, x, y, z, nx, ny, nz, ex, ey, ez):
     """(3) albedo at a local point with local normal; ex, ey, ez is the extent of the pixel there."""
     kind, tex, across = int(geoms[g, KIND]), int(surfaces[row, TEXTURE]), 1.0 / surfaces[row, SCALE]
     sx, sy, sz = geoms[g, SIZE], geoms[g, SIZE + 1], geoms[g, SIZE + 2]
+    if kind == SPHERE:
+        sy, sz = sx, sx
     px, py, pz = x + geoms[g, OFFSET], y + geoms[g, OFFSET + 1], z + geoms[g, OFFSET + 2]
-    fitted = tex == RUG or tex == EMBLEM or tex == PICTURE or tex == PANEL or tex == WINDOW
+    fitted = tex == RUG or tex == EMBLEM or tex == PICTURE or tex == PANEL or tex == WINDOW or tex >= ROSETTE
     if kind == CYLINDER or kind == CAPSULE:
         if abs(nz) > 0.9:
             u, v, fu, fv = px * across, py * across, ex * across, ey * across
@@ -96,6 +100,7 @@ def colour_of(geoms, g, surfaces, row, x, y, z, nx, ny, nz, ex, ey, ez):
         else:
             u, v, fu, fv, su, sv = px, pz, ex, ez, sx, sz
         if fitted:
+            su, sv = max(su, 1e-6), max(sv, 1e-6)  # a plane without end has none
             u, v, fu, fv = u / su, v / sv, fu / su, fv / sv
         else:
             u, v, fu, fv = u * across, v * across, fu * across, fv * across

@@ -14,7 +14,9 @@ from perdure.data.painting.kernels import kernel
 (
     PLAIN, PLASTER, BRICK, TILE, CHECKER, PLANK, MARBLE, GRASS, STONE, STRIPE, LEAF, METAL,
     RUG, EMBLEM, PICTURE, WATER, HEXAGON, CHEVRON, PANEL, ASHLAR, WINDOW,
-) = range(21)  # fmt: skip
+    GRAVEL, COBBLE, SAND, SOIL, BARK, SHINGLE, THATCH, WEAVE, LATTICE, MOSS, MOSAIC, BOOKS, SNOW, ICE, CARPET,
+    TERRAZZO, PARQUET, ROCK, ROSETTE, SHUTTER,
+) = range(41)  # fmt: skip
 """In the order of `scene.TEXTURES`; a test holds the two together."""
 
 
@@ -126,6 +128,22 @@ def _fitted(kind, u, v, fw, seed):
         front = 1.0 - step(near, v, fw)
         tone = (1.0 + 0.18 * v) * (1.0 - 0.45 * front) * (1.0 - 0.8 * frame)
         return land, disc, tone
+    if kind == ROSETTE:
+        # Rings about a star of twelve points, and a fan in each corner.
+        r, angle = np.sqrt(u * u + v * v), np.arctan2(v, u)
+        rings = step(0.0, 0.95 - r, fw) - step(0.0, 0.86 - r, fw) + step(0.0, 0.2 - r, fw) - step(0.0, 0.12 - r, fw)
+        fold = abs(angle / np.pi * 6.0 - np.round(angle / np.pi * 6.0))
+        star = step(0.0, 0.8 - 0.9 * fold - r, fw)
+        x, y = 1.0 - au, 1.0 - av
+        fan = step(0.0, 0.34 - np.sqrt(x * x + y * y), fw) - step(0.0, 0.26 - np.sqrt(x * x + y * y), fw)
+        return star, min(max(rings + fan + step(0.97, edge, fw), 0.0), 1.0), 1.0
+    if kind == SHUTTER:
+        # Two leaves of slats in frames.
+        x = 1.0 - abs(2.0 * au - 1.0)
+        slats = step(0.18, x, 2.0 * fw) * step(0.0, 0.86 - av, fw)
+        gap = lines(6.0 * v, 0.22, 6.0 * fw) * slats
+        sheen = (1.0 + 0.25 * (6.0 * v - np.floor(6.0 * v) - 0.5) * keep(6.0 * fw)) * slats + 1.0 - slats
+        return slats, max(gap, step(0.0, 0.015 - au, fw)), sheen
     if kind == WINDOW:
         bars = max(step(0.0, 0.06 - au, fw), step(0.0, 0.05 - abs(av - 0.36), fw), step(0.88, edge, fw))
         return 0.5 - 0.5 * v, bars, 1.0
@@ -137,12 +155,225 @@ def _fitted(kind, u, v, fw, seed):
 
 
 @kernel
+def _grown(kind, u, v, fu, fv, fw, seed):
+    """Ground, wood, roofs and cloth."""
+    if kind == GRAVEL:
+        border, tag = _cells(8.0 * u, 8.0 * v, seed)
+        fade = keep(7.0 * fw)
+        dome = (min(border, 0.55) - 0.27) * fade
+        patch = noise(0.8 * u, 0.8 * v, seed + 1) - 0.5
+        pit = (1.0 - step(0.07, border, 8.0 * fw)) * fade * 0.6
+        return (
+            min(max(0.5 + (tag - 0.5) * 1.6 * fade + 0.3 * patch, 0.0), 1.0),
+            pit + 0.12 * (1.0 - fade),
+            1.0 + 0.7 * dome,
+        )
+    if kind == COBBLE:
+        # Round heads in staggered rows.
+        row = np.floor(3.0 * v)
+        x = 3.0 * u + 0.5 * (int(row) & 1) + 0.25 * (hashed(row, 5, seed) - 0.5)
+        tag = hashed(np.floor(x), row, seed)
+        px, py = x - np.floor(x) - 0.5, 3.0 * v - row - 0.5
+        fade = keep(3.6 * fw)
+        round = px**4 + py**4
+        size = 0.035 + 0.02 * tag
+        joint = step(0.0, round**0.25 - size**0.25, 3.0 * fw) * fade + 0.25 * (1.0 - fade)
+        dome = 1.0 - 2.2 * (px * px + py * py)
+        return 0.5 + (tag - 0.5) * fade, joint, 1.0 + 0.3 * (dome - 0.7) * fade + 0.05 * py * fade
+    if kind == SAND:
+        w = noise(0.5 * u, 0.5 * v, seed)
+        wave = np.sin(6.2832 * (2.2 * v + 0.35 * u + 1.7 * w)) * keep(3.0 * fw)
+        grain = (noise(23.0 * u, 23.0 * v, seed + 1) - 0.5) * keep(23.0 * fw)
+        return min(max(w + 0.25 * wave, 0.0), 1.0), 0.0, 1.0 + 0.045 * wave + 0.10 * grain
+    if kind == SOIL:
+        clod = noise(2.0 * u, 2.0 * v, seed) + 0.5 * noise(5.0 * u, 5.0 * v, seed + 1) * keep(5.0 * fw)
+        border, tag = _cells(7.0 * u, 7.0 * v, seed)
+        bit = (step(0.86, tag, 0.02) * step(0.12, border, 7.0 * fw)) * keep(7.0 * fw)
+        grain = (noise(14.0 * u, 14.0 * v, seed + 2) - 0.5) * keep(14.0 * fw)
+        return min(max(1.3 * clod - 0.5, 0.0), 1.0), 0.7 * bit, 1.0 + 0.25 * grain
+    if kind == BARK:
+        # Ridges that run up, broken by cracks.
+        x = 5.0 * u + 0.9 * noise(2.0 * u, 1.3 * v, seed)
+        ridge = noise(2.0 * x, 0.9 * v, seed + 1)
+        crack = noise(1.4 * x, 2.2 * v, seed + 2)
+        fade = keep(9.0 * fu)
+        groove = min(max((0.36 - ridge) * 5.0, 0.0), 1.0) * fade + 0.18 * (1.0 - fade)
+        seam = min(max((0.24 - crack) * 6.0, 0.0), 1.0) * fade
+        return (
+            min(max(1.5 * noise(1.1 * u, 0.6 * v, seed + 3) - 0.25, 0.0), 1.0),
+            max(groove, 0.8 * seam),
+            0.9 + 0.3 * (ridge - 0.4) * fade,
+        )
+    if kind == SHINGLE:
+        # Rows that overlap, each row's lower edge rounded and in the light, the one below in its shadow.
+        row = np.floor(3.0 * v)
+        x = 2.0 * u + 0.5 * (int(row) & 1)
+        px, y = x - np.floor(x) - 0.5, 3.0 * v - row
+        tag = hashed(np.floor(x), row, seed)
+        fade = keep(3.4 * fw)
+        lip = 0.32 * (1.0 - np.sqrt(max(1.0 - 3.2 * px * px, 0.0)))  # how high the tile's edge is here
+        under = 1.0 - step(lip, y, 3.0 * fv)
+        gap = lines(x + 0.02, 0.04, 2.0 * fu) * step(0.1, y, 3.0 * fv)
+        other = hashed(np.floor(x + 0.5), row - 1.0, seed)
+        tag = tag + (other - tag) * under
+        shade = 0.62 * under + max(0.0, 0.3 - (y - lip)) * (1.0 - under) * -0.4
+        return (
+            0.5 + (tag - 0.5) * fade,
+            gap * fade * 0.8 + 0.05 * (1.0 - fade),
+            1.0 - (0.55 * shade + 0.12 * (y - 0.5)) * fade,
+        )
+    if kind == THATCH:
+        row = np.floor(1.5 * v)
+        ragged = 1.5 * v + 0.25 * noise(7.0 * u, 0.0, seed + int(row))
+        y = ragged - np.floor(ragged)
+        straw = noise(26.0 * u, 2.2 * v, seed) - 0.5
+        fine = (noise(61.0 * u, 4.0 * v, seed + 1) - 0.5) * keep(61.0 * fu)
+        edge = max(1.0 - 6.0 * y, 0.0) * keep(3.0 * fv)
+        return (
+            min(max(0.5 + 1.7 * straw * keep(26.0 * fu), 0.0), 1.0),
+            0.6 * edge,
+            1.0 + 0.35 * fine + 0.2 * (y - 0.5) * keep(2.0 * fv),
+        )
+    if kind == WEAVE:
+        # Threads over and under one another, in two colours.
+        x, y = 14.0 * u, 14.0 * v
+        i, j = np.floor(x), np.floor(y)
+        fade = keep(14.0 * fw)
+        over = (int(i) + int(j)) & 1
+        p = x - i - 0.5 if over else y - j - 0.5
+        along = y - j - 0.5 if over else x - i - 0.5
+        bulge = 0.5 - 1.5 * p * p - 0.9 * along * along
+        return 0.5 + (over - 0.5) * fade, 0.0, 1.0 + (0.5 * bulge - 0.12) * fade
+    # LATTICE: slats crossing on the slant over what is behind.
+    x, y = 2.0 * (u + v), 2.0 * (u - v)
+    one, two = lines(x + 0.11, 0.22, 2.0 * (fu + fv)), lines(y + 0.11, 0.22, 2.0 * (fu + fv))
+    fade = keep(3.0 * fw)
+    px, py = x - np.round(x), y - np.round(y)
+    front = 0.22 + (1.0 - step(0.11, abs(px), 2.0 * (fu + fv)) - 0.22) * fade
+    sheen = 1.0 + (front * 0.5 * px + (1.0 - front) * (0.5 * py - 0.1)) * fade
+    return 0.35 * two * (1.0 - front), (1.0 - one) * (1.0 - two), sheen
+
+
+@kernel
+def _laid(kind, u, v, fu, fv, fw, seed):
+    """Stone, floors, shelves, snow and ice."""
+    if kind == MOSS:
+        cover = noise(0.9 * u, 0.9 * v, seed) + 0.6 * noise(2.4 * u, 2.4 * v, seed + 1) * keep(2.4 * fw)
+        tuft = noise(9.0 * u, 9.0 * v, seed + 2) - 0.5
+        fine = noise(21.0 * u, 21.0 * v, seed + 3) - 0.5
+        grow = min(max((cover + 0.35 * tuft * keep(9.0 * fw) - 0.72) * 4.0, 0.0), 1.0)
+        worn = 0.25 * (noise(3.0 * u, 3.0 * v, seed + 4) - 0.5) * keep(3.0 * fw)
+        soft = 0.45 * tuft * keep(9.0 * fw) + 0.35 * fine * keep(21.0 * fw)
+        return grow, 0.35 * (1.0 - grow) * noise(1.6 * u, 1.6 * v, seed + 5), 1.0 + soft * grow + worn * (1.0 - grow)
+    if kind == MOSAIC:
+        # Small stones; waves of one colour through the other, and single bright ones.
+        x, y = 9.0 * u, 9.0 * v
+        i, j = np.floor(x), np.floor(y)
+        fade = keep(9.0 * fw)
+        tag = hashed(i, j, seed)
+        wave = noise(0.11 * i, 0.11 * j, seed + 1) * 3.0 + 0.08 * (tag - 0.5)
+        band = wave - np.floor(wave)
+        side = 1.0 if band < 0.5 else 0.0
+        joint = max(lines(x + 0.06, 0.12, 9.0 * fu), lines(y + 0.06, 0.12, 9.0 * fv))
+        bright = 0.75 if abs(band - 0.5) < 0.07 else 0.0
+        return (
+            0.5 + (side - 0.5) * fade,
+            bright * (1.0 - joint) * fade,
+            (1.0 - 0.5 * joint) * (1.0 + 0.35 * (tag - 0.5) * fade),
+        )
+    if kind == BOOKS:
+        # A shelf a repeat; spines of their own width, height and colour, some with bands.
+        shelf = np.floor(v)
+        y = v - shelf
+        x = 9.0 * u + hashed(shelf, 3, seed)
+        i = np.floor(x)
+        tag, tall = hashed(i, shelf, seed), 0.66 + 0.22 * hashed(i, shelf, seed + 1)
+        px = x - i - 0.5
+        fade = keep(7.0 * fu)
+        board = 1.0 - step(0.08, y, fv)
+        air = step(tall, y, fv) * step(0.08, y, fv)
+        gap = lines(x + 0.05, 0.1, 9.0 * fu) * fade
+        band = (step(tall - 0.16, y, fv) - step(tall - 0.11, y, fv)) * (1.0 if tag > 0.35 else 0.0) * fade
+        dark = max(air, gap) * (1.0 - board)
+        spine = 1.0 - 1.6 * px * px * fade
+        bold = 0.55 + 0.9 * hashed(i, shelf, seed + 2)
+        light = (1.0 + (bold - 1.0) * fade * (1.0 - board)) * spine
+        return (
+            0.5 + (np.round(2.0 * tag) * 0.5 - 0.5) * fade,
+            max(0.55 * band, max(0.9 * dark, board)),
+            (light * (1.0 - 0.8 * dark) + 0.25 * band),
+        )
+    if kind == SNOW:
+        drift = noise(0.5 * u, 0.5 * v, seed) + 0.4 * noise(1.7 * u, 1.7 * v, seed + 1)
+        grain = (noise(17.0 * u, 17.0 * v, seed + 2) - 0.5) * keep(17.0 * fw)
+        glint = 1.0 if hashed(np.floor(40.0 * u), np.floor(40.0 * v), seed) > 0.985 else 0.0
+        return min(max(drift - 0.2, 0.0), 1.0), glint * keep(40.0 * fw), 1.0 + 0.06 * grain
+    if kind == ICE:
+        border, tag = _cells(0.9 * u + 0.3 * noise(2.0 * u, 2.0 * v, seed), 0.9 * v, seed)
+        fade = keep(1.2 * fw)
+        crack = (1.0 - step(0.03, border, fw)) * fade
+        cloud = noise(1.2 * u, 1.2 * v, seed + 1) + 0.4 * noise(4.0 * u, 4.0 * v, seed + 2) * keep(4.0 * fw)
+        scratch = max(noise(1.5 * u + 9.0 * v, 0.4 * v, seed + 3) - 0.78, 0.0) * 2.0 * keep(9.0 * fw)
+        return min(max(1.2 * cloud - 0.35 + 0.15 * (tag - 0.5), 0.0), 1.0), max(0.8 * crack, scratch), 1.0
+    if kind == CARPET:
+        # Diamonds in a field, one a repeat, with small ones between, woven.
+        x, y = abs(u - np.round(u)), abs(v - np.round(v))
+        p, q = 0.5 - x, 0.5 - y
+        one = step(0.0, 0.4 - x - y, fw) - step(0.0, 0.3 - x - y, fw) + step(0.0, 0.14 - x - y, fw)
+        two = step(0.0, 0.2 - p - q, fw) - step(0.0, 0.1 - p - q, fw)
+        inner = step(0.0, 0.3 - x - y, fw) - step(0.0, 0.14 - x - y, fw)
+        pile = (noise(30.0 * u, 30.0 * v, seed) - 0.5) * keep(30.0 * fw)
+        fade = keep(1.6 * fw)
+        return (
+            min(inner + two, 1.0) * fade + 0.25 * (1.0 - fade),
+            min(one, 1.0) * fade + 0.25 * (1.0 - fade),
+            1.0 + 0.2 * pile,
+        )
+    if kind == TERRAZZO:
+        border, tag = _cells(4.0 * u, 4.0 * v, seed)
+        fade = keep(4.0 * fw)
+        chip = step(0.18 + 0.2 * hashed(tag * 977.0, 3, seed), border, 4.0 * fw) * (1.0 if tag < 0.72 else 0.0)
+        chip = chip * fade + 0.3 * (1.0 - fade)
+        dust = 0.08 * (noise(15.0 * u, 15.0 * v, seed + 1) - 0.5) * keep(15.0 * fw)
+        second = 1.0 if tag < 0.3 else 0.0
+        return chip * (1.0 - second * fade), chip * second * fade + 0.12 * (1.0 - fade), 1.0 + dust
+    if kind == PARQUET:
+        # Squares of three staves, every second one turned.
+        i, j = np.floor(u), np.floor(v)
+        turned = (int(i) + int(j)) & 1
+        x, y = (v - j, u - i) if turned else (u - i, v - j)
+        fx, fy = (fv, fu) if turned else (fu, fv)
+        stave = np.floor(3.0 * y)
+        tag = hashed(3.0 * i + stave, j, seed + turned)
+        fade = keep(3.0 * fw)
+        grain = (noise(2.0 * x + 5.0 * tag, 22.0 * y, seed + int(stave)) - 0.5) * keep(14.0 * fw)
+        gap = max(lines(3.0 * y + 0.02, 0.04, 3.0 * fy), lines(x + 0.008, 0.016, fx))
+        return 0.5 + (0.75 * tag + 0.25 * turned - 0.5) * fade, 0.8 * gap, 1.0 + 0.16 * grain
+    # ROCK: layers that bend, and cracks.
+    bend = noise(0.7 * u, 0.7 * v, seed) + 0.5 * noise(1.9 * u, 1.9 * v, seed + 1)
+    layer = noise(0.3 * u, 3.2 * v + 1.6 * bend, seed + 2)
+    rough = noise(6.0 * u, 6.0 * v, seed + 3) - 0.5
+    border, _ = _cells(0.8 * u + 0.25 * bend, 0.8 * v + 0.25 * rough * keep(6.0 * fw), seed)
+    fade = keep(1.2 * fw)
+    crack = (1.0 - step(0.012, border, fw)) * fade * min(1.6 * bend, 1.0)
+    return (
+        min(max(1.6 * layer - 0.3, 0.0), 1.0),
+        0.85 * crack,
+        1.0 + 0.3 * rough * keep(6.0 * fw) + 0.2 * (bend - 0.75) * fade,
+    )
+
+
+@kernel
 def texture(kind, u, v, fu, fv, seed):
     fw = max(fu, fv)
     if kind == PLAIN:
         return 0.0, 0.0, 1.0
-    if kind == RUG or kind == EMBLEM or kind == PICTURE or kind == PANEL or kind == WINDOW:
+    if kind == RUG or kind == EMBLEM or kind == PICTURE or kind == PANEL or kind == WINDOW or kind >= ROSETTE:
         return _fitted(kind, u, v, fw, seed)
+    if kind >= MOSS:
+        return _laid(kind, u, v, fu, fv, fw, seed)
+    if kind >= GRAVEL:
+        return _grown(kind, u, v, fu, fv, fw, seed)
     if kind == PLASTER:
         blotch = noise(0.7 * u, 0.7 * v, seed)
         fine = (noise(3.1 * u, 3.1 * v, seed + 1) - 0.5) * keep(3.0 * fw)

@@ -23,10 +23,12 @@ EYE = 1.55
 TEXTURES = (
     "plain", "plaster", "brick", "tile", "checker", "plank", "marble", "grass", "stone", "stripe", "leaf", "metal",
     "rug", "emblem", "picture", "water", "hexagon", "chevron", "panel", "ashlar", "window",
+    "gravel", "cobble", "sand", "soil", "bark", "shingle", "thatch", "weave", "lattice", "moss", "mosaic", "books",
+    "snow", "ice", "carpet", "terrazzo", "parquet", "rock", "rosette", "shutter",
 )  # fmt: skip
 """Procedural textures, in the order that the renderer's kernels number them."""
 
-FITTED = ("rug", "emblem", "picture", "window", "panel")
+FITTED = ("rug", "emblem", "picture", "window", "panel", "rosette", "shutter")
 """Textures that are stretched over one face of a geom instead of being repeated."""
 
 
