@@ -18,17 +18,19 @@ from perdure.camera import Array, Intrinsics, look, yaw_pitch
 from perdure.data.furnishing import furnish
 from perdure.data.painting.painter import SKY, STATIC, Painter
 from perdure.data.scenes import build
-from perdure.data.scenes.scene import STILL, Scene
+from perdure.data.scenes.scene import EYE, STILL, Scene
 from perdure.memory.appearance import acquaint, colours
 from perdure.memory.track import look_around
 from perdure.presets.nano import Preset
 from perdure.world.geometry import MILLIMETRES, Geometry, Keyframe
 from perdure.world.identity import Entity
 from perdure.world.state import World
+from perdure.world.terrain import Terrain
 
 LOOKS = 6  # directions that a look around takes in
 SPOTS = 10  # places that a new world is surveyed from
 STEP = 0.5  # metres between places that are tried
+STEEPEST = 0.9  # metres up or down for each metre on the way to the next
 BODY = 0.45  # metres that must be free around a place to stand there
 CREATURE = 1.2  # metres across, about
 CLOSE = Intrinsics.from_fov(128, 128, 50.0)  # the camera of a look at a creature
@@ -56,7 +58,7 @@ def found(
     entities = (Entity(0, "player", "you", "player"), *creatures(scene, painter, data))
     eye = bare.motion.cameras[-1]
     yaw, _ = yaw_pitch(eye)
-    places = survey(model, data, eye[:3, 3], spots)
+    places = survey(model, data, eye[:3, 3], spots, bare.physics.terrain)
     seeds = [keyframe for place in places for keyframe in look_about(painter, data, place, yaw, looks, intrinsics)]
     return replace(bare, entities=entities, geometry=Geometry(tuple(seeds))), painter
 
@@ -70,31 +72,46 @@ def found_kind(kind: str, scene_seed: int, preset: Preset, name: str = "", spots
     return replace(world, geometry=bare.geometry.append(*grounds(painter, bare, put)))
 
 
-def survey(model: mujoco.MjModel, data: mujoco.MjData, eye: Array, count: int) -> list[Array]:
-    """Up to `count` places for an eye: the first where it is, each next as far as can be from those before."""
+def survey(
+    model: mujoco.MjModel, data: mujoco.MjData, eye: Array, count: int, terrain: Terrain | None = None
+) -> list[Array]:
+    """Up to `count` places for an eye: the first where it is, each next as far as can be from those before.
+    Where the ground is uneven its `terrain` says how high one stands."""
     still = np.zeros(mujoco.mjNGROUP, np.uint8)
     still[STILL] = 1
+    tall = eye[2] if terrain is None else float(eye[2]) - terrain.settle(float(eye[0]), float(eye[1]), eye[2] - EYE)
+    knee = 0.35 if terrain is None else 0.45  # over whatever is a step
 
-    def free(start: Array, x: float, y: float, distance: float) -> bool:
+    def free(start: Array, way: Array, distance: float) -> bool:
         """Whether nothing stands in the way at knee, hip and eye height."""
-        for height in (0.35, 0.9, eye[2]):
-            hit = mujoco.mj_ray(
-                model, data, np.array([start[0], start[1], height]), np.array([x, y, 0.0]), still, True, -1, None
-            )
-            if 0 <= hit < distance:
+        for height in (knee, 0.9, tall):
+            spot = np.array([start[0], start[1], start[2] - tall + height])
+            if 0 <= mujoco.mj_ray(model, data, spot, way, still, True, -1, None) < distance:
                 return False
         return True
 
-    around = [(float(np.cos(a)), float(np.sin(a))) for a in np.arange(8) * np.pi / 4]
+    def beyond(here: Array, there: tuple[int, int]) -> Array | None:
+        """The place there, coming from here; None where one cannot walk there."""
+        place = eye + np.array([there[0] * STEP, there[1] * STEP, 0.0])
+        if terrain is not None:
+            x, y, was = float(place[0]), float(place[1]), float(here[2]) - tall
+            halfway = terrain.height(*(float(v) for v in 0.5 * (here + place)[:2]), was)
+            place[2] = terrain.height(x, y, halfway) + tall
+            if abs(place[2] - here[2]) > STEEPEST * STEP:
+                return None
+        way = (place - here) / STEP
+        return place if free(here, way, STEP + BODY) else None
+
+    around = [np.array([np.cos(a), np.sin(a), 0.0]) for a in np.arange(8) * np.pi / 4]
     reached, queue = {(0, 0): eye}, deque([(0, 0)])
     while queue:
         i, j = queue.popleft()
         for di, dj in ((1, 0), (-1, 0), (0, 1), (0, -1)):
             there = i + di, j + dj
-            if there not in reached and free(reached[i, j], di, dj, STEP + BODY):
-                reached[there] = eye + np.array([there[0] * STEP, there[1] * STEP, 0.0])
+            if there not in reached and (place := beyond(reached[i, j], there)) is not None:
+                reached[there] = place
                 queue.append(there)
-    roomy = [place for place in reached.values() if all(free(place, x, y, BODY) for x, y in around)]
+    roomy = [place for place in reached.values() if all(free(place, way, BODY) for way in around)]
     chosen = [eye]
     while len(chosen) < count and roomy:
         apart = [min(float(np.linalg.norm(place - other)) for other in chosen) for place in roomy]

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from perdure.camera import Intrinsics
 from perdure.world.action import FRAMES_PER_SECOND, STANDARD, Rates
 from perdure.world.body import Body, Kind
+from perdure.world.terrain import Terrain
 from perdure.world.mover import Gait, Mover, part_pose, root_pose
 
 Array = NDArray[np.float64]
@@ -33,11 +34,16 @@ Array = NDArray[np.float64]
 TICK = 1.0 / FRAMES_PER_SECOND
 SUBSTEPS = 4
 STATE = mujoco.mjtState.mjSTATE_INTEGRATION
+EYE_HEIGHT = 1.55  # metres above the origin of the player's body, where the scene has no site "eye" that says another
 WORLD, MOVER, PLAYER, THING = 0, 1, 2, 3  # geom groups of the model that rays are cast in
 
 BURDEN = 2.0
 """Kilograms that the player weighs on what can be pushed. Its velocity is set anew each substep, so it pushes with
 at most `BURDEN * speed / substep`: 460 N at a walk, and less the better the thing gives way."""
+
+RISE = "player_z"
+"""A slide joint that a scene with uneven ground has: the player's height, which follows from the ground. An armature of
+many tons keeps contacts from lifting it, so that what it does not step over stops it."""
 
 _TOUCHING = 2  # the bit of contype by which creatures, who pass through the player, push things
 
@@ -66,11 +72,17 @@ class Compiled:
     player: int
     slides: tuple[int, int]  # addresses of the player's joints in qpos
     dofs: tuple[int, int]  # the same in qvel
+    rise: tuple[int, int] | None  # of the joint by which the player follows the ground, in qpos and in qvel
+    eye: float  # metres above the origin of the player's body
     mocap: Mapping[str, int]
     seats: Mapping[int, Seat]  # of all entities but the player, creatures first
     things: tuple[Seat, ...]  # of those that are not creatures
     owners: NDArray[np.int32]  # body -> entity: 0 for the player, -1 for nobody
     local: threading.local
+
+    @cached_property
+    def terrain(self) -> Terrain:
+        return Terrain(self.model)
 
     def scratch(self) -> mujoco.MjData:
         data = getattr(self.local, "data", None)
@@ -293,6 +305,11 @@ def _compiled(key: _Key) -> Compiled:
     joints = [model.joint(name) for name in ("player_x", "player_y")]
     slides = int(joints[0].qposadr[0]), int(joints[1].qposadr[0])
     dofs = int(joints[0].dofadr[0]), int(joints[1].dofadr[0])
+    rise = None
+    if mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_JOINT, RISE) >= 0:
+        rise = int(model.joint(RISE).qposadr[0]), int(model.joint(RISE).dofadr[0])
+    eye = mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_SITE, "eye")
+    height = float(model.site_pos[eye, 2]) if eye >= 0 and model.site_bodyid[eye] == player else EYE_HEIGHT
     owners = np.full(model.nbody, -1, np.int32)
     owners[player] = 0
     for mover in movers:
@@ -313,7 +330,9 @@ def _compiled(key: _Key) -> Compiled:
     sight.geom_group[:] = np.where(np.isin(model.geom_bodyid, moving), THING, WORLD)
     sight.geom_group[np.isin(model.geom_bodyid, creatures)] = MOVER
     sight.geom_group[model.geom_bodyid == player] = PLAYER
-    return Compiled(model, sight, player, slides, dofs, mocap, seats, tuple(things), owners, threading.local())
+    return Compiled(
+        model, sight, player, slides, dofs, rise, height, mocap, seats, tuple(things), owners, threading.local()
+    )
 
 
 def _from_source(mechanism: Mechanism) -> mujoco.MjModel:
@@ -463,3 +482,7 @@ def tame(model: mujoco.MjModel) -> None:
         model.jnt_stiffness[joint.id] = 0.0
         model.dof_damping[joint.dofadr] = 0.0
         model.dof_frictionloss[joint.dofadr] = 0.0
+    if mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_JOINT, RISE) >= 0:
+        joint = model.joint(RISE)
+        model.jnt_stiffness[joint.id] = 0.0
+        model.jnt_limited[joint.id] = 0

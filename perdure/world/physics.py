@@ -25,6 +25,7 @@ from perdure.world.body import Body, Pose
 from perdure.world.history import Note, Value
 from perdure.world.law import Law
 from perdure.world.mechanism import (
+    EYE_HEIGHT,
     MOVER,
     STATE,
     SUBSTEPS,
@@ -39,13 +40,13 @@ from perdure.world.mechanism import (
 )
 from perdure.world.mover import BEARINGS, RAYS, REACH, Gait, Mover, Part, root_pose, settle, wander
 from perdure.world.rules import Breach, Rule
+from perdure.world.terrain import Terrain
 
 __all__ = ["EYE", "EYE_HEIGHT", "Gait", "Mechanism", "Motion", "Mover", "Part", "Physics"]
 
 Array = NDArray[np.float64]
 Observer = Callable[[mujoco.MjModel, mujoco.MjData, Array], None]
 
-EYE_HEIGHT = 1.55  # metres above the origin of the player's body, which stands on the ground
 EYE = Intrinsics.from_fov(256, 144, 75.0)
 FLIGHT = 6.0  # metres a second at which the player's body follows an eye that flies
 
@@ -87,6 +88,7 @@ class Physics:
         data = mujoco.MjData(compiled.model)
         for axis in (0, 1):
             data.qpos[compiled.slides[axis]] = spawn[axis] - compiled.model.body_pos[compiled.player, axis]
+        posing.stand(compiled, data, float(compiled.model.body_pos[compiled.player, 2]))
         gaits = tuple(settle(mover, seed) for mover in movers)
         place(compiled, data, movers, gaits)
         mujoco.mj_forward(compiled.model, data)
@@ -116,6 +118,9 @@ class Physics:
             held = deed.held
             notes.append(_noted(action.hand, deed))
         law = Law(compiled, data, movers, held, rules) if rules else None
+        fall = 0.0
+        if compiled.rise is not None:
+            fall, data.qvel[compiled.rise[1]] = -float(data.qvel[compiled.rise[1]]), 0.0
         broken: dict[tuple[str, int], Breach] = {}
         cameras = np.empty((FRAMES_PER_CHUNK, 4, 4))
         bodies = {mover.entity: np.empty((FRAMES_PER_CHUNK, 4, 4)) for mover in movers}
@@ -140,6 +145,8 @@ class Physics:
                     notes.append(Note("act", "player", (held,), {"hand": "slip"}))
                     held = -1
                 mujoco.mj_step(model, data)
+                if compiled.rise is not None:
+                    fall = _tread(compiled, data, fall)
             mujoco.mj_kinematics(model, data)  # mj_step leaves the frames of bodies where they were before it
             if law:
                 law.held = held
@@ -159,6 +166,8 @@ class Physics:
                 observe(model, data, cameras[i])
         if held >= 0:
             _let_go(compiled, data, held)  # the hold is made anew with each substep, and is no part of the state
+        if compiled.rise is not None:
+            data.qvel[compiled.rise[1]] = -fall
         bodies |= things
         for poses in (cameras, *bodies.values()):
             poses.setflags(write=False)
@@ -247,6 +256,12 @@ class Physics:
     def things(self) -> tuple[int, ...]:
         """Those of them that are no creatures."""
         return tuple(seat.entity for seat in self.mechanism.compiled.things)
+
+    @property
+    def terrain(self) -> Terrain | None:
+        """How high the ground is; None where it is even all over."""
+        compiled = self.mechanism.compiled
+        return None if compiled.rise is None else compiled.terrain
 
     def body(self, entity: int) -> bytes | None:
         """How an entity is built, and where it is: written back after it was taken out, it is there as it was."""
@@ -435,7 +450,7 @@ def _state(model: mujoco.MjModel, data: mujoco.MjData) -> Array:
 
 
 def _camera(compiled: Compiled, data: mujoco.MjData, yaw: float, pitch: float) -> Array:
-    return look(data.xpos[compiled.player] + (0.0, 0.0, EYE_HEIGHT), yaw, pitch)
+    return look(data.xpos[compiled.player] + (0.0, 0.0, compiled.eye), yaw, pitch)
 
 
 def _feet(compiled: Compiled, data: mujoco.MjData) -> Array:
@@ -443,7 +458,19 @@ def _feet(compiled: Compiled, data: mujoco.MjData) -> Array:
     feet = compiled.model.body_pos[compiled.player].copy()
     feet[0] += data.qpos[compiled.slides[0]]
     feet[1] += data.qpos[compiled.slides[1]]
+    if compiled.rise is not None:
+        feet[2] += data.qpos[compiled.rise[0]]
     return feet
+
+
+def _tread(compiled: Compiled, data: mujoco.MjData, fall: float) -> float:
+    """Put the player on the ground after a substep; returns how fast it falls. To contacts it has no speed upward."""
+    assert compiled.rise is not None
+    x, y, z = map(float, _feet(compiled, data))
+    height, fall = compiled.terrain.follow(x, y, z, fall, compiled.model.opt.timestep)
+    data.qpos[compiled.rise[0]] = height - compiled.model.body_pos[compiled.player, 2]
+    data.qvel[compiled.rise[1]] = data.qacc_warmstart[compiled.rise[1]] = 0.0
+    return fall
 
 
 def _frame(data: mujoco.MjData, seat: Seat, out: Array) -> Array:
@@ -464,7 +491,7 @@ def _hold(
 ) -> bool:
     """Hold what is held for a substep, or let it go where it is too far off."""
     feet = _feet(compiled, data)
-    facing = hands.Facing(EYE_HEIGHT + float(feet[2]), yaw, pitch, velocity, turning)
+    facing = hands.Facing(compiled.eye + float(feet[2]), yaw, pitch, velocity, turning)
     kept = hands.hold(compiled, data, compiled.seats[held], feet, facing)
     if not kept:
         _let_go(compiled, data, held)

@@ -64,20 +64,38 @@ def read_player(compiled: Compiled, data: mujoco.MjData, yaw: float, pitch: floa
         rest.append(float(data.qpos[slide]) - (at[-1] - float(origin)))  # what adding rounded off
     dofs = list(compiled.dofs)
     motion, warm = _floats(data.qvel[dofs]), _floats(data.qacc_warmstart[dofs])
-    return Pose((at[0], at[1], yaw, pitch), motion, (*warm, *rest))
+    if compiled.rise is None:
+        return Pose((at[0], at[1], yaw, pitch), motion, (*warm, *rest))
+    high, fall = float(data.qpos[compiled.rise[0]]), float(data.qvel[compiled.rise[1]])
+    return Pose((at[0], at[1], yaw, pitch), (*motion, fall), (*warm, *rest, high))
 
 
 def write_player(compiled: Compiled, data: mujoco.MjData, pose: Pose) -> None:
     """But for where it looks, which is physics' own."""
     check(pose, "player", 0)
     motion, warm = pose.motion or (0.0, 0.0), pose.warm or (0.0, 0.0, 0.0, 0.0)
-    if len(motion) != 2 or len(warm) != 4:
+    if compiled.rise is not None and len(motion) == 3 and len(warm) == 5:
+        data.qpos[compiled.rise[0]], data.qvel[compiled.rise[1]] = warm[4], motion[2]
+    elif len(motion) != 2 or len(warm) != 4:
         raise ValueError(f"expected 2 numbers for how the player moves, got {len(motion)}")
     for axis in (0, 1):
         origin = float(compiled.model.body_pos[compiled.player, axis])
         data.qpos[compiled.slides[axis]] = (pose.place[axis] - origin) + warm[2 + axis]
         data.qvel[compiled.dofs[axis]] = motion[axis]
         data.qacc_warmstart[compiled.dofs[axis]] = warm[axis]
+    if len(warm) == 4:
+        stand(compiled, data)
+
+
+def stand(compiled: Compiled, data: mujoco.MjData, near: float | None = None) -> None:
+    """Put the player on the floor nearest to a height, its own unless said; where all is flat it stands there."""
+    if compiled.rise is None:
+        return
+    x, y, z = (float(value) for value in compiled.model.body_pos[compiled.player])
+    x, y = x + float(data.qpos[compiled.slides[0]]), y + float(data.qpos[compiled.slides[1]])
+    was = z + float(data.qpos[compiled.rise[0]]) if near is None else near
+    data.qpos[compiled.rise[0]] = compiled.terrain.settle(x, y, was) - z
+    data.qvel[compiled.rise[1]] = 0.0
 
 
 def check(pose: Pose, kind: str, entity: int) -> None:

@@ -13,6 +13,7 @@ from perdure.world.mover import Mover
 PLAYER_RADIUS = 0.3
 PLAYER_HALF = 0.55  # of the cylinder between the capsule's ends
 CLEARANCE = 0.05  # between the player and the floor, so that walking is free of friction
+STRIDE = 0.25  # the same where the ground is uneven: what is lower than a step passes under the player
 
 Point = tuple[float, float, float]
 
@@ -24,16 +25,19 @@ _MJCF = """<mujoco model="{name}">
   </asset>
   <worldbody>
 {geoms}
-    <body name="player" pos="{x} {y} 0">
+    <body name="player" pos="{x} {y} {z}">
       <joint name="player_x" type="slide" axis="1 0 0"/>
       <joint name="player_y" type="slide" axis="0 1 0"/>
-      <geom name="player" type="capsule" pos="0 0 {centre}" size="{radius} {half}" mass="70"
+{rise}      <geom name="player" type="capsule" pos="0 0 {centre}" size="{radius} {half}" mass="70"
             friction="0 0 0" priority="1" group="{player}" material="player"/>
       <site name="eye" pos="0 0 {eye}" group="{player}"/>
     </body>
 {bodies}
   </worldbody>
 </mujoco>
+"""
+
+_RISE = """      <joint name="player_z" type="slide" axis="0 0 1" armature="1e6"/>
 """
 
 
@@ -151,9 +155,12 @@ class Blocks:
         spawn: tuple[float, float, float],
         extent: tuple[float, float, float],
         title: str,
+        ground: float | None = None,
     ) -> Scene:
-        """The scene, complete with the player."""
-        centre = CLEARANCE + PLAYER_RADIUS + PLAYER_HALF
+        """The scene, complete with the player. With uneven ground, `ground` is how high it is where the player starts."""
+        even = ground is None
+        half = PLAYER_HALF if even else PLAYER_HALF + 0.5 * (CLEARANCE - STRIDE)  # as tall in either
+        centre = (CLEARANCE if even else STRIDE) + PLAYER_RADIUS + half
         xml = _MJCF.format(
             name=f"{kind}-{seed}",
             step=1 / 96,
@@ -164,7 +171,9 @@ class Blocks:
             y=f"{spawn[1]:.5g}",
             centre=f"{centre:.5g}",
             radius=PLAYER_RADIUS,
-            half=PLAYER_HALF,
+            half=f"{half:.5g}",
+            z=f"{ground or 0:.5g}",
+            rise="" if even else _RISE,
             eye=EYE,
             player=PLAYER,
         )
