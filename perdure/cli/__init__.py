@@ -11,7 +11,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from perdure import __version__
-from perdure.cli.editing import edit
+from perdure.cli.editing import edit, say
 from perdure.cli.history import diff, fork, goto, log, replay, undo
 from perdure.cli.keeping import check, export, import_, prune, repair
 from perdure.cli.looking import render
@@ -20,7 +20,7 @@ from perdure.cli.saying import fail, out
 from perdure.cli.worlds import info, list_, new, play
 
 COMMANDS: Mapping[str, Mapping[str, Callable[..., Any]]] = {
-    "Worlds": {"new": new, "ls": list_, "info": info, "play": play, "render": render, "edit": edit},
+    "Worlds": {"new": new, "ls": list_, "info": info, "play": play, "render": render, "edit": edit, "say": say},
     "Histories": {"log": log, "goto": goto, "fork": fork, "undo": undo, "diff": diff, "replay": replay},
     "Keeping": {"export": export, "import": import_, "check": check, "repair": repair, "prune": prune},
     "Measuring": {"bench": bench, "eval": evaluate},

@@ -4,6 +4,7 @@ What each of them takes is said in the help of `edit` itself.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from typing import Annotated
 
@@ -86,9 +87,29 @@ def edit(
     rule yard bounds --low -5,-5, --high 5,5,3 (a side left out is open). lift calm.
     """
     words = Words(tuple(change), at, yaw, angle, name, text, low, high, tuple(whom or ()), hard)
+    _apply(world, lambda before: before.edit(parse(before, words)), as_json)
+
+
+def say(
+    world: Named,
+    event: Annotated[str, typer.Argument(help='What is to happen, as "it starts to snow" or "the door opens".')],
+    as_json: AsJson = False,
+) -> None:
+    """Let something happen in a world, in words; `perdure undo` takes it back.
+
+    The hour (night falls), the weather (it starts to rain), the season (autumn comes), the look (pixel style),
+    fireworks, birds, fish where there is water, a fire, a door, something new (a crate appears).
+    """
+    if not event.strip():
+        raise ValueError('expected what is to happen, as in "it starts to snow", got nothing')
+    _apply(world, lambda before: before.happens(event), as_json)
+
+
+def _apply(world: str, change: Callable[[World], World], as_json: bool) -> None:
+    """Change a stored world, and say what came of it."""
     with open_store(world) as store:
         before = store.world()
-        after = before.edit(parse(before, words))
+        after = change(before)
         event = after.history.events[-1]
         if event.kind == "reject" or after.state != before.state:
             store.commit(after)

@@ -11,6 +11,7 @@ from perdure.world.body import Pose
 from perdure.world.history import Event, Value
 from perdure.world.identity import Entity
 from perdure.world.rules import Rule
+from perdure.world.setting import Onset, Spectacle
 
 LONGEST = 60  # characters of a value
 
@@ -36,8 +37,9 @@ def told(event: Event, record: Record) -> str:
         case "revert" if "left" in args:
             return f"back to step {args.get('to')}; what came after is kept as {args['left']}"
     undone = f"event {args['undoes']} is undone; " if "undoes" in args else ""
+    said = f'"{args["said"]}": ' if "said" in args else ""
     if "slots" in args:
-        return undone + "; ".join(_changes(args, record))
+        return undone + said + "; ".join(_changes(args, record))
     return undone + ", ".join(f"{name} {_short(str(value))}" for name, value in args.items())
 
 
@@ -93,6 +95,12 @@ def _decoded(slot: list[str], value: bytes) -> str:
     match slot:
         case ["environment", _]:
             return str(msgspec.json.decode(value)) or "nothing"
+        case ["onset", _]:
+            onset = Onset.from_bytes(value)
+            return f"{onset.was or 'nothing'} until tick {onset.tick}"
+        case ["spectacle", _]:
+            spectacle = Spectacle.from_bytes(value)
+            return f"{spectacle.kind} at {place(spectacle.place)}"
         case ["rule", _]:
             return rule_text(msgspec.msgpack.decode(value, type=Rule))
         case ["anchor", _]:

@@ -45,15 +45,19 @@ def _again(world: World, made: Commit, told: World, found: Mapping[str, Keyframe
     if events[-1].kind != "tick":
         return _edited(world, events, told)
     memory = told.history.memories[made.step - 1]
-    # The edits that came with the action are done by the step itself; what was logged before them is not.
+    # The edits that came with the action, or that its words led to, are done by the step itself; what was logged
+    # before them is not. Words that were said before there were events led to none.
     act = next(i for i, event in enumerate(events) if event.kind == "act")
-    world = _edited(world, events[: act - len(memory.action.edits)], told)
+    done, action = memory.action, memory.action
+    if not any("said" in event.args for event in events[:act]):
+        done = replace(action, events=())
+    world = _edited(world, events[: act - len(done.edits) - len(done.events)], told)
     keyframes = [found[str(event.args["keyframe"])] for event in events if event.kind == "ingest"]
     pending = tuple(Finding(k.step, k.pose, k.intrinsics, k.rgb, k.depth, k.mask) for k in keyframes)
-    world = replace(world, pending=pending).advance(memory.action)
+    world = replace(world, pending=pending).advance(done)
     # A branch may have had another name when it came here, and chance is of the name.
     name = next((n for n in sorted(names) if world.fork(n).noise_seed == events[-1].seed), world.branch)
-    return commit(world.fork(name), memory.action, memory.latent.astype(np.float32))
+    return commit(world.fork(name), action, memory.latent.astype(np.float32))
 
 
 def _edited(world: World, events: Sequence[Event], told: World) -> World:
@@ -65,7 +69,7 @@ def _edited(world: World, events: Sequence[Event], told: World) -> World:
         elif isinstance(values, tuple) and isinstance(args["slots"], tuple):
             kept = [None if value is None else told.history.record(bytes.fromhex(str(value))) for value in values]
             changes = tuple(Change(str(slot), value) for slot, value in zip(args["slots"], kept))
-            world = world.edit(Edit(changes, event.kind, event.actor))
+            world = world.edit(Edit(changes, event.kind, event.actor), str(args.get("said", "")))
         else:  # it changed nothing: a refusal, a going back, another model
             note = Note(event.kind, event.actor, event.targets, args, event.seed, event.verdict)
             world = world.log(note, before=event.before)

@@ -8,6 +8,7 @@ import numpy as np
 
 from perdure.camera import Array
 from perdure.world.rules import Rule
+from perdure.world.setting import Spectacle
 from perdure.world.state import World
 
 STILL = 1e-3
@@ -30,9 +31,19 @@ def _setting(left: World, right: World) -> Iterator[Difference]:
     for field in fields(left.setting.environment):
         sides = (getattr(world.setting.environment, field.name) for world in (left, right))
         yield from _either(f"environment {field.name}", *map(str, sides))
+    shown = [{it.name: it for it in world.setting.spectacles} for world in (left, right)]
+    for name in sorted({*shown[0], *shown[1]}):
+        yield from _either(f"spectacle {name}", *(_shown(side.get(name)) for side in shown))
     rules = [{rule.name: rule for rule in world.setting.rules} for world in (left, right)]
     for name in sorted({*rules[0], *rules[1]}):
         yield from _either(f"rule {name}", *(_rule(side[name]) if name in side else "" for side in rules))
+
+
+def _shown(spectacle: Spectacle | None) -> str:
+    if spectacle is None:
+        return ""
+    x, y, z = spectacle.place
+    return f"{spectacle.kind} at {x:.2f}, {y:.2f}, {z:.2f} from tick {spectacle.start} for {spectacle.seconds:g} s"
 
 
 def _entities(left: World, right: World) -> Iterator[Difference]:

@@ -5,6 +5,8 @@ can be edited is edited, logged, undone and replayed by the same few lines: an e
 log keeps which values they replaced, and undoing it writes those back.
 
     environment/FIELD   one field of the environment, as JSON
+    onset/FIELD         since when it holds, and what it held before, as MessagePack
+    spectacle/NAME      something to be seen that has no body, as MessagePack
     rule/NAME           a rule of physics, as MessagePack
     anchor/NAME         a place with a name
     entity/ID           an entity, whole
@@ -34,7 +36,7 @@ class Change:
 @dataclass(frozen=True)
 class Edit:
     changes: tuple[Change, ...]
-    kind: str = "edit"  # what its event is called: edit, anchor, rule or associate
+    kind: str = "edit"  # what its event is called: edit, event, anchor, rule or associate
     actor: str = "player"
 
     @property

@@ -1,12 +1,22 @@
-"""The setting: what holds everywhere in a world. Its hour, weather and look in words, and the rules of its physics."""
+"""The setting: what holds everywhere in a world. Its hour, weather and look in words, since when, what is to be
+seen in the air and on the ground that nobody bumps into, and the rules of its physics."""
 
 import hashlib
+import math
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 
 import msgspec
 
+from perdure.world.action import FRAMES_PER_SECOND
 from perdure.world.rules import Rule
+
+WEATHERS = ("clear", "rain", "snow", "fog", "storm")
+SEASONS = ("", "spring", "summer", "autumn", "winter")
+STYLES = ("", "pixel", "sketch", "sepia")
+"""What the painter knows how to show; an environment may say something else."""
+
+SPECTACLES = ("fireworks", "birds", "fish", "fire")
 
 
 @dataclass(frozen=True)
@@ -39,16 +49,73 @@ class Environment:
 
 
 @dataclass(frozen=True)
+class Onset:
+    """Since when the environment is as it is, and how it was before: so that what sets in does so softly."""
+
+    tick: int
+    was: str | float
+
+    def to_bytes(self) -> bytes:
+        return msgspec.msgpack.encode(self)
+
+    @classmethod
+    def from_bytes(cls, payload: bytes) -> "Onset":
+        try:
+            return msgspec.msgpack.decode(payload, type=cls)
+        except msgspec.MsgspecError as error:
+            raise ValueError(f"expected the bytes of an onset: {error}") from None
+
+
+@dataclass(frozen=True)
+class Spectacle:
+    """Something to be seen that has no body: how it looks at a tick follows from this alone."""
+
+    name: str
+    kind: str
+    place: tuple[float, float, float]
+    start: int  # tick
+    seconds: float = math.inf  # inf: it lasts
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.kind not in SPECTACLES:
+            raise ValueError(f"expected a spectacle out of {', '.join(SPECTACLES)}, got {self.kind!r}")
+        if not self.name or "/" in self.name:
+            raise ValueError(f"expected a name without slashes for the {self.kind}, got {self.name!r}")
+        if not (all(map(math.isfinite, self.place)) and self.seconds > 0):
+            raise ValueError(f"expected the {self.kind} somewhere and to last, got {self.place}, {self.seconds} s")
+
+    def over(self, tick: int) -> bool:
+        return (tick - self.start) / FRAMES_PER_SECOND >= self.seconds
+
+    def to_bytes(self) -> bytes:
+        return msgspec.msgpack.encode(self)
+
+    @classmethod
+    def from_bytes(cls, payload: bytes) -> "Spectacle":
+        try:
+            return msgspec.msgpack.decode(payload, type=cls)
+        except msgspec.MsgspecError as error:
+            raise ValueError(f"expected the bytes of a spectacle: {error}") from None
+
+
+@dataclass(frozen=True)
 class Setting:
     environment: Environment = Environment()
     rules: tuple[Rule, ...] = ()  # by name
+    spectacles: tuple[Spectacle, ...] = ()  # by name
+    onsets: tuple[tuple[str, Onset], ...] = ()  # by field of the environment
 
     @cached_property
     def digest(self) -> bytes:
         return hashlib.sha256(self.to_bytes()).digest()
 
     def to_bytes(self) -> bytes:
-        return msgspec.msgpack.encode(self, order="deterministic")  # not JSON, which has no infinity
+        """Not JSON, which has no infinity. Where there is none of what came later, as it was without."""
+        said: dict[str, object] = {"environment": self.environment, "rules": self.rules}
+        later: dict[str, object] = {"spectacles": self.spectacles, "onsets": self.onsets}
+        said |= {name: value for name, value in later.items() if value}
+        return msgspec.msgpack.encode(said, order="deterministic")
 
     @classmethod
     def from_bytes(cls, payload: bytes | memoryview, digest: bytes) -> "Setting":
@@ -65,6 +132,29 @@ class Setting:
         if rule is not None:
             rules[name] = rule
         return replace(self, rules=tuple(rules[key] for key in sorted(rules)))
+
+    def spectacle(self, name: str) -> Spectacle | None:
+        return next((spectacle for spectacle in self.spectacles if spectacle.name == name), None)
+
+    def with_spectacle(self, name: str, spectacle: Spectacle | None) -> "Setting":
+        """The same with this spectacle in place of the one of that name, or without it."""
+        spectacles = {other.name: other for other in self.spectacles if other.name != name}
+        if spectacle is not None:
+            if spectacle.name != name:
+                raise ValueError(f"expected a spectacle named {name!r} in this slot, got {spectacle.name!r}")
+            spectacles[name] = spectacle
+        return replace(self, spectacles=tuple(spectacles[key] for key in sorted(spectacles)))
+
+    def onset(self, field: str) -> Onset | None:
+        _check(field)
+        return dict(self.onsets).get(field)
+
+    def with_onset(self, field: str, onset: Onset | None) -> "Setting":
+        _check(field)
+        onsets = {name: other for name, other in self.onsets if name != field}
+        if onset is not None:
+            onsets[field] = onset
+        return replace(self, onsets=tuple((name, onsets[name]) for name in sorted(onsets)))
 
 
 def _check(name: str) -> None:

@@ -13,7 +13,7 @@ from perdure.world.geometry import Geometry
 from perdure.world.identity import Entity
 from perdure.world.physics import Physics
 from perdure.world.rules import Rule
-from perdure.world.setting import Setting
+from perdure.world.setting import Onset, Setting, Spectacle
 
 
 class State(Protocol):
@@ -39,6 +39,12 @@ def read(state: State, slot: str, value: bytes | None = None) -> bytes | None:
     match slot.split("/"):
         case ["environment", field]:
             return state.setting.environment.field(field)
+        case ["onset", field]:
+            onset = state.setting.onset(field)
+            return None if onset is None else onset.to_bytes()
+        case ["spectacle", name]:
+            spectacle = state.setting.spectacle(name)
+            return None if spectacle is None else spectacle.to_bytes()
         case ["rule", name]:
             rule = state.setting.rule(name)
             return None if rule is None else msgspec.msgpack.encode(rule)
@@ -66,6 +72,12 @@ def write(state: S, slot: str, value: bytes | None) -> S:
         case ["environment", field]:
             environment = state.setting.environment.with_field(field, value)
             return replace(state, setting=replace(state.setting, environment=environment))
+        case ["onset", field]:
+            onset = None if value is None else Onset.from_bytes(value)
+            return replace(state, setting=state.setting.with_onset(field, onset))
+        case ["spectacle", name]:
+            spectacle = None if value is None else Spectacle.from_bytes(value)
+            return replace(state, setting=state.setting.with_spectacle(name, spectacle))
         case ["rule", name]:
             return replace(state, setting=state.setting.with_rule(name, None if value is None else _rule(name, value)))
         case ["anchor", name]:
@@ -129,5 +141,8 @@ def _known(state: State, number: str) -> Entity:
 
 
 def _unknown(slot: str) -> ValueError:
-    kinds = "environment/FIELD, rule/NAME, anchor/NAME, entity/ID, entity/ID/FIELD, body/ID, pose/ID or splats"
+    kinds = (
+        "environment/FIELD, onset/FIELD, spectacle/NAME, rule/NAME, anchor/NAME, entity/ID, entity/ID/FIELD, body/ID, "
+        "pose/ID or splats"
+    )
     return ValueError(f"expected a slot such as {kinds}, got {slot!r}")

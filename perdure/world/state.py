@@ -24,8 +24,9 @@ from perdure.world.action import FRAMES_PER_SECOND, STANDARD, Action, Rates
 from perdure.world.anchor import Anchor
 from perdure.world.body import Body
 from perdure.world.edit import Change, Edit, digest
+from perdure.world.events import happening, understood
 from perdure.world.geometry import Geometry, Keyframe
-from perdure.world.history import Event, History, Memory, Note
+from perdure.world.history import Event, History, Memory, Note, Value
 from perdure.world.identity import Entity
 from perdure.world.mover import Mover
 from perdure.world.physics import EYE, Mechanism, Motion, Observer, Physics
@@ -130,10 +131,13 @@ class World:
         world, step = self, self.step + 1
         for edit in action.edits:
             world = world.asked(edit)
+        new = tuple(sorted({*world.physics.entities} - {*self.physics.entities}))
+        for said in action.events:
+            world = world.happens(said, new)
         physics, motion = world.physics.advance(action, observe, world.setting.rules)
         due = sorted((f for f in world.pending if f.step <= step - FINDING_LAG), key=lambda f: f.step)
-        new = [Keyframe(f.step, f.pose, f.intrinsics, f.rgb, f.depth, f.mask) for f in due if f.mask.any()]
-        geometry = world.geometry.append(*new)
+        found = [Keyframe(f.step, f.pose, f.intrinsics, f.rgb, f.depth, f.mask) for f in due if f.mask.any()]
+        geometry = world.geometry.append(*found)
         return replace(
             world,
             step=step,
@@ -163,8 +167,9 @@ class World:
 
     # Changing it
 
-    def edit(self, edit: Edit) -> "World":
-        """The world with these slots written, as far as the rules of its physics allow it; logged either way."""
+    def edit(self, edit: Edit, said: str = "") -> "World":
+        """The world with these slots written, as far as the rules of its physics allow it; logged either way, with
+        the words that asked for it."""
         old = [read(self, change.slot, change.value) for change in edit.changes]
         world = self
         for change in edit.changes:
@@ -172,19 +177,33 @@ class World:
         physics, breaches = world.physics.obeying(world.setting.rules, self.physics)
         reason = "; ".join(str(breach) for breach in breaches)
         if physics is None:
-            return self._refused(edit, reason)
-        note = Note(edit.kind, edit.actor, edit.targets)
+            return self._refused(edit, reason, said)
+        note = Note(edit.kind, edit.actor, edit.targets, {"said": said} if said else {})
         if breaches:  # what was asked for is kept too: from what was made of it, it could not be done again
             asked = tuple(digest(change.value) for change in edit.changes)
-            note = replace(note, args={"asked": asked}, verdict=f"projected: {reason}")
+            note = replace(note, args={**note.args, "asked": asked}, verdict=f"projected: {reason}")
         return replace(world, physics=physics)._written(self, note, edit, old)
 
-    def asked(self, edit: Edit) -> "World":
+    def asked(self, edit: Edit, said: str = "") -> "World":
         """The world after an edit that was asked for while it runs: one that makes no sense is logged as rejected."""
         try:
-            return self.edit(edit)
+            return self.edit(edit, said)
         except ValueError as error:
-            return self._refused(edit, str(error))
+            return self._refused(edit, str(error), said)
+
+    def happens(self, said: str, new: tuple[int, ...] = ()) -> "World":
+        """The world after an event that was asked for in words; what cannot be is logged as rejected.
+
+        `new` are the entities that came in with edits beside it: where the words only tell of them, nothing more
+        is done.
+        """
+        event = understood(said)
+        if event is not None and event.kind in ("object", "creature") and new:
+            return self.log(Note("event", "player", new, {"said": said}), before=self.state)
+        try:
+            return self.asked(happening(said, self), said)
+        except ValueError as error:
+            return self._refused(Edit(()), str(error), said)
 
     def undo(self, seq: int | None = None) -> "World":
         """The inverse of an edit, now: its slots hold again what they held before it.
@@ -225,8 +244,10 @@ class World:
             events.append(Event(*place, before, after, note.verdict))
         return replace(self, history=self.history.append(memories, events, records))
 
-    def _refused(self, edit: Edit, reason: str) -> "World":
-        args = {"slots": tuple(change.slot for change in edit.changes)}
+    def _refused(self, edit: Edit, reason: str, said: str = "") -> "World":
+        args: dict[str, Value] = {"slots": tuple(change.slot for change in edit.changes)}
+        if said:
+            args["said"] = said
         note = Note("reject", edit.actor, edit.targets, args, verdict=f"rejected: {reason}")
         return self.log(note, before=self.state)
 

@@ -179,3 +179,15 @@ def test_a_full_disk_leaves_the_world_as_it_was(yard: Path, capsys: Said) -> Non
     with Store.open(yard, write=False) as store:
         assert store.world().setting.environment.weather == "clear"
     assert run("edit", "yard", "weather=snow") == 0
+
+
+def test_something_is_said_to_happen(yard: Path, home: Path, capsys: Said) -> None:
+    found = json.loads(said(capsys, "say", "yard", "Night falls, and it snows", "--json"))
+    assert {"what": "environment weather", "left": "clear", "right": "snow"} in found
+    assert "a fire" not in said(capsys, "say", "yard", "birds fly over")
+    assert '"birds fly over": spectacle/birds = birds at' in said(capsys, "log", "yard")
+    before = world(home).head
+    assert "it starts to snow" in refused(capsys, "say", "yard", "bananas")
+    assert world(home).head != before, "what was refused is in the log"
+    said(capsys, "undo", "yard")
+    assert not world(home).setting.spectacles
