@@ -26,7 +26,7 @@ BUDGETS = {  # processor seconds, with cold caches; "." is tests/ itself
     "agents": 15,
     "cli": 60,
     "bench": 80,
-    "data": 80,  # twenty of them films: written, read, and posed by COLMAP
+    "data": 80,
     "evaluation": 40,
     "memory": 60,
     "models": 60,

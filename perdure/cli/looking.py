@@ -47,7 +47,7 @@ def render(
     form: Annotated[
         str | None,
         typer.Option(
-            "--format", help="along: lingbot, lingbot-folder, worldplay or worldplay-json, if it is not clear."
+            "--format", help="along: lingbot, lingbot-folder, worldplay, worldplay-json or tum, if it is not clear."
         ),
     ] = None,
     scale: Annotated[float, typer.Option(help="along: metres to its unit of length.")] = 1.0,

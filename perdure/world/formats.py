@@ -1,4 +1,4 @@
-"""Other people's trajectories, read and written: those of LingBot-World and of HY-WorldPlay.
+"""Other people's trajectories, read and written: those of LingBot-World, of HY-WorldPlay, and real ones.
 
 lingbot          a string, `w-10,iw-15,none-10`: keys, and for how many frames, 16 a second. w a s d walk 0.05
                  units a frame on level ground (two at once are not slowed down), i k look up and down and j l
@@ -29,11 +29,11 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from perdure.camera import Intrinsics, apart, invert, look, quaternion, rotation
+from perdure.camera import Intrinsics, apart, interpolate, invert, look, quaternion, rotation
 from perdure.world.trajectory import WAYS, Trajectory
 
 Array = NDArray[np.float64]
-Format = Literal["lingbot", "lingbot-folder", "worldplay", "worldplay-json"]
+Format = Literal["lingbot", "lingbot-folder", "worldplay", "worldplay-json", "tum"]
 
 HOME = look(np.zeros(3), 0.0, 0.0)
 """Where a trajectory begins that was read; also the turn from a world with y down to ours."""
@@ -90,6 +90,8 @@ def read(source: str | Path, format: Format | None = None) -> Trajectory:
             return Trajectory(_fly(_counts(text, "worldplay")), WORLDPLAY_FPS)
         case "worldplay-json":
             return _read_json(text)
+        case "tum":
+            return _read_tum(text)
         case "lingbot-folder":
             raise ValueError(f"expected a folder with poses.npy in it, got {str(source)[:80]!r}")
 
@@ -97,7 +99,7 @@ def read(source: str | Path, format: Format | None = None) -> Trajectory:
 def write(trajectory: Trajectory, format: Format, path: Path | None = None) -> str:
     """The trajectory in that format: a text, also written to `path` if given; a folder's path for a folder.
 
-    Folder and JSON say it as it is. A string says the nearest that its keys can: read it back and see with
+    Folder, JSON and TUM say it as it is. A string says the nearest that its keys can: read it back and see with
     `camera.apart` how near that is. The unit is as it is here; `placed` scales.
     """
     home = trajectory.placed(HOME)
@@ -112,6 +114,8 @@ def write(trajectory: Trajectory, format: Format, path: Path | None = None) -> s
             text = _joined(_flown(home), ", ")
         case "worldplay-json":
             text = _write_json(home)
+        case "tum":
+            text = _write_tum(home)
     if path is not None:
         path.write_text(text)
     return text
@@ -147,6 +151,8 @@ def _known(name: str, format: Format) -> bool:
 def _format(text: str) -> Format:
     if text.lstrip().startswith("{"):
         return "worldplay-json"
+    if _numbers(next(iter(_lines(text)), "")) is not None:
+        return "tum"
     left: list[Format] = ["lingbot", "worldplay"]
     for token in [token for token in map(str.strip, text.split(",")) if token] or [""]:
         left = [format for format in left if _known(_split(token, format)[0], format)]
@@ -307,6 +313,68 @@ def _write_json(home: Trajectory) -> str:
     return msgspec.json.format(msgspec.json.encode(shots), indent=4).decode()
 
 
+def _lines(text: str) -> list[str]:
+    """What is said, without remarks."""
+    said = (line.partition("#")[0].strip() for line in text.splitlines())
+    return [line for line in said if line]
+
+
+def _numbers(line: str) -> list[float] | None:
+    """The eight numbers of a pose; None where there is something else."""
+    try:
+        values = [float(word) for word in line.replace(",", " ").split()]
+    except ValueError:
+        return None
+    return values if len(values) == 8 else None
+
+
+def _read_tum(text: str) -> Trajectory:
+    rows: list[list[float]] = []
+    for line in _lines(text):
+        row = _numbers(line)
+        if row is None or not all(map(math.isfinite, row)) or not any(row[4:]):
+            raise ValueError(f"expected a time, a place and a quaternion, eight numbers, got {line[:60]!r}")
+        if not rows or row[0] > rows[-1][0]:  # some measure twice at a time
+            rows.append(row)
+    if not rows or len(rows) > LONGEST:
+        raise ValueError(f"expected 1 to {LONGEST} poses as tum, got {len(rows)}")
+    table = np.array(rows)
+    poses = np.tile(np.eye(4), (len(table), 1, 1))
+    poses[:, :3, 3] = table[:, 1:4]
+    poses[:, :3, :3] = rotation(table[:, [7, 4, 5, 6]])
+    if len(table) == 1:
+        return Trajectory(_upright(poses))
+    times = table[:, 0] - table[0, 0]
+    fps = 1.0 / float(np.median(np.diff(times)))  # measured times are not quite even, and have gaps
+    even = abs(fps * times[-1] - (len(times) - 1)) < 0.5
+    fps = float(f"{(len(times) - 1) / times[-1] if even else fps:.6g}")
+    count = round(float(times[-1]) * fps) + 1
+    if count > LONGEST:
+        raise ValueError(f"expected at most {LONGEST} poses as tum, got {count} at {fps:g} a second")
+    return Trajectory(interpolate(_upright(poses), times, np.arange(count) / fps), fps)
+
+
+def _upright(poses: Array) -> Array:
+    """Poses of a carried camera in our world: up is the axis nearest to what was up on the average.
+
+    Those who measure have z up, those who estimate have what the first picture left them.
+    """
+    up = -poses[:, :3, 1].mean(0)
+    length = float(np.linalg.norm(up))
+    up = up / length if length > 1e-6 else -poses[0, :3, 1]
+    axis = int(np.argmax(np.abs(up)))
+    if abs(up[axis]) > math.cos(math.radians(40.0)):
+        up = np.sign(up[axis]) * np.eye(3)[axis]
+    return _standing(poses, up)
+
+
+def _write_tum(home: Trajectory) -> str:
+    w, x, y, z = quaternion(home.poses[:, :3, :3]).T
+    rows = np.stack([np.arange(len(home.poses)) / home.fps, *home.poses[:, :3, 3].T, x, y, z, w], 1)
+    said = "\n".join(" ".join(f"{value:.9f}" for value in row) for row in rows)
+    return f"# time x y z qx qy qz qw\n{said}\n"
+
+
 def _read_folder(folder: Path) -> Trajectory:
     names = {path.name for path in folder.iterdir()}
     if "poses.npy" not in names and {"wasd_action.npy", "ijkl_action.npy"} <= names:
@@ -372,7 +440,11 @@ def _ours(poses: Array, trusted: bool) -> Array:
     asked = poses[:1] if trusted else poses
     upright = (asked[:, 1, 0] ** 2).mean() < math.sin(LEVEL) ** 2 and asked[:, 1, 1].sum() > 0
     seen = np.array([0.0, -1.0, 0.0]) if upright else _up(poses)
-    up = -poses[0, :3, 1] if seen is None else seen
+    return _standing(poses, -poses[0, :3, 1] if seen is None else seen)
+
+
+def _standing(poses: Array, up: Array) -> Array:
+    """The same way from the origin on, first facing yaw 0, in a world where that (3,) is up."""
     ahead = poses[0, :3, 2]
     if abs(ahead @ up) > 0.999:
         ahead = -poses[0, :3, 1]  # one who looks down has ahead what the top of the picture shows

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from perdure.camera import angles, apart, look
+from perdure.camera import angles, apart, look, quaternion, rotation
 from perdure.world.action import FRAMES_PER_CHUNK
 from perdure.world.formats import HOME, Format, read, write
 from perdure.world.trajectory import CHUNK, Trajectory, poses_from_keys
@@ -148,6 +148,29 @@ def test_folders_and_json_say_a_way_as_it_is(tmp_path_factory: pytest.TempPathFa
     np.testing.assert_allclose(again.placed(way.poses[0]).poses, way.at(frames), rtol=0, atol=1e-9)
     again = read(write(way, "worldplay-json"))
     np.testing.assert_allclose(again.poses, home.poses[::FRAMES_PER_CHUNK], rtol=0, atol=1e-9)
+    again = read(write(way, "tum"))
+    assert again.fps == 24
+    np.testing.assert_allclose(again.poses, home.poses, rtol=0, atol=1e-7)
+
+
+@pytest.mark.parametrize("up", [2, 1, 0])
+def test_a_carried_camera_is_read_with_its_jitter_and_gaps(up: int):
+    """Measured at uneven times, with roll, in a world whose up is any of its axes."""
+    rng = np.random.default_rng(up)
+    times = np.cumsum(rng.uniform(0.02, 0.03, 400)) + 1305031102.0
+    poses = look(np.cumsum(rng.normal(0, 0.01, (400, 3)), 0), np.cumsum(rng.normal(0, 0.01, 400)), -0.2)
+    roll = np.convolve(rng.normal(0, 0.1, 400), np.full(12, 1 / 12), "same")
+    poses[:, :3, :3] = poses[:, :3, :3] @ rotation(np.array([[1.0, 0, 0, r] for r in roll]))
+    theirs = np.eye(4)[[(2 - up + i) % 3 for i in range(3)] + [3]] @ poses  # the axes handed round: z comes to be `up`
+    w, x, y, z = quaternion(theirs[:, :3, :3]).T
+    rows = np.stack([times, *theirs[:, :3, 3].T, x, y, z, w], 1)
+    kept = np.r_[0:100, 130:400]  # it was lost for a while
+    lines = ["# ground truth", *(" ".join(f"{v:.6f}" for v in row) for row in rows[kept])]
+    way = read("\n".join(lines))
+    assert way.fps == pytest.approx(40, rel=0.05)
+    assert way.seconds == pytest.approx(times[-1] - times[0], abs=0.03)
+    moved, turned = apart(way.placed(poses[0]).at(times[kept] - times[0]), poses[kept])
+    assert moved.max() < 0.02 and np.median(turned) < 0.01
 
 
 def carried(seed: int) -> Trajectory:
@@ -245,11 +268,14 @@ def test_a_string_is_the_nearest_that_keys_can_say():
         ("none-3", "worldplay", "expected w, s, a, d, up, down, left, right, then a dash and a count, got 'none-3'"),
         ("W-3", "worldplay", "got 'W-3'"),
         ("iw-999999999999", None, "less than 100000 poses, got more at 'iw-999999999999'"),
-        ("w-3", "mp4", "expected a format of lingbot, lingbot-folder, worldplay, worldplay-json, got 'mp4'"),
+        ("w-3", "mp4", "expected a format of lingbot, lingbot-folder, worldplay, worldplay-json, tum, got 'mp4'"),
         ("w-3", "lingbot-folder", "a folder with poses.npy in it, got 'w-3'"),
         ("{}", None, "expected 1 to 100000 poses as worldplay-json, got 0"),
         ('{"0": 3}', None, "expected poses as worldplay-json, got"),
         ('{"0": {"extrinsic": [[1]], "K": [[1]]}}', None, "expected 4x4 extrinsic and 3x3 K in pose '0'"),
+        ("0 0 0 0 0 0 0 1\n1 0 0 x", None, "expected a time, a place and a quaternion, eight numbers, got '1 0 0 x'"),
+        ("0 0 0 0 0 0 0 0", None, "a quaternion, eight numbers, got '0 0 0 0 0 0 0 0'"),
+        ("# nothing", "tum", "expected 1 to 100000 poses as tum, got 0"),
         ("{", None, "expected poses as worldplay-json, got '{'"),
         ("no/such/place", None, "got 'no/such/place', which does not exist"),
         ("way.json", None, "got 'way.json', which does not exist"),
