@@ -62,7 +62,7 @@ $(VENV)/.play: pyproject.toml $(BIN)/hatchling | page
 
 $(VENV)/.test: pyproject.toml $(BIN)/hatchling | page
 	echo "· packages   the above, torch, and the tools that check (a few minutes the first time)"
-	$(PIP) install --editable '.[train,eval,dev]'
+	$(PIP) install --editable '.[train,eval,data,worlds,video,dev]'
 	touch $@ $(VENV)/.play
 
 # Best effort: without it the tests that need a browser skip, and say so.

@@ -26,6 +26,15 @@ COMMANDS: Mapping[str, Mapping[str, Callable[..., Any]]] = {
     "Measuring": {"bench": bench, "eval": evaluate},
 }
 
+EXTRAS: Mapping[str, tuple[str, ...]] = {
+    "train": ("torch", "safetensors"),
+    "data": ("av", "pyarrow"),
+    "worlds": ("ale_py", "multi_agent_ale_py", "pettingzoo", "vizdoom"),
+    "video": ("pycolmap", "transformers"),
+    "cluster": ("ray",),
+}
+"""Which extra installs what only some commands import; `eval` the rest."""
+
 UsageError: Any = typer.BadParameter.__mro__[1]
 """What a mistyped command raises: click's own, or that of the copy of it which newer typers bring."""
 
@@ -60,5 +69,6 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     except ModuleNotFoundError as error:
         if not error.name or error.name.split(".")[0] in {"perdure", *sys.stdlib_module_names}:
             raise
-        extra = "train" if error.name in ("torch", "safetensors") else "eval"
-        fail(f"this needs {error.name}, which playing does not: pip install 'perdure[{extra}]'")
+        package = error.name.split(".")[0]
+        extra = next((extra for extra, packages in EXTRAS.items() if package in packages), "eval")
+        fail(f"this needs {package}, which playing does not: pip install 'perdure[{extra}]'")

@@ -1,0 +1,73 @@
+"""A data set on the disk: shards in a folder, read clip by clip when they are asked for."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perdure.data.clip import Clip
+from perdure.data.shards import Place, Sheet, arrays_of, clip_of, places, taken
+
+SHARDS = "shard-*.tar"
+
+
+class Dataset:
+    """The clips of a folder and of those below it, in order.
+
+    data = Dataset("data/playground")
+    for clip in data: ...
+    clip = data["playground-000007"]
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        self.shards = sorted(self.folder.rglob(SHARDS))
+        if not self.shards:
+            raise ValueError(f"expected shards in {folder}, found none: make some with `perdure data make`")
+        self._places: dict[str, dict[str, Place]] = {}
+        for shard in self.shards:
+            for name, found in places(shard):
+                if name in self._places:
+                    other = self._places[name]["json"][0]
+                    raise ValueError(f"two clips are named {name}, in {other} and {shard}: read their folders apart")
+                self._places[name] = found
+
+    @property
+    def names(self) -> list[str]:
+        return list(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._places
+
+    def __getitem__(self, which: str | int) -> Clip:
+        return clip_of({kind: taken(place) for kind, place in self.files(which).items()})
+
+    def __iter__(self) -> Iterator[Clip]:
+        return map(self.__getitem__, self.names)
+
+    clips = __iter__
+
+    def sheet(self, which: str | int) -> Sheet:
+        """All of a clip but its arrays."""
+        return Sheet.from_json(taken(self.files(which)["json"]))
+
+    def sheets(self) -> Iterator[Sheet]:
+        return map(self.sheet, self.names)
+
+    def arrays(self, which: str | int) -> tuple[NDArray[np.float64] | None, dict[int, dict[str, NDArray[Any]]]]:
+        """Poses and states of a clip, without its pictures."""
+        found = self.files(which)
+        return arrays_of({"npz": taken(found["npz"])} if "npz" in found else {})
+
+    def files(self, which: str | int) -> Mapping[str, Place]:
+        """Where the files of a clip lie."""
+        name = self.names[which] if isinstance(which, int) else which
+        if name not in self._places:
+            first = ", ".join(self.names[:3])
+            raise ValueError(f"no clip named {name!r} in {self.folder}: it has {len(self)}, the first are {first}")
+        return self._places[name]
