@@ -355,17 +355,18 @@ def _read_tum(text: str) -> Trajectory:
 
 
 def _upright(poses: Array) -> Array:
-    """Poses of a carried camera in our world: up is the axis nearest to what was up on the average.
+    """Poses of a carried camera in our world.
 
-    Those who measure have z up, those who estimate have what the first picture left them.
+    Up is an axis that was up for it on the average and that its x axis hardly leans to: z for those who measure, y
+    down for those who estimate, or any. Where it is none, it is what was up on the average.
     """
     up = -poses[:, :3, 1].mean(0)
+    for axis in np.array([[0, 0, 1], [0, -1, 0], [0, 1, 0], [0, 0, -1], [1, 0, 0], [-1, 0, 0]], np.float64):
+        leans = math.sqrt(float(((poses[:, :3, 0] @ axis) ** 2).mean()))
+        if up @ axis > math.cos(math.radians(70.0)) and leans < math.sin(math.radians(20.0)):
+            return _standing(poses, axis)
     length = float(np.linalg.norm(up))
-    up = up / length if length > 1e-6 else -poses[0, :3, 1]
-    axis = int(np.argmax(np.abs(up)))
-    if abs(up[axis]) > math.cos(math.radians(40.0)):
-        up = np.sign(up[axis]) * np.eye(3)[axis]
-    return _standing(poses, up)
+    return _standing(poses, up / length if length > 1e-6 else -poses[0, :3, 1])
 
 
 def _write_tum(home: Trajectory) -> str:
