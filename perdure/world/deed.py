@@ -12,6 +12,8 @@ from dataclasses import MISSING, dataclass, field, fields
 from itertools import pairwise
 from typing import Any
 
+import msgspec
+
 Curve = tuple[tuple[float, ...], ...]
 """Keys (share, value, ...), by rising share."""
 
@@ -66,6 +68,7 @@ class Deed:
     guard: bool = False  # keeps off strokes from ahead
     strokes: tuple[Stroke, ...] = ()
     trail: str = ""  # the label of a part whose path glows meanwhile, by its creature's beads
+    when: float = 0.5  # share at which a deed named grab, drop, throw or open comes to what it is for
 
     def __post_init__(self) -> None:
         if not self.name or not (math.isfinite(self.seconds) and self.seconds > 0):
@@ -83,6 +86,43 @@ class Deed:
 
     def __hash__(self) -> int:
         return hash((self.name, self.words, self.seconds))
+
+
+class Act(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Where a creature is in its deeds: all that has to be kept of it between ticks. Deeds are told by number; -1 is
+    none, when its parts but swing as it goes."""
+
+    deed: int = -1
+    clock: float = 0.0  # share of the deed that has gone by
+    was: int = -1  # the deed before, and its clock, out of whose pose it still comes
+    was_clock: float = 0.0
+    blend: float = 0.0  # seconds left of that
+    order: tuple[int, ...] = ()  # what it was asked to do, in turn
+    step: int = 0  # which of them it is at
+    asked: float = 0.0  # seconds for which it goes on with what loops, or waits for more
+    ran: float = 0.0  # seconds that the present deed has gone on
+    health: float = 1.0
+    stagger: float = 0.0  # seconds left in which it can do nothing
+    shove: tuple[float, float] = (0.0, 0.0)  # metres a second at which it is being pushed
+    struck: tuple[tuple[int, int], ...] = ()  # by this run: number of the stroke, entity
+    held: int = -1  # the thing that it carries
+
+    @property
+    def alive(self) -> bool:
+        return self.health > 0
+
+
+@dataclass(frozen=True)
+class Condition:
+    """What can be said of a creature that acts, at one instant."""
+
+    deed: str  # "": none
+    clock: float
+    health: float
+    staggered: bool
+    alive: bool
+    commanded: bool  # it does what it was asked to, and nothing of its own
+    held: int = -1
 
 
 def said(value: Any, *always: str) -> dict[str, Any]:

@@ -29,7 +29,7 @@ FASTEST = 8.0  # metres a second that it leaves the hand with
 
 
 @dataclass(frozen=True)
-class Deed:
+class Outcome:
     """What came of using a hand: whom it concerned, what was done, what is held after it, or why it was refused."""
 
     did: str
@@ -52,44 +52,44 @@ def looked_at(compiled: Compiled, data: mujoco.MjData, eye: Array, without: int 
     return int(compiled.owners[compiled.sight.geom_bodyid[geom[0]]]), float(far)
 
 
-def use(compiled: Compiled, data: mujoco.MjData, eye: Array, held: int) -> Deed:
+def use(compiled: Compiled, data: mujoco.MjData, eye: Array, held: int) -> Outcome:
     """Take up what is looked at, or open or close the door that is."""
     entity, far = looked_at(compiled, data, eye, held)
     if far > REACH:
-        return Deed("use", held=held, refused="nothing within reach")
+        return Outcome("use", held=held, refused="nothing within reach")
     if entity < 0:
-        return Deed("use", held=held, refused="nothing there that can be used")
+        return Outcome("use", held=held, refused="nothing there that can be used")
     seat = compiled.seats[entity]
     if seat.aim >= 0:
         return swing(compiled, data, seat, eye, held)
     if held >= 0:
-        return Deed("take", entity, held, refused=f"the hands are full, with entity {held}")
+        return Outcome("take", entity, held, refused=f"the hands are full, with entity {held}")
     if seat.kind != "free":
-        return Deed("take", entity, held, refused="it cannot be taken up")
+        return Outcome("take", entity, held, refused="it cannot be taken up")
     if seat.mass > CARRY:
-        return Deed("take", entity, held, refused=f"{seat.mass:.3g} kg is too heavy, {CARRY:g} can be carried")
-    return Deed("take", entity, entity)
+        return Outcome("take", entity, held, refused=f"{seat.mass:.3g} kg is too heavy, {CARRY:g} can be carried")
+    return Outcome("take", entity, entity)
 
 
-def swing(compiled: Compiled, data: mujoco.MjData, seat: Seat, eye: Array, held: int) -> Deed:
+def swing(compiled: Compiled, data: mujoco.MjData, seat: Seat, eye: Array, held: int) -> Outcome:
     """Open a door away from whoever opens it, or close it."""
     joint = int(compiled.model.actuator_trnid[seat.aim, 0])
     if data.ctrl[seat.aim] != 0:
         data.ctrl[seat.aim] = 0.0
-        return Deed("close", seat.entity, held)
+        return Outcome("close", seat.entity, held)
     low, high = compiled.model.jnt_range[joint]
     # The side on which the player stands, seen in the door's frame as it hangs when shut.
     parent = int(compiled.model.body_parentid[seat.body])
     side = data.xmat[parent].reshape(3, 3).T @ (eye[:3, 3] - data.xanchor[joint])
     away = high if side[1] < 0 else low
     data.ctrl[seat.aim] = away if away != 0 else low + high
-    return Deed("open", seat.entity, held)
+    return Outcome("open", seat.entity, held)
 
 
-def place(compiled: Compiled, data: mujoco.MjData, eye: Array, feet: Array, yaw: float, held: int) -> Deed:
+def place(compiled: Compiled, data: mujoco.MjData, eye: Array, feet: Array, yaw: float, held: int) -> Outcome:
     """Put down what is held, where it fits: before the player, or nearly so."""
     if held < 0:
-        return Deed("place", refused="nothing is held")
+        return Outcome("place", refused="nothing is held")
     seat = compiled.seats[held]
     groups = np.zeros(mujoco.mjNGROUP, np.uint8)
     groups[[WORLD, MOVER, THING]] = 1
@@ -124,31 +124,40 @@ def place(compiled: Compiled, data: mujoco.MjData, eye: Array, feet: Array, yaw:
         data.qpos[seat.qpos] = spare.qpos[seat.qpos]
         data.qvel[seat.dofs] = 0.0
         mujoco.mj_kinematics(compiled.model, data)
-        return Deed("place", held, -1, at=(float(at[0]), float(at[1]), float(at[2])))
-    return Deed("place", held, held, refused="there is no room for it")
+        return Outcome("place", held, -1, at=(float(at[0]), float(at[1]), float(at[2])))
+    return Outcome("place", held, held, refused="there is no room for it")
 
 
-def throw(compiled: Compiled, data: mujoco.MjData, eye: Array, held: int) -> Deed:
+def throw(compiled: Compiled, data: mujoco.MjData, eye: Array, held: int) -> Outcome:
     if held < 0:
-        return Deed("throw", refused="nothing is held")
-    seat = compiled.seats[held]
+        return Outcome("throw", refused="nothing is held")
+    fling(compiled, data, compiled.seats[held], eye[:3, 2], math.inf)
+    return Outcome("throw", held, -1)
+
+
+def fling(compiled: Compiled, data: mujoco.MjData, seat: Seat, way: Array, speed: float) -> None:
+    """Send a thing off, as fast as was asked and a throw allows."""
     # No faster than half its own size in a substep, or it might be through a wall before it touches it.
     most = min(FASTEST, thickness(compiled, seat) / compiled.model.opt.timestep)
-    speed = min(most, math.sqrt(2 * THROW / seat.mass))
+    speed = min(speed, most, math.sqrt(2 * THROW / seat.mass))
     data.qvel[seat.dofs] = 0.0
-    data.qvel[seat.dofs.start : seat.dofs.start + 3] = speed * eye[:3, 2]
-    return Deed("throw", held, -1)
+    data.qvel[seat.dofs.start : seat.dofs.start + 3] = speed * way
 
 
 def hold(compiled: Compiled, data: mujoco.MjData, seat: Seat, feet: Array, facing: "Facing") -> bool:
     """Pull what is held to where it should hang, for one substep. False where it is too far from there."""
-    model, body = compiled.model, seat.body
     out = ARM + radius(compiled, seat)
     way = np.array((math.cos(facing.yaw), math.sin(facing.yaw), 0.0))
     height = facing.height - LOW + out * math.tan(facing.pitch)
     target = feet + out * way
     target[2] = max(height, 0.05 + radius(compiled, seat))
     velocity = np.array((*facing.velocity, 0.0)) + out * facing.turning * np.array((-way[1], way[0], 0.0))
+    return pull(compiled, data, seat, target, velocity, facing.yaw)
+
+
+def pull(compiled: Compiled, data: mujoco.MjData, seat: Seat, target: Array, velocity: Array, yaw: float) -> bool:
+    """Pull a thing to where it should be, and upright, for one substep. False where it is too far from there."""
+    model, body = compiled.model, seat.body
     start = seat.qpos.start
     apart = target - data.qpos[start : start + 3]
     if np.linalg.norm(apart) > SLIP:
@@ -157,9 +166,9 @@ def hold(compiled: Compiled, data: mujoco.MjData, seat: Seat, feet: Array, facin
     wish = velocity + _capped(0.5 * STIFF * apart, HASTE)
     push = _capped(2 * STIFF * seat.mass * (wish - data.qvel[dof : dof + 3]), GRIP)
     data.qfrc_applied[dof : dof + 3] = push - seat.mass * model.opt.gravity
-    # Upright, and facing as the player does.
+    # Upright, and facing as whoever holds it does.
     turned, error = np.empty(4), np.empty(3)
-    upright = np.array((math.cos(0.5 * facing.yaw), 0.0, 0.0, math.sin(0.5 * facing.yaw)))
+    upright = np.array((math.cos(0.5 * yaw), 0.0, 0.0, math.sin(0.5 * yaw)))
     back = np.empty(4)
     mujoco.mju_negQuat(back, data.qpos[start + 3 : start + 7])
     mujoco.mju_mulQuat(turned, back, upright)

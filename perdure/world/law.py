@@ -7,10 +7,11 @@ given nothing here is called.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import mujoco
 import numpy as np
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from perdure.world import measure

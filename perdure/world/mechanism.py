@@ -26,8 +26,9 @@ from numpy.typing import NDArray
 from perdure.camera import Intrinsics
 from perdure.world.action import FRAMES_PER_SECOND, STANDARD, Rates
 from perdure.world.body import Body, Kind
-from perdure.world.terrain import Terrain
+from perdure.world.limbs import Rig, posed, rig
 from perdure.world.mover import Gait, Mover, part_pose, root_pose
+from perdure.world.terrain import Terrain
 
 Array = NDArray[np.float64]
 
@@ -78,6 +79,7 @@ class Compiled:
     seats: Mapping[int, Seat]  # of all entities but the player, creatures first
     things: tuple[Seat, ...]  # of those that are not creatures
     owners: NDArray[np.int32]  # body -> entity: 0 for the player, -1 for nobody
+    rigs: Mapping[int, Rig]  # of creatures that have deeds
     local: threading.local
 
     @cached_property
@@ -330,8 +332,9 @@ def _compiled(key: _Key) -> Compiled:
     sight.geom_group[:] = np.where(np.isin(model.geom_bodyid, moving), THING, WORLD)
     sight.geom_group[np.isin(model.geom_bodyid, creatures)] = MOVER
     sight.geom_group[model.geom_bodyid == player] = PLAYER
+    rigs = {mover.entity: rig(mover, model, mocap) for mover in movers if mover.deeds}
     return Compiled(
-        model, sight, player, slides, dofs, rise, height, mocap, seats, tuple(things), owners, threading.local()
+        model, sight, player, slides, dofs, rise, height, mocap, seats, tuple(things), owners, rigs, threading.local()
     )
 
 
@@ -380,10 +383,13 @@ def _touch(geom: ElementTree.Element) -> None:
         geom.set("conaffinity", str(_TOUCHING))
 
 
-def place(compiled: Compiled, data: mujoco.MjData, movers: tuple[Mover, ...], gaits: tuple[Gait, ...]) -> list[Array]:
-    """Put each creature's bodies where its gait has them; returns the poses of the roots."""
-    roots: list[Array] = []
+def place(compiled: Compiled, data: mujoco.MjData, movers: tuple[Mover, ...], gaits: tuple[Gait, ...]) -> None:
+    """Put each creature's bodies where its gait has them."""
     for mover, gait in zip(movers, gaits):
+        if gait.act is not None:
+            slots = compiled.rigs[mover.entity].slots
+            data.mocap_pos[slots], data.mocap_quat[slots] = posed(compiled.rigs[mover.entity], gait)
+            continue
         root = root_pose(mover, gait)
         slot = compiled.mocap[mover.body]
         data.mocap_pos[slot] = root[:3, 3]
@@ -391,8 +397,6 @@ def place(compiled: Compiled, data: mujoco.MjData, movers: tuple[Mover, ...], ga
         for part in mover.parts:
             slot = compiled.mocap[part.body]
             data.mocap_pos[slot], data.mocap_quat[slot] = part_pose(mover, gait, part, root)
-        roots.append(root)
-    return roots
 
 
 def transplant(old: Compiled, new: Compiled, data: mujoco.MjData) -> mujoco.MjData:

@@ -12,10 +12,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from perdure.world.deed import Deed, said
+from perdure.world.deed import Act, Deed, said
 
 Array = NDArray[np.float64]
 Point = tuple[float, float]
@@ -116,8 +117,7 @@ class Mover:
         return out
 
 
-@dataclass(frozen=True)
-class Gait:
+class Gait(msgspec.Struct, frozen=True, omit_defaults=True):
     """Where a creature is in its wandering: all that has to be kept of it between ticks."""
 
     x: float
@@ -128,6 +128,7 @@ class Gait:
     goal: Point
     patience: float  # seconds left before it gives the goal up
     rest: float  # seconds left to stand still
+    act: Act | None = None  # of one that has deeds
 
 
 def chance(seed: int, entity: int, tick: int, draw: int) -> float:
@@ -144,7 +145,18 @@ def chance(seed: int, entity: int, tick: int, draw: int) -> float:
 def settle(mover: Mover, seed: int) -> Gait:
     """A creature as the world begins: at home, about to choose where to go."""
     heading = 2 * math.pi * chance(seed, mover.entity, -1, 0) - math.pi
-    return Gait(*mover.home, heading, 0.0, 0.0, mover.home, 0.0, 0.0)
+    return fit(mover, Gait(*mover.home, heading, 0.0, 0.0, mover.home, 0.0, 0.0))
+
+
+def fit(mover: Mover, gait: Gait) -> Gait:
+    """A gait that this creature can go on with: at rest in its deeds where it was in those of another."""
+    act = gait.act
+    if act is None and not mover.deeds:
+        return gait
+    used = () if act is None else (act.deed, act.was, *act.order)
+    if act is not None and mover.deeds and all(-1 <= number < len(mover.deeds) for number in used):
+        return gait
+    return msgspec.structs.replace(gait, act=Act(health=mover.health) if mover.deeds else None)
 
 
 def wander(mover: Mover, gait: Gait, felt: Array, others: Sequence[Point], seed: int, tick: int, dt: float) -> Gait:
@@ -158,10 +170,10 @@ def wander(mover: Mover, gait: Gait, felt: Array, others: Sequence[Point], seed:
         rest = 1.0 + 8.0 * stop if stop < 0.35 else 0.0
         patience = rest + 2.0 + 1.5 * math.dist(goal, (gait.x, gait.y)) / mover.speed
 
-    felt = np.minimum(felt, _felt_of(others, gait))
+    felt = np.minimum(felt, felt_of(others, gait))
     # How far each way is free, for one as wide as it is: the nearest of all that stands beside that way.
     free = np.where((_ALONG > 0) & (_ACROSS * felt < HALF_WIDTH), _ALONG * felt, REACH).min(1)
-    wish = _way(math.atan2(goal[1] - gait.y, goal[0] - gait.x) - gait.heading, free)
+    wish = way(math.atan2(goal[1] - gait.y, goal[0] - gait.x) - gait.heading, free)
     turn = 0.0 if rest > 0 else wish
     heading = gait.heading + max(-TURNING, min(TURNING, 3.0 * turn)) * dt
 
@@ -178,10 +190,11 @@ def wander(mover: Mover, gait: Gait, felt: Array, others: Sequence[Point], seed:
         goal,
         patience,
         rest,
+        gait.act,
     )
 
 
-def _way(bearing: float, free: Array) -> float:
+def way(bearing: float, free: Array) -> float:
     """Of the ways that are free, the one nearest the goal, with some liking for straight on; radians off the heading.
 
     The liking for straight on is what keeps it from turning to and fro before an obstacle.
@@ -196,7 +209,7 @@ def _way(bearing: float, free: Array) -> float:
     return math.remainder(float(BEARINGS[best]), 2 * math.pi)
 
 
-def _felt_of(others: Sequence[Point], gait: Gait) -> Array:
+def felt_of(others: Sequence[Point], gait: Gait) -> Array:
     """(RAYS,) how far off the nearest of the others is along each ray, up to REACH."""
     felt = np.full(RAYS, REACH)
     for x, y in others:

@@ -10,7 +10,7 @@ Shapes: T frames of a chunk, H height, W width. Poses are 4x4 float64, camera or
 import hashlib
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import msgspec
@@ -19,9 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perdure.camera import Intrinsics, invert, look, rays, yaw_pitch
-from perdure.world import hands, posing
+from perdure.world import acting, hands, posing, troupe
 from perdure.world.action import FRAMES_PER_CHUNK, STANDARD, Action, Hand, Rates
 from perdure.world.body import Body, Pose
+from perdure.world.deed import Condition
 from perdure.world.history import Note, Value
 from perdure.world.law import Law
 from perdure.world.mechanism import (
@@ -38,7 +39,7 @@ from perdure.world.mechanism import (
     place,
     transplant,
 )
-from perdure.world.mover import BEARINGS, RAYS, REACH, Gait, Mover, Part, root_pose, settle, wander
+from perdure.world.mover import Gait, Mover, Part, fit, root_pose, settle
 from perdure.world.rules import Breach, Rule
 from perdure.world.terrain import Terrain
 
@@ -58,7 +59,9 @@ class Motion:
     cameras: Array  # (T, 4, 4) camera to world
     intrinsics: Intrinsics
     bodies: Mapping[int, Array]  # entity -> (T, 4, 4) of the body it is known by, body to world
-    notes: tuple[Note, ...] = ()  # what hands did, and what rules rejected or projected
+    notes: tuple[Note, ...] = ()  # what hands and creatures did, and what rules rejected or projected
+    conditions: Mapping[int, tuple[Condition, ...]] = field(default_factory=dict[int, tuple[Condition, ...]])
+    """How each creature that has deeds is doing in each of the frames; of a chunk that was advanced, else none."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,19 +120,25 @@ class Physics:
             deed = self._act(compiled, data, action.hand)
             held = deed.held
             notes.append(_noted(action.hand, deed))
+        gaits, heard = troupe.told(movers, gaits, action.words)
+        notes += heard
         law = Law(compiled, data, movers, held, rules) if rules else None
         fall = 0.0
         if compiled.rise is not None:
             fall, data.qvel[compiled.rise[1]] = -float(data.qvel[compiled.rise[1]]), 0.0
         broken: dict[tuple[str, int], Breach] = {}
         cameras = np.empty((FRAMES_PER_CHUNK, 4, 4))
-        bodies = {mover.entity: np.empty((FRAMES_PER_CHUNK, 4, 4)) for mover in movers}
+        bodies = {mover.entity: np.zeros((FRAMES_PER_CHUNK, 4, 4)) for mover in movers}
+        conditions: dict[int, list[Condition]] = {mover.entity: [] for mover in movers if mover.deeds}
         things = {seat.entity: np.zeros((FRAMES_PER_CHUNK, 4, 4)) for seat in compiled.things}
         for i in range(FRAMES_PER_CHUNK):
             if law:
                 law.begin(gaits)
-            gaits = self._wander(compiled, data, gaits, self.tick + i)
+            before = gaits
+            gaits, met = troupe.moved(compiled, data, movers, gaits, self.mechanism.seed, self.tick + i, held)
+            notes += [replace(note, args={**note.args, "frame": i}) for note in met]
             place(compiled, data, movers, gaits)
+            loads = troupe.carry(compiled, movers, before, gaits) if compiled.rigs else []
             # Half the turn before the step and half after it: so an action and its reverse cancel out.
             middle = yaw + 0.5 * turn
             velocity = (
@@ -144,9 +153,13 @@ class Physics:
                 if held >= 0 and not _hold(compiled, data, held, middle, pitch, velocity, turn / TICK):
                     notes.append(Note("act", "player", (held,), {"hand": "slip"}))
                     held = -1
+                for load in loads:
+                    load.pull(compiled, data)
                 mujoco.mj_step(model, data)
                 if compiled.rise is not None:
                     fall = _tread(compiled, data, fall)
+            for load in loads:
+                load.let_go(data)  # as the player's hold, it is made anew
             mujoco.mj_kinematics(model, data)  # mj_step leaves the frames of bodies where they were before it
             if law:
                 law.held = held
@@ -159,7 +172,11 @@ class Physics:
             else:
                 cameras[i] = path[i]
             for mover, gait in zip(movers, gaits):
-                bodies[mover.entity][i] = root_pose(mover, gait)
+                if gait.act is None:
+                    bodies[mover.entity][i] = root_pose(mover, gait)
+                else:
+                    _frame(data, compiled.seats[mover.entity], bodies[mover.entity][i])
+                    conditions[mover.entity].append(acting.condition(mover, gait.act))
             for seat in compiled.things:
                 _frame(data, seat, things[seat.entity][i])
             if observe is not None:
@@ -181,15 +198,17 @@ class Physics:
             tick=self.tick + FRAMES_PER_CHUNK,
             held=held,
         )
-        return moved, Motion(cameras, self.mechanism.intrinsics, bodies, tuple(notes))
+        told = {entity: tuple(frames) for entity, frames in conditions.items()}
+        return moved, Motion(cameras, self.mechanism.intrinsics, bodies, tuple(notes), told)
 
     def still(self) -> Motion:
         """The motion of a chunk in which nothing moves: what a world has before its first step."""
         _, data = self.posed()
         compiled = self.mechanism.compiled
         camera = _camera(compiled, data, self.yaw, self.pitch)
-        roots = {m.entity: root_pose(m, gait) for m, gait in zip(self.mechanism.creatures, self.gaits)}
-        roots |= {seat.entity: _frame(data, seat, np.zeros((4, 4))) for seat in compiled.things}
+        pairs = [(mover, gait) for mover, gait in zip(self.mechanism.creatures, self.gaits) if gait.act is None]
+        roots = {entity: _frame(data, seat, np.zeros((4, 4))) for entity, seat in compiled.seats.items()}
+        roots |= {mover.entity: root_pose(mover, gait) for mover, gait in pairs}
         held = {entity: np.broadcast_to(root, (FRAMES_PER_CHUNK, 4, 4)) for entity, root in roots.items()}
         return Motion(np.broadcast_to(camera, (FRAMES_PER_CHUNK, 4, 4)), self.mechanism.intrinsics, held)
 
@@ -239,7 +258,7 @@ class Physics:
         )  # fmt: skip
         return geoms, depths, normals
 
-    def usable(self) -> hands.Deed:
+    def usable(self) -> hands.Outcome:
         """What using a hand would come to, as things are now."""
         compiled, data = self.mechanism.compiled, self._spare()
         mujoco.mj_kinematics(compiled.model, data)
@@ -277,7 +296,9 @@ class Physics:
         body = None if payload is None else Body.from_bytes(payload)
         mechanism = self.mechanism.with_body(entity, body)
         gaits = {mover.entity: gait for mover, gait in zip(self.mechanism.creatures, self.gaits)}
-        new = tuple(gaits.get(mover.entity) or settle(mover, mechanism.seed) for mover in mechanism.creatures)
+        new = tuple(
+            fit(mover, gaits.get(mover.entity) or settle(mover, mechanism.seed)) for mover in mechanism.creatures
+        )
         old, compiled = self.mechanism.compiled, mechanism.compiled
         was, now = old.seats.get(entity), compiled.seats.get(entity)
         data = transplant(old, compiled, self.posed()[1])
@@ -371,6 +392,13 @@ class Physics:
         state = np.frombuffer(said.state, np.float64)
         return cls(mechanism, state, said.gaits, said.yaw, said.pitch, said.tick, said.held)
 
+    def condition(self, entity: int) -> Condition | None:
+        """How a creature is doing; None for what has no deeds."""
+        for mover, gait in zip(self.mechanism.creatures, self.gaits):
+            if mover.entity == entity and gait.act is not None:
+                return acting.condition(mover, gait.act)
+        return None
+
     def _pose(self, entity: int) -> Pose | None:
         compiled = self.mechanism.compiled
         seat = compiled.seats.get(entity)
@@ -391,7 +419,7 @@ class Physics:
     def _order(self, entity: int) -> int:
         return [mover.entity for mover in self.mechanism.creatures].index(entity)
 
-    def _act(self, compiled: Compiled, data: mujoco.MjData, hand: Hand) -> hands.Deed:
+    def _act(self, compiled: Compiled, data: mujoco.MjData, hand: Hand) -> hands.Outcome:
         eye = _camera(compiled, data, self.yaw, self.pitch)
         if hand == Hand.USE:
             return hands.use(compiled, data, eye, self.held)
@@ -406,23 +434,6 @@ class Physics:
         share = min(1.0, FLIGHT / max(FLIGHT, math.hypot(vx, vy)))
         yaw, pitch = yaw_pitch(eye)
         return (share * vx, share * vy), yaw, self.mechanism.rates.level(pitch)
-
-    def _wander(self, compiled: Compiled, data: mujoco.MjData, gaits: tuple[Gait, ...], tick: int) -> tuple[Gait, ...]:
-        player = float(data.xpos[compiled.player, 0]), float(data.xpos[compiled.player, 1])
-        seed, groups = self.mechanism.seed, _groups(WORLD, THING)
-        out: list[Gait] = []
-        for i, (mover, gait) in enumerate(zip(self.mechanism.creatures, gaits)):
-            others = [player, *((other.x, other.y) for j, other in enumerate(gaits) if j != i)]
-            low = np.array([gait.x, gait.y, min(0.35, mover.hover)])  # whatever stands, stands on the floor
-            ways = np.zeros((RAYS, 3))
-            ways[:, 0], ways[:, 1] = np.cos(gait.heading + BEARINGS), np.sin(gait.heading + BEARINGS)
-            geoms, felt = np.empty(RAYS, np.int32), np.empty(RAYS)
-            mujoco.mj_multiRay(
-                compiled.sight, data, low, ways.ravel(), groups, True, -1, geoms, felt, None, RAYS, 2 * REACH
-            )
-            felt = np.where(geoms >= 0, np.minimum(felt, REACH), REACH)
-            out.append(wander(mover, gait, felt, others, seed, tick, TICK))
-        return tuple(out)
 
 
 class _Said(msgspec.Struct, array_like=True):
@@ -502,7 +513,7 @@ def _let_go(compiled: Compiled, data: mujoco.MjData, held: int) -> None:
     data.qfrc_applied[compiled.seats[held].dofs] = 0.0
 
 
-def _noted(hand: Hand, deed: hands.Deed) -> Note:
+def _noted(hand: Hand, deed: hands.Outcome) -> Note:
     said: dict[str, Value] = {"hand": deed.did}
     if deed.at is not None:
         said["at"] = deed.at

@@ -2,15 +2,15 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 
 import mujoco
 import numpy as np
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from perdure.world.body import Pose
 from perdure.world.mechanism import Compiled, Seat, place
-from perdure.world.mover import Gait, Mover
+from perdure.world.mover import Gait, Mover, fit
 
 Array = NDArray[np.float64]
 
@@ -51,7 +51,7 @@ def write_creature(compiled: Compiled, data: mujoco.MjData, mover: Mover, gait: 
     """The gait that it goes on with."""
     check(pose, "creature", mover.entity)
     x, y, heading = pose.place
-    gait = replace(pose.gait or gait, x=x, y=y, heading=heading)
+    gait = replace(fit(mover, pose.gait or gait), x=x, y=y, heading=heading)
     place(compiled, data, (mover,), (gait,))
     return gait
 

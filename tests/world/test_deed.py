@@ -59,7 +59,7 @@ def test_a_loop_goes_on_without_a_jolt_and_a_wheel_turns_evenly():
 
 
 def test_equal_deeds_have_equal_bytes_and_are_read_back():
-    backwards = replace(SLAM, parts=dict(reversed(SLAM.parts.items())))
+    backwards = replace(SLAM, parts=dict(reversed(list(SLAM.parts.items()))))
     giant = Body.from_bytes(Body(4, "<body/>", GIANT).to_bytes()).mover
     other = Body(4, "<body/>", replace(GIANT, deeds=(backwards,)))
     assert giant == GIANT

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perdure.world.action import FRAMES_PER_CHUNK, WALK, Action, Keys
-from perdure.world.terrain import STEP, Terrain
 from perdure.world.physics import TICK, Physics
+from perdure.world.terrain import STEP, Terrain
 
 RISER, TREAD, STEPS = 0.17, 0.30, 8
 TOP = RISER * STEPS

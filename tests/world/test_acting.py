@@ -1,0 +1,398 @@
+import hashlib
+import math
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+
+import mujoco
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from perdure.world import acting
+from perdure.world.action import Action, Keys, Word
+from perdure.world.body import Body, Pose
+from perdure.world.command import known, understood
+from perdure.world.deed import Act, at
+from perdure.world.limbs import borne
+from perdure.world.physics import Physics
+from tests.world import ring, yard
+from tests.world.ring import DEEDS, say, turned
+from tests.world.test_physics import WALK_ABOUT, run, start
+
+NAMES = {deed.name: i for i, deed in enumerate(DEEDS)}
+ASKED = [deed.words[0] for deed in DEEDS if deed.name not in ("hit", "die")]
+
+
+def go(physics: Physics, chunks: int, *words: tuple[int, str], once: bool = False) -> tuple[Physics, list, list]:
+    """Chunks in which the same is commanded: physics, notes, and each frame's conditions."""
+    notes, frames = [], []
+    for n in range(chunks):
+        physics, met, conditions = say(physics, *(words if n == 0 or not once else ()))
+        notes += met
+        frames += [{entity: told[i] for entity, told in conditions.items()} for i in range(4)]
+    return physics, notes, frames
+
+
+def placed(physics: Physics, entity: int) -> tuple[float, ...]:
+    payload = physics.pose(entity)
+    assert payload is not None
+    return Pose.from_bytes(payload).place
+
+
+def act(physics: Physics, i: int = 0) -> Act:
+    told = physics.gaits[i].act
+    assert told is not None
+    return told
+
+
+# Words
+
+
+@pytest.mark.parametrize(
+    ("text", "deeds"),
+    [
+        ("slam", ["slam"]),
+        ("The knight slams the ground!", ["slam"]),
+        ("please slam the ground with your hammer", ["slam"]),
+        ("leaps, then sits down", ["leap", "sit"]),
+        ("to leap and roll", ["leap", "roll"]),
+        ("rolling", ["roll"]),
+        ("sat down", ["sit"]),
+        ("turned to the left", ["turn left"]),
+        ("jump twice", ["leap", "leap"]),
+        ("picks up the ball and throws it", ["grab", "throw"]),
+        ("sing", []),
+        ("leap and sing", []),
+        ("do not leap", []),
+        ("is hit", []),
+        ("die", []),
+        ("stagger", []),
+    ],
+)
+def test_words_are_understood_in_whatever_form(text: str, deeds: list[str]):
+    assert [DEEDS[i].name for i in understood(DEEDS, text)] == deeds
+
+
+def test_what_is_not_understood_is_refused_and_says_what_would_be():
+    _, notes, _ = say(ring.ring(), (1, "sing"))
+    (note,) = notes
+    assert (note.kind, note.targets) == ("command", (1,))
+    assert note.verdict.startswith("refused: the knight knows walk, stand, turn left, slam")
+    assert "die" not in known(DEEDS) and "hit" not in known(DEEDS)
+
+
+# Commands
+
+
+@pytest.mark.parametrize("text", ASKED)
+def test_every_command_shows_in_the_state_from_its_first_frame(text: str):
+    physics, _, frames = go(ring.ring(), 1, (1, text))
+    (number,) = understood(DEEDS, text)
+    assert {frame[1].deed for frame in frames} == {DEEDS[number].name}
+    assert all(frame[1].commanded for frame in frames)
+    told = physics.condition(1)
+    assert told is not None and told.deed == DEEDS[number].name
+
+
+def test_a_deed_runs_to_its_end_though_the_command_is_not_repeated():
+    _, _, frames = go(ring.ring(), 6, (1, "leap"), once=True)
+    clocks = [frame[1].clock for frame in frames if frame[1].deed == "leap"]
+    assert len(clocks) == math.ceil(ring.LEAP.seconds * 24) and clocks == sorted(clocks) and clocks[-1] == 1.0
+
+
+def test_a_repeated_command_does_not_begin_again_before_its_end():
+    _, _, frames = go(ring.ring(), 8, (1, "slam"))
+    clocks = np.array([frame[1].clock for frame in frames if frame[1].deed == "slam"])
+    begun = np.flatnonzero(np.diff(clocks) < 0)
+    assert len(begun) == 1 and clocks[begun[0]] == 1.0
+
+
+def test_what_loops_goes_on_while_it_is_asked_for_and_a_moment_more():
+    physics, _, frames = go(ring.ring(), 12, (1, "turn left"))
+    assert {frame[1].deed for frame in frames} == {"turn left"}
+    _, _, frames = go(physics, 8)
+    assert frames[8][1].deed == "turn left" and frames[-1][1].deed != "turn left"
+
+
+def test_one_deed_follows_another():
+    _, _, frames = go(ring.ring(), 12, (1, "slam, then leap and sit"), once=True)
+    told = [frame[1].deed for frame in frames]
+    assert [name for i, name in enumerate(told) if i == 0 or name != told[i - 1]] == ["slam", "leap", "sit"]
+
+
+def test_a_new_command_comes_at_once_and_out_of_the_pose_that_was():
+    """No part jumps where one deed passes into another."""
+    physics, _, _ = go(ring.ring(), 3, (1, "slam"), once=True)
+    turns = [_quats(physics)]
+    for tick in range(2):
+        physics, _, frames = go(physics, 1, (1, "block"))
+        assert frames[0][1].deed == "block", tick
+        turns.append(_quats(physics))
+    still = 2 * np.arccos(np.clip(np.abs((turns[1] * turns[2]).sum(-1)), 0, 1))
+    assert still.max() < 1.2
+
+
+def _quats(physics: Physics) -> np.ndarray:
+    return physics.posed()[1].mocap_quat.copy()
+
+
+def test_a_creature_left_alone_walks_and_stands_by_its_deeds():
+    _, _, frames = go(ring.ring(), 150)
+    told = {frame[1].deed for frame in frames}
+    assert told == {"walk", "idle"} and not any(frame[1].commanded for frame in frames)
+
+
+def test_feet_do_not_slide():
+    """While a foot is down, it stays where it is: the walk's clock follows the ground that is covered."""
+    physics = turned(ring.ring(), 1, 0.3, (-3.5, -3.0))
+    physics = turned(physics, 2, 0.0, (4.0, 4.0))
+    physics, _, _ = go(physics, 6, (1, "walk"))
+    model, feet, clocks = physics.mechanism.compiled.model, [], []
+
+    def watch(_: object, data: mujoco.MjData, __: object) -> None:
+        leg = data.body("knight1/left")
+        feet.append(leg.xpos + leg.xmat.reshape(3, 3) @ (0, 0, -ring.LEG))
+
+    assert model.nmocap
+    for _ in range(8):
+        physics, motion = physics.advance(Action(words=(Word(1, "walk"),)), watch)
+        clocks += [told.clock for told in motion.conditions[1]]
+    share, place = np.array(clocks), np.array(feet)[:, :2]
+    down = (share > 0.05) & (share < 0.45)
+    stance = [r for r in np.split(np.arange(len(share)), np.flatnonzero(np.diff(down)) + 1) if down[r].all()]
+    assert len([r for r in stance if len(r) > 5]) >= 1
+    for r in stance:
+        assert np.ptp(place[r], axis=0).max() < 0.03
+    assert np.linalg.norm(place[-1] - place[0]) > 0.7
+
+
+def test_the_root_curve_carries_the_body_and_stays():
+    begin = turned(turned(ring.ring(), 2, 0, (4, 4)), 1, 0.5, (0.0, -3.0))
+    physics, _, _ = go(begin, 5, (1, "roll"), once=True)
+    a, b = begin.gaits[0], physics.gaits[0]
+    np.testing.assert_allclose((b.x - a.x, b.y - a.y), 1.2 * np.array((math.cos(0.5), math.sin(0.5))), atol=1e-6)
+    assert b.heading - a.heading == pytest.approx(0.5, abs=1e-6)
+
+
+def test_a_leap_lifts_and_comes_down():
+    physics, heights = ring.ring(), []
+    for n in range(7):
+        physics, motion = physics.advance(Action(words=(Word(1, "leap"),) if n == 0 else ()))
+        heights += list(motion.bodies[1][:, 2, 3])
+    assert max(heights) > ring.LEG + 0.7 and heights[-1] == pytest.approx(ring.LEG, abs=0.02)
+
+
+def test_beads_show_a_trail_while_its_deed_runs_and_are_else_under_the_ground():
+    physics, _, _ = go(ring.ring(), 3, (1, "slam"), once=True)
+    _, data = physics.posed()
+    beads = [data.body(f"knight1/bead{n}").xpos for n in range(2)]
+    assert all(bead[2] > 0 for bead in beads)
+    assert all(math.dist(bead, data.body("knight1/fist").xpos) < 1.5 for bead in beads)
+    physics, _, _ = go(physics, 4)
+    assert physics.posed()[1].body("knight1/bead0").xpos[2] < -1
+
+
+# Walls
+
+programs = st.lists(st.tuples(st.sampled_from([*ASKED, "slam and leap", "sing", ""]), st.integers(1, 6)), max_size=8)
+
+
+@settings(deadline=None, max_examples=12)
+@given(programs, st.floats(-3.1, 3.1), st.floats(-4.3, 4.3), st.floats(-4.3, 0.9))
+def test_whatever_is_commanded_nobody_comes_into_a_wall(
+    todo: Sequence[tuple[str, int]], heading: float, x: float, y: float
+):
+    physics = turned(ring.ring(), 1, heading, (x, y))
+    healths = [1.0]
+    for text, chunks in todo:
+        for _ in range(chunks):
+            physics, _, conditions = say(physics, *([(1, text), (2, "slam")] if text else []))
+            gait = physics.gaits[0]
+            assert max(abs(gait.x), abs(gait.y)) < yard.HALF - 0.3
+            assert math.dist((gait.x, gait.y), (-2, 2.5)) > 0.4 + 0.2
+            told = conditions[1][-1]
+            assert math.isfinite(told.clock) and 0 <= told.clock <= 1
+            healths.append(told.health)
+    assert np.isfinite(physics.state).all()
+    assert (np.diff(healths) <= 0).all()
+
+
+# Consequences
+
+
+def test_a_stroke_hurts_staggers_and_pushes_whom_it_meets():
+    begin = ring.ring()
+    physics, notes, frames = go(begin, 5, (1, "slam"), once=True)
+    (note,) = [note for note in notes if note.kind == "hit"]
+    assert note.targets == (1, 2) and note.args["deed"] == "slam" and note.args["harm"] == pytest.approx(0.3)
+    struck = [frame[2] for frame in frames]
+    first = next(i for i, told in enumerate(struck) if told.health < 1)
+    assert struck[first].staggered and struck[first].deed == "hit" and not struck[first - 1].staggered
+    assert frames[first][1].clock > ring.SLAM.strokes[0].start
+    assert note.args["frame"] == first % 4
+    assert physics.gaits[1].x - begin.gaits[1].x > 0.2
+
+
+@pytest.mark.parametrize(
+    ("away", "side", "meets"), [(1.6, 0.0, True), (1.9, 0.0, False), (1.0, 2.0, False), (1.0, 0.6, True)]
+)
+def test_only_within_reach_and_arc(away: float, side: float, meets: bool):
+    """A stroke reaches 1.4 m to the edge of a disc of 0.35 m, 0.7 rad to each side."""
+    physics = turned(ring.ring(), 2, math.pi - side, (away * math.cos(side), away * math.sin(side)))
+    physics = turned(physics, 1, 0.0)
+    aimed = ring.ring().mechanism.creatures[0]
+    assert aimed.girth == 0.35
+    _, notes, _ = go(physics, 4, (1, "slam"), (2, "sit"), once=True)
+    assert any(note.kind == "hit" for note in notes) == meets
+
+
+def test_whoever_leaps_is_not_met_by_what_passes_below():
+    low = replace(ring.SLAM.strokes[0], low=0.0, high=0.3)
+    leaper = turned(ring.ring(), 2, 0.0, (0.9, 0.0))
+    for chunks, meets in ((0, True), (2, False)):
+        up, _, _ = go(leaper, chunks, (2, "leap"), once=True)
+        rig, there = up.mechanism.compiled.rigs[2], up.gaits[1]
+        height = acting.lifted(rig, there)
+        assert acting.within(low, up.gaits[0], (0.9, 0.0), 0.35, height, height + 1.6) == meets
+
+
+def test_no_stroke_goes_through_a_wall():
+    physics = turned(turned(ring.ring(), 1, 0.0, (-2.75, 2.5)), 2, math.pi, (-1.25, 2.5))  # the pillar is between
+    _, notes, _ = go(physics, 4, (1, "slam"), (2, "sit"), once=True)
+    assert not [note for note in notes if note.kind == "hit"]
+
+
+def test_a_guard_keeps_off_what_comes_from_ahead_and_nothing_from_behind():
+    for heading, kind in ((math.pi, "block"), (0.0, "hit")):
+        physics = turned(ring.ring(), 2, heading)
+        physics, notes, _ = go(physics, 4, (2, "block"), (1, "slam"), once=True)
+        assert [note.kind for note in notes if note.targets == (1, 2)] == [kind]
+        assert act(physics, 1).health == (1.0 if kind == "block" else 0.7)
+
+
+def test_enough_of_it_is_death_and_the_dead_do_nothing():
+    physics, notes = ring.ring(), []
+    for _ in range(4):
+        physics, met, frames = go(turned(physics, 2, math.pi, (1.3, 0.0)), 9, (1, "slam"), once=True)
+        physics, notes = turned(physics, 1, 0.0, (0.0, 0.0)), notes + met
+    assert [note.kind for note in notes if note.targets == (1, 2)] == ["hit", "hit", "hit", "death"]
+    assert frames[-1][2].deed == "die" and frames[-1][2].clock == 1.0 and not frames[-1][2].alive
+    where = placed(physics, 2)
+    physics, notes, _ = go(physics, 3, (2, "walk"))
+    assert {note.verdict for note in notes} == {"refused: the knight is dead"}
+    assert placed(physics, 2) == where
+
+
+def test_the_staggered_wait_with_what_they_are_told():
+    physics, _, frames = go(ring.ring(), 3, (1, "slam"), once=True)
+    assert frames[-1][2].staggered
+    _, _, frames = go(physics, 4, (2, "leap"))
+    told = [frame[2].deed for frame in frames]
+    assert told[0] == "hit" and "leap" in told
+
+
+def test_a_stroke_that_meets_the_player_is_noted():
+    physics = turned(ring.ring(), 1, math.pi, (-2.8, 4.0))
+    _, notes, _ = go(physics, 4, (1, "slam"), once=True)
+    assert [note.targets for note in notes if note.kind == "hit"] == [(1, 0)]
+
+
+# Things
+
+
+def test_it_takes_up_carries_and_throws_the_ball():
+    physics = turned(turned(ring.ring(things=True), 1, math.pi), 2, 0.0, (4, 4))
+    physics, notes, _ = go(physics, 6, (1, "pick up the ball"), once=True)
+    assert [(note.targets, note.verdict) for note in notes if note.kind == "act"] == [((1, 7), "applied")]
+    assert act(physics).held == 7
+    assert placed(physics, 7)[2] > 0.3
+    before = placed(physics, 7)
+    physics, _, _ = go(physics, 6, (1, "turn left"))
+    assert math.dist(placed(physics, 7)[:3], before[:3]) > 0.3
+    physics, _, _ = go(physics, 4, (1, "throw it"), once=True)
+    assert act(physics).held == -1
+    assert math.dist(placed(physics, 7)[:2], (physics.gaits[0].x, physics.gaits[0].y)) > 1.0
+
+
+def test_it_opens_a_door_and_is_told_where_there_is_none():
+    physics = turned(turned(ring.ring(things=True), 2, 0.0, (4, 4)), 1, math.pi, (-2.0, -0.6))
+    physics, notes, _ = go(physics, 8, (1, "open the door"), once=True)
+    assert [(note.targets, note.args["hand"]) for note in notes if note.kind == "act"] == [((1, 8), "open")]
+    assert abs(placed(physics, 8)[0]) > 0.5
+    physics = turned(physics, 1, 0.0, (3.0, -3.0))
+    _, notes, _ = go(physics, 3, (1, "open the door"), once=True)
+    assert [note.verdict for note in notes if note.kind == "act"] == ["refused: no door within reach"]
+
+
+def test_a_stroke_sends_a_ball_off():
+    physics = turned(turned(ring.ring(things=True), 1, math.pi), 2, 0.0, (4, 4))
+    physics, notes, _ = go(physics, 6, (1, "slam"), once=True)
+    assert [note.targets for note in notes if note.kind == "kick"] == [(1, 7)]
+    assert placed(physics, 7)[0] < -1.4
+
+
+# State
+
+FIGHT = [(1, "walk"), (2, "block"), (1, "slam"), (2, "leap and slam"), (1, "roll"), (2, "sit"), (1, "turn left")]
+
+
+def fought(physics: Physics) -> Physics:
+    for n in range(42):
+        words = (Word(*FIGHT[n // 6]),) if n % 2 else (Word(1, "slam"), Word(2, "slams"))
+        physics, _ = physics.advance(Action(Keys.FORWARD, 0.05, words=words))
+    return physics
+
+
+def test_replay_is_bit_for_bit_here_and_in_another_process():
+    once = hashlib.sha256(fought(ring.ring(things=True)).to_bytes()).hexdigest()
+    script = (
+        "import hashlib; from tests.world import ring, test_acting as t; "
+        "print(hashlib.sha256(t.fought(ring.ring(things=True)).to_bytes()).hexdigest())"
+    )
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=yard.ROOT)
+    assert once == ran.stdout.strip() == hashlib.sha256(fought(ring.ring(things=True)).to_bytes()).hexdigest()
+
+
+def test_it_goes_on_from_its_bytes_bit_for_bit():
+    physics = fought(ring.ring(things=True))
+    again = Physics.from_bytes(physics.mechanism, physics.to_bytes())
+    assert again.to_bytes() == physics.to_bytes()
+    assert go(again, 4, (1, "slam"))[0].to_bytes() == go(physics, 4, (1, "slam"))[0].to_bytes()
+
+
+def test_who_is_taken_out_and_put_back_goes_on_as_it_was():
+    physics = fought(ring.ring())
+    kept = physics.body(2)
+    assert kept is not None
+    back = physics.with_body(2, None).with_body(2, kept)
+    assert back.mechanism.digest == physics.mechanism.digest
+    assert back.to_bytes() == physics.to_bytes()
+
+
+def test_deeds_can_be_given_to_one_that_lives():
+    begin = Physics.from_xml(yard.XML, (yard.BEAST,), seed=3)
+    old = Body.from_bytes(begin.body(1) or b"")
+    assert begin.condition(1) is None
+    able = begin.with_body(1, Body(1, old.mjcf, replace(yard.BEAST, deeds=(ring.LEAP,))).to_bytes())
+    physics, _, frames = go(able, 1, (1, "leap"))
+    assert frames[0][1].deed == "leap"
+    assert physics.gaits[0].act is not None
+
+
+def test_creatures_without_deeds_go_as_they_always_went():
+    """Recorded before there were deeds."""
+    begin = start()
+    physics, _ = run(begin, *WALK_ABOUT * 3)
+    assert begin.mechanism.digest.hex() == "4e1f445865066519d8b54e75a0315625a095520437c64334264919bb8024fff4"
+    assert hashlib.sha256(physics.to_bytes()).hexdigest().startswith("e3a47e209788289c6774acde260579c5")
+
+
+def test_curves_are_the_same_in_the_loop_and_in_words():
+    """The compiled loop against the plain one."""
+    compiled = ring.ring().mechanism.compiled
+    for share in np.linspace(0, 1, 23):
+        found = borne(compiled.rigs[1], NAMES["leap"], float(share))
+        np.testing.assert_allclose(found, at(ring.LEAP.root, float(share)), atol=1e-12)
