@@ -26,7 +26,7 @@ BUDGETS = {  # processor seconds, with cold caches; "." is tests/ itself
     "agents": 15,
     "cli": 60,
     "bench": 80,
-    "data": 100,  # twenty of them films: written, read, and posed by COLMAP; twenty of walks
+    "data": 120,  # films written, read, and posed by COLMAP; walks; workers that start, die and are killed
     "evaluation": 40,
     "memory": 60,
     "models": 60,

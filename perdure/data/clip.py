@@ -36,7 +36,14 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")  # no dot: in a shard it e
 
 
 class Skipped(Exception):
-    """Why a source gives no clip for a job, or for part of a file; the run goes on without it."""
+    """Why a source gives no clip, or one less: raised it ends the job, yielded in a clip's place it only counts.
+
+    The run goes on, and its report names `what`: the job itself unless said.
+    """
+
+    def __init__(self, why: str, what: str = "") -> None:
+        super().__init__(why)
+        self.what = what
 
 
 @dataclass(frozen=True)

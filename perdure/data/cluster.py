@@ -1,0 +1,37 @@
+"""The same work as tasks of Ray, on this machine or on many. On many, the data set's folder is one that all share."""
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from perdure.data.clip import Job
+from perdure.data.work import THREADS, Broken, Lost, Record, called, read_record, work
+
+
+def run(jobs: Sequence[Job], folder: Path, count: int) -> Iterator[Record]:
+    """As `workers.run` does; `count` tasks at a time. A cluster is used where RAY_ADDRESS names one."""
+    ray: Any = import_module("ray")  # only the extra `cluster` has it
+    ours = not ray.is_initialized()
+    if ours:
+        ray.init(log_to_driver=False, include_dashboard=False, runtime_env={"env_vars": THREADS})
+    try:
+        task = ray.remote(num_cpus=1, max_retries=0)(work)
+        waiting, doing = deque(jobs), dict[Any, Job]()
+        while waiting or doing:
+            while waiting and len(doing) < count:
+                job = waiting.popleft()
+                doing[task.remote(job, folder.absolute())] = job
+            for done in ray.wait([*doing], num_returns=1)[0]:
+                job = doing.pop(done)
+                try:
+                    yield ray.get(done)
+                except ray.exceptions.WorkerCrashedError:
+                    lost = Lost(job.number, called(job), "the process that made it died")
+                    yield read_record(folder, job.number) or Record(job.number, skipped=(lost,))
+                except ray.exceptions.RayTaskError as error:
+                    raise Broken(str(error.cause)) from None
+    finally:
+        if ours:
+            ray.shutdown()

@@ -1,0 +1,188 @@
+"""The pipeline: jobs in, shards out, with a report and a card beside them.
+
+A folder is begun with a plan, the list of its jobs, and goes on with that one until all are done. Each job becomes a
+part (`work.py`), eight of them a shard, which ones is fixed by their numbers: so the same plan gives the same bytes
+whoever works, however many, and however often it was stopped. What cannot be made is skipped, counted, and named.
+"""
+
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from perdure.data import workers
+from perdure.data.card import card
+from perdure.data.clip import Job
+from perdure.data.work import PARTS, Broken, Lost, Record, joined, part_of, read_record, replacing, write_record
+from perdure.world.folder import lock
+
+Run = Callable[[Sequence[Job], Path, int], Iterator[Record]]
+
+PER_SHARD = 8  # jobs
+PLAN, REPORT, CARD = "plan.json", "report.json", "card.md"
+
+
+@dataclass(frozen=True)
+class Progress:
+    jobs: int
+    done: int  # of the jobs
+    clips: int
+    seconds: float  # that the clips last
+    skipped: int
+    asked: float  # seconds that all jobs were to last
+    gone: float  # of those, what belongs to jobs that are done
+
+
+def cores() -> int:
+    """Processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def make(
+    folder: Path,
+    jobs: Sequence[Job],
+    count: int = 0,
+    told: Callable[[Progress], None] = lambda progress: None,
+    run: Run = workers.run,
+) -> dict[str, Any]:
+    """Do all jobs of a plan that are not done yet, `count` at a time (0: one for each core); gives the report.
+
+    `run` is who does them: worker processes of this machine, or `cluster.run`. Raises `ValueError` where it cannot
+    go on; what was made until then stays, and the same call goes on from there.
+    """
+    numbers = {job.number for job in jobs}
+    if not jobs or len(numbers) != len(jobs):
+        raise ValueError(f"expected a plan of jobs with a number each, got {len(jobs)} with {len(numbers)} numbers")
+    (folder / PARTS).mkdir(parents=True, exist_ok=True)
+    handle = lock(folder)
+    try:
+        _agree(folder, jobs)
+        for stale in folder.rglob("*.new"):
+            stale.unlink()
+        return _make(folder, jobs, run, min(count or cores(), len(jobs)), told)
+    except Broken as broken:
+        raise ValueError(
+            f"{folder} is not complete: {broken}. What is made is kept: see to it, and the same command goes on"
+        ) from broken
+    finally:
+        os.close(handle)
+
+
+def _make(folder: Path, jobs: Sequence[Job], run: Run, count: int, told: Callable[[Progress], None]) -> dict[str, Any]:
+    groups = [jobs[i : i + PER_SHARD] for i in range(0, len(jobs), PER_SHARD)]
+    group_of = {job.number: number for number, group in enumerate(groups) for job in group}
+    records = {job.number: record for job in jobs if (record := read_record(folder, job.number))}
+    for number, group in enumerate(groups):  # a record holds only as long as there is what it speaks of
+        if not shard_of(folder, number).exists():
+            for job in group:
+                if not part_of(folder, job.number).exists():
+                    records.pop(job.number, None)
+
+    def tell() -> None:
+        clips = [clip for record in records.values() for clip in record.clips]
+        told(
+            Progress(
+                len(jobs),
+                len(records),
+                len(clips),
+                sum(clip.seconds for clip in clips),
+                sum(len(record.skipped) for record in records.values()),
+                sum(job.seconds for job in jobs),
+                sum(job.seconds for job in jobs if job.number in records),
+            )
+        )
+
+    def settle(number: int) -> None:
+        """Make the shard of a group that is done."""
+        group = groups[number]
+        if all(job.number in records for job in group) and not shard_of(folder, number).exists():
+            done = [records[job.number] for job in group]
+            if any(record.clips for record in done):
+                joined(folder, done, shard_of(folder, number))
+        if all(job.number in records for job in group):
+            for job in group:
+                part_of(folder, job.number).unlink(missing_ok=True)
+
+    tell()
+    for number in range(len(groups)):
+        settle(number)
+    for record in run([job for job in jobs if job.number not in records], folder, count):
+        if read_record(folder, record.job) != record:  # its worker is gone: it has no part
+            with replacing(part_of(folder, record.job)) as beside:
+                beside.write_bytes(b"")
+            write_record(folder, record)
+        records[record.job] = record
+        settle(group_of[record.job])
+        tell()
+    return _report(folder, jobs, [records[job.number] for job in jobs], len(groups))
+
+
+def shard_of(folder: Path, number: int) -> Path:
+    return folder / f"shard-{number:06d}.tar"
+
+
+def _agree(folder: Path, jobs: Sequence[Job]) -> None:
+    """Begin a plan, or see that it is the one that was begun."""
+    plan = msgspec.json.encode({"per_shard": PER_SHARD, "jobs": jobs})
+    try:
+        begun = (folder / PLAN).read_bytes()
+    except FileNotFoundError:
+        with replacing(folder / PLAN) as beside:
+            beside.write_bytes(plan)
+        return
+    if begun != plan:
+        raise ValueError(f"{folder} was begun with another plan ({_said(begun)}): finish that, or name another folder")
+
+
+def _said(plan: bytes) -> str:
+    try:
+        jobs = msgspec.json.decode(msgspec.json.decode(plan, type=dict[str, msgspec.Raw])["jobs"], type=list[Job])
+        names = ", ".join(sorted({job.source for job in jobs}))
+        return f"{len(jobs)} of {names}, the first with seed {jobs[0].seed}"
+    except (msgspec.DecodeError, KeyError, IndexError):
+        return f"{PLAN} cannot be read"
+
+
+def _report(folder: Path, jobs: Sequence[Job], records: Sequence[Record], groups: int) -> dict[str, Any]:
+    """What was made and what was not; nothing of when, where, or by how many."""
+    clips = [clip for record in records for clip in record.clips]
+    skipped = [lost for record in records for lost in record.skipped]
+    twice = [name for name, times in Counter(clip.name for clip in clips).items() if times > 1]
+    if twice:
+        raise ValueError(f"expected a source to name each clip otherwise, got {twice[0]} more than once: mend it")
+    if not clips:
+        raise ValueError(f"nothing came of {len(jobs)} jobs: {skipped[0].what}: {skipped[0].why}")
+    report = {
+        "jobs": len(jobs),
+        "clips": len(clips),
+        "frames": sum(clip.frames for clip in clips),
+        "seconds": round(sum(clip.seconds for clip in clips), 3),
+        "sources": dict(sorted(Counter(clip.source for clip in clips).items())),
+        "licences": dict(sorted(Counter(clip.licence for clip in clips).items())),
+        "skipped": len(skipped),
+        "why": _reasons(skipped),
+        "shards": [_shard(path) for path in (shard_of(folder, n) for n in range(groups)) if path.exists()],
+    }
+    with replacing(folder / REPORT) as beside:
+        beside.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n")
+    with replacing(folder / CARD) as beside:
+        beside.write_text(card(folder.name, jobs, clips, skipped), "utf-8")
+    return report
+
+
+def _reasons(skipped: Sequence[Lost]) -> list[Mapping[str, str | int]]:
+    return [{"job": lost.job, "what": lost.what, "why": lost.why} for lost in skipped]
+
+
+def _shard(path: Path) -> dict[str, str | int]:
+    with path.open("rb") as file:
+        return {
+            "name": path.name,
+            "bytes": path.stat().st_size,
+            "sha256": hashlib.file_digest(file, "sha256").hexdigest(),
+        }

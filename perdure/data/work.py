@@ -1,0 +1,163 @@
+"""The work on one job, wherever it is done: clips out of a source, into a part of a shard.
+
+A part is a file of tar members, and a record beside it, which says that it is whole. Both have names by the number
+of the job and bytes by the job alone, so that it does not matter who did the work, or whether it was done twice.
+"""
+
+import errno
+import os
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+
+from perdure.data import shards
+from perdure.data.clip import LONGEST, SHORTEST, Clip, Job, Skipped
+from perdure.data.sources import source
+from perdure.world.action import FRAMES_PER_CHUNK
+
+PARTS = ".jobs"
+"""The folder, in that of the data set, where parts and records are."""
+
+THREADS = {
+    **dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"), "1"),
+    "PYTHONHASHSEED": "0",
+}
+"""The environment of whoever works: one thread each, and sets in one order."""
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+
+
+class Broken(Exception):
+    """What would befall the next job as well, so that the run has to stop: a full disk, a package that is missing."""
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """What a record says of a clip."""
+
+    name: str
+    source: str
+    licence: str
+    seed: int | None
+    frames: int
+    fps: float
+    size: int  # bytes in the shard
+
+    @property
+    def seconds(self) -> float:
+        return self.frames / self.fps
+
+
+class Lost(msgspec.Struct, frozen=True):
+    """What was skipped, and why."""
+
+    job: int
+    what: str
+    why: str
+
+
+class Record(msgspec.Struct, frozen=True):
+    job: int
+    clips: tuple[Kept, ...] = ()
+    skipped: tuple[Lost, ...] = ()
+
+
+def part_of(folder: Path, number: int) -> Path:
+    return folder / PARTS / f"{number:06d}.part"
+
+
+def record_of(folder: Path, number: int) -> Path:
+    return folder / PARTS / f"{number:06d}.json"
+
+
+def read_record(folder: Path, number: int) -> Record | None:
+    try:
+        return msgspec.json.decode(record_of(folder, number).read_bytes(), type=Record)
+    except (FileNotFoundError, msgspec.DecodeError):
+        return None
+
+
+def write_record(folder: Path, record: Record) -> None:
+    with replacing(record_of(folder, record.job)) as beside:
+        beside.write_bytes(msgspec.json.encode(record))
+
+
+def called(job: Job) -> str:
+    """How a report names a job."""
+    path = job.options.get("path")
+    return f"{job.source}-{job.number:06d}" + (f" ({path})" if path else "")
+
+
+def work(job: Job, folder: Path) -> Record:
+    """Do a job: what goes wrong in it is in its record, and only what would go wrong again is raised, as `Broken`."""
+    kept, lost = list[Kept](), list[Lost]()
+    with replacing(part_of(folder, job.number)) as beside, beside.open("wb") as out:
+        for item in _tried(job):
+            if isinstance(item, Lost):
+                lost.append(item)
+                continue
+            clip, files = item
+            size = shards.append(out, clip.name, files)
+            n = len(clip.rgb)
+            kept.append(Kept(clip.name, clip.source, clip.licence, clip.seed, n, float(clip.fps), size))
+    record = Record(job.number, tuple(kept), tuple(lost))
+    write_record(folder, record)
+    return record
+
+
+def _tried(job: Job) -> Iterator[tuple[Clip, dict[str, bytes]] | Lost]:
+    """The clips of a job as files, and what was skipped."""
+    name = called(job)
+    try:
+        for item in source(job.source).make(job):
+            if isinstance(item, Skipped):
+                yield Lost(job.number, item.what or name, str(item))
+            elif why := unfit(item):
+                yield Lost(job.number, item.name, why)
+            else:
+                yield item, shards.files(item)
+    except Skipped as skipped:
+        yield Lost(job.number, skipped.what or name, str(skipped))
+    except ModuleNotFoundError as error:
+        raise Broken(f"the source {job.source} needs {error.name}, which is not installed") from error
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in FULL:
+            raise Broken(str(error)) from error
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        says = str(error) or "no more is said"
+        yield Lost(job.number, name, f"{type(error).__name__}: {says} ({Path(where.filename).name}:{where.lineno})")
+
+
+def unfit(clip: Clip) -> str:
+    """Why a clip has no place in a data set; nothing if it has."""
+    room = FRAMES_PER_CHUNK / clip.fps
+    if not SHORTEST - room < clip.seconds < LONGEST + room:
+        return f"lasts {clip.seconds:.1f} s, expected {SHORTEST:.0f} to {LONGEST:.0f}"
+    return ""
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A path to write to, which takes the place of `path` when all went well, and of nothing otherwise."""
+    beside = path.with_name(f"{path.name}.{os.getpid()}.new")
+    try:
+        yield beside
+        beside.replace(path)
+    except OSError as error:
+        if error.errno in FULL:
+            raise Broken(str(error)) from error
+        raise
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def joined(folder: Path, records: Sequence[Record], path: Path) -> None:
+    """Parts become a shard."""
+    with replacing(path) as beside, beside.open("wb") as out:
+        for record in records:
+            with part_of(folder, record.job).open("rb") as part:
+                while block := part.read(1 << 20):
+                    out.write(block)
+        shards.close(out)

@@ -1,0 +1,59 @@
+"""A source that is quick, and that fails in every way that a source can. Its options say which jobs do."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from perdure.data.clip import Clip, Job, Skipped
+
+NAME, LICENCE = "made-up", "CC0-1.0"
+FPS, FRAMES = 4.0, 20
+
+
+def plan(count: int, seed: int, **options: str | float | int | bool) -> list[Job]:
+    """Options are `NUMBER=what befalls that job`, and `beside`, a folder where each making leaves a trace."""
+    return [Job(__name__, number, seed + number, FRAMES / FPS, options) for number in range(count)]
+
+
+def make(job: Job) -> Iterator[Clip | Skipped]:
+    if "beside" in job.options:
+        with Path(str(job.options["beside"]), str(job.number)).open("a") as traces:
+            traces.write("made\n")
+    if "seconds" in job.options:
+        time.sleep(float(job.options["seconds"]))
+    what = job.options.get(f"n{job.number}", "")
+    if what == "raises":
+        raise RuntimeError("the sky fell")
+    if what == "memory":
+        raise MemoryError
+    if what == "skips":
+        raise Skipped("too dark")
+    if what == "exits":
+        os._exit(3)
+    if what == "killed":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if what == "crashes":
+        os.kill(os.getpid(), signal.SIGSEGV)
+    if what == "hangs":
+        time.sleep(1000)
+    if what == "lacks":
+        raise ModuleNotFoundError("No module named 'nowhere'", name="nowhere")
+    if what == "short":
+        yield clip(job, 8)
+        return
+    if what == "two":
+        yield clip(job, FRAMES, "-a")
+        yield Skipped("blurred", "the second of them")
+        yield clip(job, FRAMES, "-b")
+        raise Skipped("the rest is empty")
+    yield clip(job, FRAMES)
+
+
+def clip(job: Job, frames: int, after: str = "") -> Clip:
+    random = np.random.default_rng(job.seed)
+    rgb = random.integers(0, 255, (frames, 16, 24, 3)).astype(np.uint8)
+    return Clip(f"made-up-{job.number:06d}{after}", NAME, LICENCE, FPS, rgb, seed=job.seed)
