@@ -13,9 +13,9 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from perdure.world.command import known, understood
-from perdure.world.deed import Act, Condition, Deed, Stroke
+from perdure.world.deed import Act, Condition, Deed, Stroke, Vitals
 from perdure.world.limbs import BLEND, Rig, borne
-from perdure.world.mover import BEARINGS, CLEARANCE, HASTE, REACH, TURNING, Gait, Mover, Point, wander, way
+from perdure.world.mover import BEARINGS, CLEARANCE, HASTE, REACH, TURNING, Gait, Mover, Point, fit, wander, way
 
 Array = NDArray[np.float64]
 Feel = Callable[[], tuple[Array, Array]]
@@ -56,6 +56,21 @@ def condition(mover: Mover, act: Act) -> Condition:
     name = mover.deeds[act.deed].name if act.deed >= 0 else ""
     commanded = act.alive and not act.stagger and bool(act.order)
     return Condition(name, act.clock, act.health, act.stagger > 0, act.alive, commanded, act.held)
+
+
+def restored(mover: Mover, gait: Gait, vitals: Vitals) -> Gait:
+    """A creature of this health; who is given some again rises, and who is left none dies."""
+    act = gait.act
+    if act is None:
+        raise ValueError(f"{mover.kind or mover.body} (entity {mover.entity}) has no deeds, and so no health")
+    if vitals.act is not None:
+        return fit(mover, replace(gait, act=vitals.act))
+    was, act = act.alive, replace(act, health=vitals.health)
+    if was and not act.alive:
+        act = _begin(replace(act, order=(), step=0, asked=0.0, stagger=0.0, held=-1), death(mover))
+    elif act.alive and not was:
+        act = _begin(act, number(mover, "idle"))
+    return replace(gait, act=act)
 
 
 def live(

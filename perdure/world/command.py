@@ -1,9 +1,10 @@
 """Commands: which deeds are meant by words, in whatever form a verb has and however politely they are asked for."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
+from perdure.world.action import Word
 from perdure.world.deed import Deed
 
 FORCED = ("hit", "die", "stagger")
@@ -29,7 +30,7 @@ _IRREGULAR = {
 
 def understood(deeds: Sequence[Deed], text: str) -> tuple[int, ...]:
     """The deeds that are asked for, by number and in turn; none where any part of it means no deed."""
-    return _understood(tuple((deed.name, deed.words) for deed in deeds), text)
+    return _understood(tuple(deeds), text)
 
 
 def known(deeds: Sequence[Deed]) -> str:
@@ -37,8 +38,26 @@ def known(deeds: Sequence[Deed]) -> str:
     return ", ".join(deed.words[0] if deed.words else deed.name for deed in deeds if deed.name not in FORCED)
 
 
+def addressed(text: str, names: Mapping[int, Sequence[str]]) -> Word | None:
+    """Whom of these, each with what it may be called, words begin with, and what they go on to say. What several are
+    called is nobody's name."""
+    said = [(found.group().lower(), found.end()) for found in re.finditer(r"[a-zA-Z']+", text)]
+    bare = [(word, end) for word, end in said if word not in _PLAIN]
+    called: dict[tuple[str, ...], set[int]] = {}
+    for entity, mine in names.items():
+        for name in mine:
+            words = tuple(word for word in re.findall(r"[a-z']+", name.lower()) if word not in _PLAIN)
+            for part in {words, words[-1:]} - {()}:
+                called.setdefault(part, set()).add(entity)
+    for name in sorted(called, key=lambda name: (-len(name), name)):
+        begins = tuple(word for word, _ in bare[: len(name)]) == name
+        if begins and len(called[name]) == 1 and (rest := text[bare[len(name) - 1][1] :].strip(" ,:;.!")):
+            return Word(min(called[name]), rest)
+    return None
+
+
 @lru_cache(maxsize=4096)
-def _understood(deeds: tuple[tuple[str, tuple[str, ...]], ...], text: str) -> tuple[int, ...]:
+def _understood(deeds: tuple[Deed, ...], text: str) -> tuple[int, ...]:
     bases, phrases = _grammar(deeds)
     said = [word for word in re.findall(r"[a-z']+|[,;.!?]", text.lower()) if word not in _PLAIN | _POLITE]
     out: list[int] = []
@@ -69,14 +88,14 @@ def _understood(deeds: tuple[tuple[str, tuple[str, ...]], ...], text: str) -> tu
 
 @lru_cache(maxsize=256)
 def _grammar(
-    deeds: tuple[tuple[str, tuple[str, ...]], ...],
+    deeds: tuple[Deed, ...],
 ) -> tuple[dict[str, set[str]], list[tuple[tuple[str, ...], int]]]:
     """Of each form of a word those that it is a form of; and what deeds are asked for by, the longest first."""
     phrases: list[tuple[tuple[str, ...], int]] = []
-    for number, (name, words) in enumerate(deeds):
-        if name in FORCED:
+    for number, deed in enumerate(deeds):
+        if deed.name in FORCED:
             continue
-        for phrase in (*words, name):
+        for phrase in (*deed.words, deed.name):
             bare = tuple(word for word in re.findall(r"[a-z']+", phrase.lower()) if word not in _PLAIN)
             if bare and bare[0] not in FORCED:
                 phrases.append((bare, number))

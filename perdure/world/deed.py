@@ -112,6 +112,26 @@ class Act(msgspec.Struct, frozen=True, omit_defaults=True):
         return self.health > 0
 
 
+class Vitals(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How a creature is to be, as an edit writes it: healed, hurt or killed. With an `act`, exactly as it was."""
+
+    health: float
+    act: Act | None = None
+
+    def to_bytes(self) -> bytes:
+        return msgspec.msgpack.encode(self)
+
+    @classmethod
+    def from_bytes(cls, payload: bytes) -> "Vitals":
+        try:
+            vitals = msgspec.msgpack.decode(payload, type=cls)
+        except msgspec.MsgspecError as error:
+            raise ValueError(f"expected the bytes of a creature's condition, got {len(payload)}: {error}") from None
+        if not (math.isfinite(vitals.health) and vitals.health >= 0):
+            raise ValueError(f"expected a health of 0 or more, got {vitals.health}")
+        return vitals
+
+
 @dataclass(frozen=True)
 class Condition:
     """What can be said of a creature that acts, at one instant."""

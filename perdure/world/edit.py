@@ -13,6 +13,7 @@ log keeps which values they replaced, and undoing it writes those back.
     entity/ID/FIELD     one field of it
     body/ID             how it is built, and how it moves
     pose/ID             where it is and how it moves
+    condition/ID        how a creature that has deeds is: its health, what it does, as MessagePack
     splats              rows of splats, by their ids
 """
 
@@ -23,8 +24,11 @@ import msgspec
 
 from perdure.world.anchor import Anchor
 from perdure.world.body import Body, Pose
+from perdure.world.deed import Vitals
 from perdure.world.identity import Entity
 from perdure.world.rules import Rule
+
+_OF_ENTITIES = ("entity", "body", "pose", "condition")
 
 
 @dataclass(frozen=True)
@@ -43,7 +47,7 @@ class Edit:
     def targets(self) -> tuple[int, ...]:
         """The entities whose slots it writes."""
         parts = (change.slot.split("/") for change in self.changes)
-        return tuple(sorted({int(p[1]) for p in parts if p[0] in ("entity", "body", "pose") and p[1].isdecimal()}))
+        return tuple(sorted({int(p[1]) for p in parts if p[0] in _OF_ENTITIES and p[1].isdecimal()}))
 
 
 def digest(value: bytes | None) -> str | None:
@@ -93,3 +97,8 @@ def remove(entity: int) -> Edit:
 
 def move(entity: int, pose: Pose) -> Edit:
     return Edit((Change(f"pose/{entity}", pose.to_bytes()),))
+
+
+def condition(entity: int, health: float) -> Edit:
+    """A creature healed or hurt; at 0 it dies, and above it who was dead lives again."""
+    return Edit((Change(f"condition/{entity}", Vitals(float(health)).to_bytes()),))

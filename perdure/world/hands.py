@@ -11,6 +11,7 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
+from perdure.world.history import Note, Value
 from perdure.world.measure import depths, lowest, radius, thickness
 from perdure.world.mechanism import MOVER, THING, WORLD, Compiled, Seat
 
@@ -200,3 +201,12 @@ def _copy(compiled: Compiled, data: mujoco.MjData, out: mujoco.MjData) -> None:
     out.qpos[:] = data.qpos
     if compiled.model.nmocap:
         out.mocap_pos[:], out.mocap_quat[:] = data.mocap_pos, data.mocap_quat
+
+
+def noted(outcome: Outcome) -> Note:
+    """What is to be told of it."""
+    said: dict[str, Value] = {"hand": outcome.did}
+    if outcome.at is not None:
+        said["at"] = outcome.at
+    verdict = f"refused: {outcome.refused}" if outcome.refused else "applied"
+    return Note("act", "player", (outcome.entity,) if outcome.entity >= 0 else (), said, verdict=verdict)

@@ -9,8 +9,8 @@ Shapes: T frames of a chunk, H height, W width. Poses are 4x4 float64, camera or
 
 import hashlib
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import msgspec
@@ -18,27 +18,25 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from perdure.camera import Intrinsics, invert, look, rays, yaw_pitch
-from perdure.world import acting, hands, posing, troupe
-from perdure.world.action import FRAMES_PER_CHUNK, STANDARD, Action, Hand, Rates
+from perdure.camera import Intrinsics, look, yaw_pitch
+from perdure.world import acting, hands, posing, sight, troupe
+from perdure.world.action import FRAMES_PER_CHUNK, STANDARD, Action, Hand, Rates, Word
 from perdure.world.body import Body, Pose
-from perdure.world.deed import Condition
-from perdure.world.history import Note, Value
+from perdure.world.deed import Condition, Vitals
+from perdure.world.history import Note
 from perdure.world.law import Law
 from perdure.world.mechanism import (
     EYE_HEIGHT,
-    MOVER,
     STATE,
     SUBSTEPS,
-    THING,
     TICK,
-    WORLD,
     Compiled,
     Mechanism,
     Seat,
     place,
     transplant,
 )
+from perdure.world.motion import Motion
 from perdure.world.mover import Gait, Mover, Part, fit, root_pose, settle
 from perdure.world.rules import Breach, Rule
 from perdure.world.terrain import Terrain
@@ -50,18 +48,6 @@ Observer = Callable[[mujoco.MjModel, mujoco.MjData, Array], None]
 
 EYE = Intrinsics.from_fov(256, 144, 75.0)
 FLIGHT = 6.0  # metres a second at which the player's body follows an eye that flies
-
-
-@dataclass(frozen=True, eq=False)
-class Motion:
-    """Where the eye and all that has a body are in each of a chunk's frames; the last is where the chunk ends."""
-
-    cameras: Array  # (T, 4, 4) camera to world
-    intrinsics: Intrinsics
-    bodies: Mapping[int, Array]  # entity -> (T, 4, 4) of the body it is known by, body to world
-    notes: tuple[Note, ...] = ()  # what hands and creatures did, and what rules rejected or projected
-    conditions: Mapping[int, tuple[Condition, ...]] = field(default_factory=dict[int, tuple[Condition, ...]])
-    """How each creature that has deeds is doing in each of the frames; of a chunk that was advanced, else none."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,7 +105,7 @@ class Physics:
         if action.hand != Hand.NONE:
             deed = self._act(compiled, data, action.hand)
             held = deed.held
-            notes.append(_noted(action.hand, deed))
+            notes.append(hands.noted(deed))
         gaits, heard = troupe.told(movers, gaits, action.words)
         notes += heard
         law = Law(compiled, data, movers, held, rules) if rules else None
@@ -215,53 +201,22 @@ class Physics:
     def posed(self) -> tuple[mujoco.MjModel, mujoco.MjData]:
         """The model, which is shared and must not be changed, and data of your own, posed as the world now is."""
         compiled = self.mechanism.compiled
-        data = mujoco.MjData(compiled.model)
-        mujoco.mj_setState(compiled.model, data, self.state, STATE)
-        mujoco.mj_kinematics(compiled.model, data)
-        return compiled.model, data
+        return compiled.model, self._posing(mujoco.MjData(compiled.model))
 
     def proxy(self, motion: Motion, width: int, height: int) -> NDArray[np.float32]:
-        """(5, H, W) what physics knows of the motion's last frame, a ray through each cell's centre.
-
-        Inverse depth along the camera's z (0 for the sky), the surface's normal in camera
-        coordinates, and 1 where a creature or a thing is seen.
-        """
-        compiled, pose = self.mechanism.compiled, motion.cameras[-1]
-        geoms, depths, normals = self._cast(motion, width, height, WORLD, MOVER, THING)
-        hit = geoms >= 0
-        out = np.zeros((5, width * height), np.float32)
-        out[0, hit] = 1.0 / np.maximum(depths[hit], 0.05)
-        out[1:4, hit] = invert(pose)[:3, :3] @ normals[hit].T
-        out[4, hit] = np.isin(compiled.sight.geom_group[geoms[hit]], (MOVER, THING))
-        return out.reshape(5, height, width)
+        """(5, H, W) what physics knows of the motion's last frame (`sight.proxy`)."""
+        compiled = self.mechanism.compiled
+        return sight.proxy(compiled, self._posing(compiled.scratch()), motion, width, height)
 
     def silhouette(self, motion: Motion, width: int, height: int) -> NDArray[np.float32]:
-        """(H, W) inverse depth of the nearest creature or thing in the motion's last frame, whatever stands before it;
-        0 where there is none."""
-        geoms, depths, _ = self._cast(motion, width, height, MOVER, THING)
-        out = np.where(geoms >= 0, 1.0 / np.maximum(depths, 0.05), 0.0)
-        return out.astype(np.float32).reshape(height, width)
-
-    def _cast(self, motion: Motion, width: int, height: int, *groups: int) -> tuple[NDArray[np.int32], Array, Array]:
-        """The geom (-1: none), the depth and the normal that a ray through each cell's centre meets."""
+        """(H, W) inverse depth of the nearest creature or thing in it (`sight.silhouette`)."""
         compiled = self.mechanism.compiled
-        data = compiled.scratch()
-        mujoco.mj_setState(compiled.model, data, self.state, STATE)
-        mujoco.mj_kinematics(compiled.model, data)
-        pose, count = motion.cameras[-1], width * height
-        # Rays have z = 1 in the camera and are not normalised, so the distance along them is the depth.
-        vectors = rays(motion.intrinsics.scaled(width, height)).reshape(count, 3) @ pose[:3, :3].T
-        geoms, depths, normals = np.empty(count, np.int32), np.empty(count), np.empty((count, 3))
-        mujoco.mj_multiRay(
-            compiled.sight, data, pose[:3, 3], vectors.ravel(), _groups(*groups), True, -1,
-            geoms, depths, normals.reshape(-1), count, mujoco.mjMAXVAL,
-        )  # fmt: skip
-        return geoms, depths, normals
+        return sight.silhouette(compiled, self._posing(compiled.scratch()), motion, width, height)
 
     def usable(self) -> hands.Outcome:
         """What using a hand would come to, as things are now."""
-        compiled, data = self.mechanism.compiled, self._spare()
-        mujoco.mj_kinematics(compiled.model, data)
+        compiled = self.mechanism.compiled
+        data = self._posing(compiled.spare())
         return self._act(compiled, data, Hand.USE)
 
     # Putting in, taking out, moving
@@ -342,6 +297,30 @@ class Physics:
                 physics = replace(self, held=entity if pose.held and seat.kind == "free" else -1)
         return replace(physics, state=_state(compiled.model, data))
 
+    def vitals(self, entity: int) -> bytes | None:
+        """How a creature is (`deed.Vitals`), to be written back exactly; None for what has no deeds."""
+        told = self.gaits[self._order(entity)].act if entity in self.mechanism.compiled.rigs else None
+        return None if told is None else Vitals(told.health, told).to_bytes()
+
+    def with_vitals(self, entity: int, payload: bytes) -> "Physics":
+        """With a creature healed, hurt, killed or brought back to life."""
+        vitals, compiled = Vitals.from_bytes(payload), self.mechanism.compiled
+        if entity not in compiled.rigs:
+            there = ", ".join(map(str, sorted(compiled.rigs))) or "none"
+            raise ValueError(f"no creature {entity} that has deeds, and so health, in this world: there are {there}")
+        order, data = self._order(entity), self._spare()
+        mover = self.mechanism.creatures[order]
+        gait = acting.restored(mover, self.gaits[order], vitals)
+        place(compiled, data, (mover,), (gait,))
+        gaits = (*self.gaits[:order], gait, *self.gaits[order + 1 :])
+        return replace(self, state=_state(compiled.model, data), gaits=gaits)
+
+    def told(self, word: Word) -> tuple[bytes, str]:
+        """The vitals of a creature that has heard this, and why it does not obey."""
+        order = self._order(word.entity)
+        gait, why = acting.heed(self.mechanism.creatures[order], self.gaits[order], word.text)
+        return (Vitals(gait.act.health, gait.act).to_bytes() if gait.act else b""), why
+
     def breaches(self, rules: Sequence[Rule], before: "Physics") -> tuple[Breach, ...]:
         """What is broken by whatever made `self` of `before` between two ticks."""
         return self._judged(rules, before)[1]
@@ -416,6 +395,12 @@ class Physics:
         mujoco.mj_setState(compiled.model, data, self.state, STATE)
         return data
 
+    def _posing(self, data: mujoco.MjData) -> mujoco.MjData:
+        """Data posed as the world now is."""
+        mujoco.mj_setState(self.mechanism.compiled.model, data, self.state, STATE)
+        mujoco.mj_kinematics(self.mechanism.compiled.model, data)
+        return data
+
     def _order(self, entity: int) -> int:
         return [mover.entity for mover in self.mechanism.creatures].index(entity)
 
@@ -445,12 +430,6 @@ class _Said(msgspec.Struct, array_like=True):
     pitch: float
     tick: int
     held: int = -1
-
-
-def _groups(*wanted: int) -> NDArray[np.uint8]:
-    groups = np.zeros(mujoco.mjNGROUP, np.uint8)
-    groups[list(wanted)] = 1
-    return groups
 
 
 def _state(model: mujoco.MjModel, data: mujoco.MjData) -> Array:
@@ -511,14 +490,6 @@ def _hold(
 
 def _let_go(compiled: Compiled, data: mujoco.MjData, held: int) -> None:
     data.qfrc_applied[compiled.seats[held].dofs] = 0.0
-
-
-def _noted(hand: Hand, deed: hands.Outcome) -> Note:
-    said: dict[str, Value] = {"hand": deed.did}
-    if deed.at is not None:
-        said["at"] = deed.at
-    verdict = f"refused: {deed.refused}" if deed.refused else "applied"
-    return Note("act", "player", (deed.entity,) if deed.entity >= 0 else (), said, verdict=verdict)
 
 
 def _told(breach: Breach) -> Note:

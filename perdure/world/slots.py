@@ -62,6 +62,8 @@ def read(state: State, slot: str, value: bytes | None = None) -> bytes | None:
             return state.physics.body(_number(number))
         case ["pose", number]:
             return state.physics.pose(_number(number))
+        case ["condition", number]:
+            return state.physics.vitals(_number(number))
         case _:
             raise _unknown(slot)
 
@@ -102,6 +104,10 @@ def write(state: S, slot: str, value: bytes | None) -> S:
             if value is None:
                 raise ValueError(f"expected a pose for entity {number}, got none: to take it away, write body/{number}")
             return replace(state, physics=state.physics.with_pose(_number(number), value))
+        case ["condition", number]:
+            if value is None:
+                raise ValueError(f"expected how creature {number} is to be, got nothing: to kill it, give it no health")
+            return replace(state, physics=state.physics.with_vitals(_number(number), value))
         case _:
             raise _unknown(slot)
 
@@ -143,6 +149,6 @@ def _known(state: State, number: str) -> Entity:
 def _unknown(slot: str) -> ValueError:
     kinds = (
         "environment/FIELD, onset/FIELD, spectacle/NAME, rule/NAME, anchor/NAME, entity/ID, entity/ID/FIELD, body/ID, "
-        "pose/ID or splats"
+        "pose/ID, condition/ID or splats"
     )
     return ValueError(f"expected a slot such as {kinds}, got {slot!r}")

@@ -20,9 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perdure.camera import Intrinsics
-from perdure.world.action import FRAMES_PER_SECOND, STANDARD, Action, Rates
+from perdure.world.action import FRAMES_PER_SECOND, STANDARD, Action, Rates, Word
 from perdure.world.anchor import Anchor
 from perdure.world.body import Body
+from perdure.world.command import addressed
+from perdure.world.command import understood as obeys
 from perdure.world.edit import Change, Edit, digest
 from perdure.world.events import happening, understood
 from perdure.world.geometry import Geometry, Keyframe
@@ -192,11 +194,17 @@ class World:
             return self._refused(edit, str(error), said)
 
     def happens(self, said: str, new: tuple[int, ...] = ()) -> "World":
-        """The world after an event that was asked for in words; what cannot be is logged as rejected.
+        """The world after an event that was asked for in words, or with a creature told what they tell it: "the golem
+        slams"; what cannot be is logged as rejected.
 
         `new` are the entities that came in with edits beside it: where the words only tell of them, nothing more
         is done.
         """
+        word = self._addressed(said)
+        if word is not None:
+            vitals, why = self.physics.told(word)
+            edit = Edit((Change(f"condition/{word.entity}", vitals),), "command")
+            return self._refused(edit, why, said) if why else self.asked(edit, said)
         event = understood(said)
         if event is not None and event.kind in ("object", "creature") and new:
             return self.log(Note("event", "player", new, {"said": said}), before=self.state)
@@ -204,6 +212,15 @@ class World:
             return self.asked(happening(said, self), said)
         except ValueError as error:
             return self._refused(Edit(()), str(error), said)
+
+    def _addressed(self, said: str) -> Word | None:
+        """What these words tell a creature, where they begin with its name and are no event that begins like that."""
+        able = {mover.entity: mover for mover in self.physics.mechanism.creatures if mover.deeds}
+        names = {e.id: (e.name, able[e.id].kind) for e in self.entities if e.id in able}
+        word = addressed(said, names)
+        if word is None or obeys(able[word.entity].deeds, word.text) or understood(said) is None:
+            return word
+        return None
 
     def undo(self, seq: int | None = None) -> "World":
         """The inverse of an edit, now: its slots hold again what they held before it.
@@ -218,7 +235,7 @@ class World:
         for slot, was, became in reversed([*zip(slots, old, new)]):  # as they were written, backwards
             before = None if was is None else self.history.record(bytes.fromhex(str(was)))
             now.append(read(world, str(slot), before))
-            if digest(now[-1]) != became and not str(slot).startswith(("pose/", "body/")):
+            if digest(now[-1]) != became and not str(slot).startswith(("pose/", "body/", "condition/")):
                 raise ValueError(f"{slot} has been changed since event {event.seq}: undo what came after it first")
             changes.append(Change(str(slot), before))
             world = write(world, str(slot), before)

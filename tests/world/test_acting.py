@@ -11,13 +11,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from perdure.world import acting
+from perdure.world import acting, edit
 from perdure.world.action import Action, Keys, Word
 from perdure.world.body import Body, Pose
-from perdure.world.command import known, understood
+from perdure.world.command import addressed, known, understood
 from perdure.world.deed import Act, at
+from perdure.world.identity import Entity
 from perdure.world.limbs import borne
 from perdure.world.physics import Physics
+from perdure.world.state import World
 from tests.world import ring, yard
 from tests.world.ring import DEEDS, say, turned
 from tests.world.test_physics import WALK_ABOUT, run, start
@@ -396,3 +398,55 @@ def test_curves_are_the_same_in_the_loop_and_in_words():
     for share in np.linspace(0, 1, 23):
         found = borne(compiled.rigs[1], NAMES["leap"], float(share))
         np.testing.assert_allclose(found, at(ring.LEAP.root, float(share)), atol=1e-12)
+
+
+# Edits and what is said to a world
+
+
+def told_world() -> World:
+    entities = (
+        Entity(0, "player", "you", "player"),
+        Entity(1, "creature", "the red knight", "knight"),
+        Entity(2, "creature", "the blue knight", "knight"),
+    )
+    return World.create("ring", "yard", 3, ring.XML, ring.KNIGHTS, (-4.0, 4.0, 0.0), entities)
+
+
+def test_a_creature_is_killed_and_brought_back_by_edits_and_both_are_undone():
+    begin = told_world()
+    dead = begin.edit(edit.condition(2, 0.0))
+    assert not act(dead.physics, 1).alive and act(begin.physics, 1).alive
+    gone = dead.advance(Action())
+    told = gone.physics.condition(2)
+    assert told is not None and told.deed == "die"
+    alive = gone.edit(edit.condition(2, 0.5))
+    told = alive.physics.condition(2)
+    assert told is not None and told.alive and told.health == 0.5 and told.deed == "idle"
+    assert alive.undo().state == gone.state
+    assert dead.undo().state == begin.state
+    assert begin.asked(edit.condition(5, 1.0)).history.events[-1].kind == "reject"
+    with pytest.raises(ValueError, match="health of 0 or more"):
+        begin.edit(edit.condition(2, -1.0))
+
+
+@pytest.mark.parametrize(
+    ("said", "entity", "deed"),
+    [
+        ("The red knight slams the ground", 1, "slam"),
+        ("blue knight: leap!", 2, "leap"),
+        ("the red knight opens the door", 1, "open"),
+    ],
+)
+def test_words_that_begin_with_a_name_are_told_to_who_has_it(said: str, entity: int, deed: str):
+    world = told_world().happens(said)
+    assert world.history.events[-1].kind == "command" and world.history.events[-1].verdict == "applied"
+    told = world.advance(Action()).physics.condition(entity)
+    assert told is not None and told.deed == deed and told.commanded
+
+
+def test_what_nobody_heeds_is_rejected_and_an_event_stays_one():
+    world = told_world().happens("the red knight sings")
+    assert world.history.events[-1].verdict.startswith("rejected: the knight knows walk")
+    assert told_world().happens("it starts to snow").setting.environment.weather == "snow"
+    assert addressed("the knight slams", {1: ("the red knight", "knight"), 2: ("the blue knight", "knight")}) is None
+    assert addressed("golem, slam", {4: ("the lantern golem", "golem")}) == Word(4, "slam")
