@@ -119,8 +119,12 @@ def _start(folder: Path) -> Worker:
     context = get_context("spawn")
     here, there = context.Pipe()
     process = context.Process(target=_serve, args=(there, folder), daemon=True)
-    with _environment(THREADS):
-        process.start()
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # a child inherits it: Ctrl-C is not for it
+    try:
+        with _environment(THREADS):
+            process.start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     there.close()
     return Worker(process, here)
 
@@ -141,7 +145,6 @@ def _environment(changes: dict[str, str]) -> Iterator[None]:
 
 def _serve(line: Connection, folder: Path) -> None:
     """The life of a worker."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     log = os.open(folder / LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     os.dup2(log, 1)

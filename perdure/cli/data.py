@@ -1,0 +1,163 @@
+"""perdure data make | ingest | stats: clips to learn from."""
+
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from perdure.cli.saying import AsJson, err, megabytes, out, print_json, stage
+
+app = typer.Typer(help="Make clips to learn from, out of engines, games and films.", no_args_is_help=True)
+
+Out = Annotated[Path | None, typer.Option("--out", "-o", help="The folder of the data set; data/SOURCE unless said.")]
+Workers = Annotated[int, typer.Option(help="How many processes; one for each core unless said.")]
+Ray = Annotated[bool, typer.Option("--ray", help="Do it through Ray: on the cluster of RAY_ADDRESS, if that is set.")]
+Patience = Annotated[float, typer.Option(help="Give up a clip that takes longer than so many seconds; 0: never.")]
+Settings = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="An option of the source; may be repeated.")
+]
+Folder = Annotated[Path, typer.Argument(help="The folder of a data set, or one with several in it.")]
+
+
+@app.command()
+def make(
+    source: Annotated[str, typer.Option(help="playground, doom, atari, or a module of yours: my_package.my_source.")],
+    clips: Annotated[int, typer.Option(min=1, help="How many.")] = 100,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same bytes.")] = 0,
+    seconds: Annotated[float | None, typer.Option(help="How long each is, 5 to 60; various unless said.")] = None,
+    folder: Out = None,
+    workers: Workers = 0,
+    ray: Ray = False,
+    patience: Patience = 0.0,
+    settings: Settings = None,
+) -> None:
+    """Make clips with an engine or a game.
+
+    What cannot be made is skipped, and named in the report. A run that was stopped goes on with the same command.
+    The bytes are the same for the same seed, whatever the number of workers.
+
+    perdure data make --source doom --clips 100 --set map=MAP03
+    """
+    from perdure.data.clip import LONGEST, SHORTEST
+    from perdure.data.sources import source as find
+
+    if seconds is not None and not SHORTEST <= seconds <= LONGEST:
+        raise ValueError(f"expected clips of {SHORTEST:.0f} to {LONGEST:.0f} seconds, got {seconds:g}")
+    options = parsed(settings or [])
+    jobs = find(source).plan(clips, seed, **({} if seconds is None else {"seconds": seconds}), **options)
+    _run(folder or Path("data") / source.rpartition(".")[2], jobs, workers, ray, patience)
+
+
+@app.command()
+def ingest(
+    paths: Annotated[list[Path], typer.Argument(help="Films (mp4, webm, mov, ...), or folders of them.")],
+    folder: Out = None,
+    workers: Workers = 0,
+    ray: Ray = False,
+    patience: Patience = 0.0,
+    settings: Settings = None,
+) -> None:
+    """Make clips out of films: cut into shots, filtered, with camera poses where they can be found."""
+    from perdure.data.sources import source as find
+
+    for path in paths:
+        if not path.exists():
+            raise ValueError(f"expected a film or a folder of films, there is no {path}")
+    jobs = find("video").plan(paths=paths, **parsed(settings or []))
+    _run(folder or Path("data") / "video", jobs, workers, ray, patience)
+
+
+@app.command()
+def stats(folder: Folder, as_json: AsJson = False) -> None:
+    """Count what is in a data set: sources, scenes, views, lengths, who is told to do what, what happens."""
+    from perdure.data import stats as counting
+    from perdure.data.dataset import Dataset
+
+    with stage(f"reading {folder}"):
+        facts = counting.stats(Dataset(folder).sheets())
+    if as_json:
+        return print_json(facts)
+    out.print(f"{facts['clips']:,} clips, {facts['hours']:.2f} hours, {facts['frames']:,} frames")
+    groups = {**facts, **facts["tags"], **{f"{kind} is told to": said for kind, said in facts["commands"].items()}}
+    for name, counts in groups.items():
+        if isinstance(counts, dict) and counts and name not in ("tags", "commands"):
+            _print_counts(name, counts)
+
+
+def _print_counts(name: str, counts: dict[str, Any]) -> None:
+    out.print(f"\n[bold]{name}[/]")
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 1))
+    most = max(counts.values(), default=0)
+    share = not any(isinstance(count, float) for count in counts.values())
+    for value, count in counts.items():
+        bar = "█" * max(1, round(24 * count / most)) if share and most else ""
+        table.add_row(f"  {value}", f"{count:,}" if share else f"{count:.3g}", f"[dim]{bar}[/]")
+    table.columns[1].justify = "right"
+    out.print(table)
+
+
+def parsed(settings: list[str]) -> dict[str, str | float | int | bool]:
+    """KEY=VALUE, where a value that reads as a number, as true or as false is one."""
+    options = dict[str, str | float | int | bool]()
+    for setting in settings:
+        key, equals, value = setting.partition("=")
+        if not equals or not key.isidentifier():
+            raise ValueError(f"expected --set KEY=VALUE, got {setting!r}")
+        options[key] = _value(value)
+    return options
+
+
+def _value(text: str) -> str | float | int | bool:
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            pass
+    return text
+
+
+def _run(folder: Path, jobs: list[Any], workers: int, ray: bool, patience: float) -> None:
+    from perdure.data import pipeline
+    from perdure.data import workers as processes
+
+    count = min(workers or pipeline.cores(), max(1, len(jobs)))
+    hands = "tasks of Ray" if ray else "processes" if count > 1 else "process"
+    run = import_module("perdure.data.cluster").run if ray else partial(processes.run, patience=patience)
+    columns = BarColumn(), TaskProgressColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), TextColumn("·")
+    latest = list[pipeline.Progress]()
+    with Progress(*columns, TimeRemainingColumn(), TextColumn("left"), console=err, disable=not err.is_terminal) as bar:
+        task = bar.add_task("", total=sum(job.seconds for job in jobs) or 1.0)
+
+        def told(now: pipeline.Progress) -> None:
+            if not latest and now.done < now.jobs:
+                says = f"{now.jobs - now.done} of {now.jobs} to make in {folder}, with {count} {hands}"
+                err.print(f"{says}; stopped, it goes on with the same command", markup=False, soft_wrap=True)
+            latest[:] = [now]
+            skipped = f", {now.skipped} skipped" if now.skipped else ""
+            says = f"{now.done} of {now.jobs}: {now.clips} clips, {now.seconds / 60:.1f} min{skipped}"
+            bar.update(task, completed=now.gone, description=says)
+            if not err.is_terminal and now.done * 10 // now.jobs > (now.done - 1) * 10 // now.jobs:
+                err.print(says)  # in a log, a line for each tenth
+
+        try:
+            report = pipeline.make(folder, jobs, count, told, run)
+        except KeyboardInterrupt:
+            done = f"{latest[0].done} of {latest[0].jobs} are done" if latest else "nothing is done yet"
+            bar.stop()
+            err.print(f"stopped: {done}; the same command goes on from there")
+            raise typer.Exit(130) from None
+    size = sum(shard["bytes"] for shard in report["shards"])
+    out.print(
+        f"{report['clips']} clips, {report['seconds'] / 3600:.2f} hours, {megabytes(size)} "
+        f"in {len(report['shards'])} shards: {folder}"
+    )
+    if report["skipped"]:
+        first = report["why"][0]
+        out.print(f"{report['skipped']} skipped, the first {first['what']}: {first['why']}", markup=False)
+        out.print(f"all of them are named in {folder / 'report.json'}")

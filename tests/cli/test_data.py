@@ -1,0 +1,88 @@
+"""Data sets, made and counted as a shell would."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from perdure.cli.data import parsed
+from perdure.data import stats
+from perdure.data.clip import Actor, Moment
+from perdure.data.shards import Sheet
+from tests.cli.desk import Said, refused, said
+
+ROOT = Path(__file__).parents[2]
+MAKE = "data", "make", "--source", "tests.data.made_up"
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def test_a_set_is_made_and_counted(capsys: Said, tmp_path: Path):
+    words = said(capsys, *MAKE, "--clips", "4", "--seed", "7", "--workers", "1", "--set", "n2=skips")
+    assert "3 clips, 0.00 hours" in words and "in 1 shards: data/made_up" in words
+    assert "1 skipped, the first tests.data.made_up-000002: too dark" in words
+    assert {path.name for path in (tmp_path / "data" / "made_up").iterdir()} >= {"card.md", "report.json"}
+    facts = json.loads(said(capsys, "data", "stats", "data/made_up", "--json"))
+    assert facts["clips"] == 3 and facts["sources"] == {"made-up": 3} and facts["lengths"] == {"5 to 10 s": 3}
+    assert "3 clips, 0.00 hours, 60 frames" in said(capsys, "data", "stats", "data")
+    again = said(capsys, *MAKE, "--clips", "4", "--seed", "7", "--set", "n2=skips")
+    assert again == words, "there is nothing left to do"
+    assert "another plan" in refused(capsys, *MAKE, "--clips", "4", "--seed", "8")
+
+
+def test_mistakes_are_told_in_one_line(capsys: Said):
+    assert "no source named 'moon'" in refused(capsys, "data", "make", "--source", "moon")
+    assert "expected clips of 5 to 60 seconds, got 90" in refused(capsys, *MAKE, "--seconds", "90")
+    assert "expected --set KEY=VALUE, got 'map'" in refused(capsys, *MAKE, "--set", "map")
+    assert "there is no nowhere.mp4" in refused(capsys, "data", "ingest", "nowhere.mp4")
+    assert "found none: make some" in refused(capsys, "data", "stats", "nowhere")
+    assert "Missing option '--source': see `perdure data make --help`" in refused(capsys, "data", "make")
+
+
+def test_settings_are_read_as_what_they_look_like():
+    read = parsed(["map=MAP03", "players=2", "share=0.5", "fights=True", "words=a = b"])
+    assert read == {"map": "MAP03", "players": 2, "share": 0.5, "fights": True, "words": "a = b"}
+
+
+def test_ctrl_c_leaves_what_can_be_gone_on_with(capsys: Said, tmp_path: Path):
+    command = [sys.executable, "-m", "perdure.cli", *MAKE, "--clips", "30", "--set", "seconds=0.1", "--workers", "2"]
+    going = subprocess.Popen(
+        command, env=os.environ | {"PYTHONPATH": str(ROOT)}, stderr=subprocess.PIPE, start_new_session=True, text=True
+    )
+    while not list(tmp_path.glob("data/made_up/.jobs/*.json")):
+        assert going.poll() is None
+        time.sleep(0.02)
+    os.killpg(going.pid, signal.SIGINT)  # as a terminal does: to everyone
+    _, errors = going.communicate(timeout=60)
+    assert going.returncode == 130
+    assert "of 30 are done; the same command goes on from there" in errors and "Traceback" not in errors
+    assert "30 clips" in said(capsys, *MAKE, "--clips", "30", "--set", "seconds=0.1", "--workers", "2")
+
+
+def test_stats_count_all_that_sheets_say():
+    def sheet(n: int) -> Sheet:
+        return Sheet(
+            f"made-{n}", "made", "none", 24.0, 24 * (7 if n % 2 else 60), 8, 8,
+            view="first", tags={"scene": "court" if n < 30 else "hall", "revisit": f"{n / 50:.2f}", "id": f"x{n}"},
+            cast=(Actor(1, "strider", "a strider", "creature"), Actor(2, "orb", "an orb", "creature")),
+            commands={1: ("", "leap", "leap"), 2: ("", "", "roll")},
+            events=(Moment(0, 4, "snow", "it starts to snow"),) * (n % 3),
+        )  # fmt: skip
+
+    facts = stats.stats(sheet(n) for n in range(50))
+    assert facts["clips"] == 50 and facts["frames"] == 25 * 24 * 67
+    assert facts["lengths"] == {"5 to 10 s": 25, "60 s": 25}
+    assert facts["tags"] == {
+        "revisit": {"least": 0.0, "median": pytest.approx(0.49), "greatest": 0.98},
+        "scene": {"court": 30, "hall": 20},
+    }
+    assert facts["commands"] == {"orb": {"roll": 50}, "strider": {"leap": 100}}
+    assert facts["cast"] == {"orb": 50, "strider": 50} and facts["events"] == {"snow": 49}
