@@ -29,6 +29,7 @@ EVALUATIONS: Mapping[str, tuple[str, ...]] = {
         *("cases", "away", "jobs", "folder"),
     ),
     "film": ("strolling through each kind of scene", "film", "film", "folder"),
+    "structure": ("finding where the camera of a film was", "structure", "structures"),
 }
 
 
@@ -58,9 +59,7 @@ def bench(
 
 
 def evaluate(
-    name: Annotated[
-        str, typer.Argument(help="return: there and back. movers: who was out of view. film: strolls to look at.")
-    ],
+    name: Annotated[str, typer.Argument(help=f"One of {', '.join(EVALUATIONS)}.")],
     scenes: Annotated[int, typer.Option(help="return: how many held-out scenes.")] = 20,
     frames: Annotated[int, typer.Option(help="return: how long a walk, there and back.")] = 256,
     cases: Annotated[int, typer.Option(help="movers: how many creatures to look for again.")] = 50,
@@ -69,7 +68,11 @@ def evaluate(
     folder: Annotated[Path | None, typer.Option(help="Where pictures and films go.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Measure how good it is, against a truth that is known."""
+    """Measure how good it is, against a truth that is known.
+
+    return: there and back. movers: who was out of view. structure: camera poses that COLMAP finds in films of the
+    playground. film: strolls to look at.
+    """
     options = dict(locals()) | {"sheets": folder}
     if name not in EVALUATIONS:
         raise ValueError(f"no evaluation named {name!r}: there are {', '.join(EVALUATIONS)}")

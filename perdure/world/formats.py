@@ -431,6 +431,12 @@ def _lens(way: Trajectory, count: int, width: int, height: int) -> Array:
 # Worlds
 
 
+def at_home(poses: Array) -> Array:
+    """Poses (N, 4, 4) from a world of unknown axes in ours: from the origin on, first facing yaw 0, upright as far as
+    the cameras themselves tell."""
+    return _ours(poses, trusted=False)
+
+
 def _ours(poses: Array, trusted: bool) -> Array:
     """The same way in our world, from the origin on and first facing yaw 0.
 

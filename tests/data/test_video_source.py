@@ -1,0 +1,91 @@
+"""A folder of films becomes clips: shots in order, copies and bad film named, and the same for the same seed."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from perdure.data.clip import Clip, Job, Skipped
+from perdure.data.sources import source, video
+from perdure.data.video import shots
+from perdure.data.video.shots import Shot
+from tests.data.films import sliding, write
+
+SMALL = (192, 108)
+
+
+@pytest.fixture(autouse=True)
+def plainly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cuts by the plain detector: the network is tried where shots are."""
+    monkeypatch.setattr(shots, "available", lambda: False)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("films")
+    one, other = sliding(124, 1, size=SMALL), sliding(142, 2, pixels=-1.0, size=SMALL)
+    short, still = sliding(40, 3, size=SMALL), np.repeat(sliding(1, 4, size=SMALL), 130, 0)
+    write(place / "a.mp4", np.concatenate([one, short, other, still]))
+    write(place / "copy of a.webm", np.concatenate([one, short, other, still]), codec="libvpx-vp9")
+    write(place / "night.mp4", (sliding(130, 5, size=SMALL) * 0.04).astype(np.uint8))
+    (place / "broken.mp4").write_bytes(b"no film")
+    return place
+
+
+def made(job: Job) -> tuple[list[Clip], list[str]]:
+    clips, why = list[Clip](), list[str]()
+    try:
+        for item in video.make(job):
+            clips.append(item) if isinstance(item, Clip) else why.append(str(item))
+    except Skipped as skipped:
+        why.append(str(skipped))
+    return clips, why
+
+
+def jobs(folder: Path) -> dict[str, Job]:
+    planned = video.plan(seed=7, paths=[folder], poses="no", width=192, height=108)
+    return {Path(str(job.options["path"])).name: job for job in planned}
+
+
+def test_shots_become_clips_and_what_is_dropped_is_named(folder: Path):
+    clips, why = made(jobs(folder)["a.mp4"])
+    assert [len(clip.rgb) for clip in clips] == [124, 140]  # whole chunks
+    assert [float(clip.tags["from second"]) for clip in clips] == pytest.approx([0, 164 / 24], abs=1e-3)
+    for clip, true in zip(clips, (sliding(124, 1, size=SMALL), sliding(142, 2, pixels=-1.0, size=SMALL))):
+        assert np.abs(clip.rgb.astype(int) - true[: len(clip.rgb)]).mean() < 5
+        assert clip.poses is None and clip.actions is None and clip.depth is None  # it cannot know
+        assert (clip.source, clip.licence, clip.fps, clip.tags["file"]) == ("video", "unstated", 24.0, "a.mp4")
+        assert float(clip.tags["motion"]) == pytest.approx(24 * (1.5 if clip is clips[0] else 1) / 192, rel=0.25)
+    assert len(why) == 1 and re.search(r"a\.mp4 at 12\.\d s: motion", why[0])
+
+
+def test_bad_films_are_skipped_by_name(folder: Path):
+    assert made(jobs(folder)["copy of a.webm"]) == ([], ["copy of a.webm: duplicate: the same film as a.mp4"])
+    assert "night.mp4 at 0.0 s: brightness" in made(jobs(folder)["night.mp4"])[1][0]
+    assert "broken.mp4: not a video" in made(jobs(folder)["broken.mp4"])[1][0]
+
+
+def test_the_same_plan_gives_the_same_clips(folder: Path):
+    assert jobs(folder) == jobs(folder)
+    (one, *_), _ = made(jobs(folder)["a.mp4"])
+    (again, *_), _ = made(jobs(folder)["a.mp4"])
+    assert one.rgb.tobytes() == again.rgb.tobytes() and one.tags == again.tags and one.name == again.name
+
+
+def test_a_plan_says_what_it_lacks(folder: Path, tmp_path: Path):
+    lacks: tuple[tuple[dict[str, Any], str], ...] = (
+        ({}, "films or folders"), ({"paths": [tmp_path]}, "no films"), ({"paths": [tmp_path / "x"]}, "not there"),
+        ({"paths": [folder], "poses": "maybe"}, "poses to be one of"),
+    )  # fmt: skip
+    for options, says in lacks:
+        with pytest.raises(ValueError, match=says):
+            video.plan(**options)
+    assert source("video") is video
+
+
+def test_long_shots_are_cut_evenly_into_whole_chunks():
+    found = list(video.cut([Shot(0, 100), Shot(100, 3100)], 60.0))
+    assert found == [Shot(100, 1100), Shot(1100, 2100), Shot(2100, 3100)]
+    assert [s.stop - s.start for s in video.cut([Shot(5, 126)], 60.0)] == [120]
