@@ -213,4 +213,4 @@ def silhouette(world: World, entity: int, lens: Intrinsics, drawn: Sequence[int]
 def bodies(world: World, entity: int) -> list[str]:
     """The names of all that a creature is made of."""
     mover = next(mover for mover in world.physics.mechanism.movers if mover.entity == entity)
-    return [mover.body, *(part.body for part in mover.parts)]
+    return list(mover.bodies)

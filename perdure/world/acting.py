@@ -45,7 +45,8 @@ def heed(mover: Mover, gait: Gait, text: str) -> tuple[Gait, str]:
     if not order:
         return gait, f"the {mover.kind or mover.body} knows {known(mover.deeds) or 'nothing'}"
     act = replace(act, asked=CHUNK + LINGER)
-    if order != act.order:
+    done = act.step + 1 == len(order) and act.deed == order[-1]
+    if order != act.order or (done and _over(mover, act)):
         act = replace(act, order=order, step=0)
         if not act.stagger:
             act = _begin(act, order[0])
@@ -120,19 +121,20 @@ def death(mover: Mover) -> int:
 
 def _next(mover: Mover, act: Act) -> Act:
     """At the deed of its order that comes now; without an order once all is done."""
-    deed, last = mover.deeds[act.order[act.step]], act.step + 1 == len(act.order)
-    if act.deed != act.order[act.step]:
+    if act.deed != act.order[act.step] or not _over(mover, act):
         return act
-    if deed.loops:
-        over = act.asked <= 0 if last else act.ran >= max(SPELL, deed.seconds)
-    else:
-        over = act.clock >= 1 and not (deed.holds and last)
-    if not over:
-        return act
-    if last:
+    if act.step + 1 == len(act.order):
         return replace(act, order=(), step=0)
     act = replace(act, step=act.step + 1)
     return _begin(act, act.order[act.step])
+
+
+def _over(mover: Mover, act: Act) -> bool:
+    """Whether the deed of its order that it is at has come to its end."""
+    deed, last = mover.deeds[act.order[act.step]], act.step + 1 == len(act.order)
+    if deed.loops:
+        return act.asked <= 0 if last else act.ran >= max(SPELL, deed.seconds)
+    return act.clock >= 1 and not (deed.holds and last)
 
 
 def _doing(act: Act, deed: int) -> Act:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 APART = 1 / 36  # seconds between a trail's beads
-BURIED = -4.0  # metres: the height of beads that show nothing
+BURIED = -300.0  # metres: the height of beads that show nothing, too far down for any ray to meet them
 
 
 @cache

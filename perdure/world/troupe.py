@@ -30,6 +30,7 @@ LOFT = 0.35  # of a kick's way goes up, and of a throw's
 ARM = 0.8  # metres beyond its girth that a creature can take hold of something
 HANDY = ("grab", "drop", "throw", "open")
 """Names of deeds that do something to things."""
+NEAR = REACH + PERSON  # metres beyond which nobody is felt
 AHEAD = math.radians(100.0)  # to either side, where what it takes hold of may be
 
 _STANDS, _WALLS = np.zeros(mujoco.mjNGROUP, np.uint8), np.zeros(mujoco.mjNGROUP, np.uint8)
@@ -135,7 +136,8 @@ class _Sense:
             compiled, data, mover, gait = self._at
             held = gait.act.held if gait.act else -1
             walls = felt(compiled, data, mover, gait, compiled.seats[held].body if held >= 0 else -1)
-            self._felt = walls, np.minimum(walls, felt_of(self._others, gait))
+            near = [p for p in self._others if abs(p[0] - gait.x) < NEAR and abs(p[1] - gait.y) < NEAR]
+            self._felt = walls, np.minimum(walls, felt_of(near, gait)) if near else walls
         return self._felt
 
 

@@ -112,6 +112,15 @@ def test_a_repeated_command_does_not_begin_again_before_its_end():
     assert len(begun) == 1 and clocks[begun[0]] == 1.0
 
 
+@pytest.mark.parametrize("text", ["slam", "leap", "roll", "slam and leap", "grab"])
+def test_whatever_was_going_on_each_chunk_begins_with_what_is_commanded(text: str):
+    physics = ring.ring()
+    wanted = {DEEDS[i].name for i in understood(DEEDS, text)}
+    for _ in range(20):
+        physics, _, frames = go(physics, 1, (1, text))
+        assert frames[0][1].deed in wanted
+
+
 def test_what_loops_goes_on_while_it_is_asked_for_and_a_moment_more():
     physics, _, frames = go(ring.ring(), 12, (1, "turn left"))
     assert {frame[1].deed for frame in frames} == {"turn left"}
