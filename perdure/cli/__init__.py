@@ -29,12 +29,12 @@ COMMANDS: Mapping[str, Mapping[str, Callable[..., Any]]] = {
 
 EXTRAS: Mapping[str, tuple[str, ...]] = {
     "train": ("torch", "safetensors"),
-    "data": ("av", "pyarrow"),
+    "data": ("pyarrow",),
     "worlds": ("ale_py", "multi_agent_ale_py", "pettingzoo", "vizdoom"),
     "video": ("pycolmap", "transformers"),
     "cluster": ("ray",),
 }
-"""Which extra installs what only some commands import; `eval` the rest."""
+"""Which extra installs what only some commands import; the rest is in `eval`, and what data needs of it in `data`."""
 
 UsageError: Any = typer.BadParameter.__mro__[1]
 """What a mistyped command raises: click's own, or that of the copy of it which newer typers bring."""
@@ -72,5 +72,6 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         if not error.name or error.name.split(".")[0] in {"perdure", *sys.stdlib_module_names}:
             raise
         package = error.name.split(".")[0]
-        extra = next((extra for extra, packages in EXTRAS.items() if package in packages), "eval")
+        other = "data" if arguments[:1] == ["data"] else "eval"
+        extra = next((extra for extra, packages in EXTRAS.items() if package in packages), other)
         fail(f"this needs {package}, which playing does not: pip install 'perdure[{extra}]'")

@@ -19,6 +19,7 @@ BENCHES: Mapping[str, tuple[str, ...]] = {
     "splat": ("drawing splats",),
     "state": ("hashing a world",),
     "physics": ("moving a court full of things",),
+    "data": ("making clips with each source",),
 }
 
 # An evaluation is a function of a module of perdure/evaluation: what is said, where it is, and which options it takes.
@@ -47,7 +48,7 @@ def bench(
 
     live: the whole loop, in a real browser. promise: what kills leave of playing. durability: what kills and power
     cuts lose. store: a store with millions of events. view: the state view. splat: splats. state: hashing.
-    physics: things.
+    physics: things. data: clips to learn from.
     """
     options = dict(locals())
     if name not in BENCHES:

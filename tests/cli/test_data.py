@@ -47,13 +47,20 @@ def test_mistakes_are_told_in_one_line(capsys: Said):
     assert "Missing option '--source': see `perdure data make --help`" in refused(capsys, "data", "make")
 
 
+def test_a_missing_extra_is_told(capsys: Said, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "av", None)
+    monkeypatch.delitem(sys.modules, "perdure.data.shards", raising=False)
+    monkeypatch.delitem(sys.modules, "perdure.data.stats", raising=False)
+    assert "pip install 'perdure[data]'" in refused(capsys, "data", "stats", "nowhere")
+
+
 def test_settings_are_read_as_what_they_look_like():
     read = parsed(["map=MAP03", "players=2", "share=0.5", "fights=True", "words=a = b"])
     assert read == {"map": "MAP03", "players": 2, "share": 0.5, "fights": True, "words": "a = b"}
 
 
 def test_ctrl_c_leaves_what_can_be_gone_on_with(capsys: Said, tmp_path: Path):
-    command = [sys.executable, "-m", "perdure.cli", *MAKE, "--clips", "30", "--set", "seconds=0.1", "--workers", "2"]
+    command = [sys.executable, "-m", "perdure.cli", *MAKE, "--clips", "30", "--set", "pause=0.1", "--workers", "2"]
     going = subprocess.Popen(
         command, env=os.environ | {"PYTHONPATH": str(ROOT)}, stderr=subprocess.PIPE, start_new_session=True, text=True
     )
@@ -64,7 +71,7 @@ def test_ctrl_c_leaves_what_can_be_gone_on_with(capsys: Said, tmp_path: Path):
     _, errors = going.communicate(timeout=60)
     assert going.returncode == 130
     assert "of 30 are done; the same command goes on from there" in errors and "Traceback" not in errors
-    assert "30 clips" in said(capsys, *MAKE, "--clips", "30", "--set", "seconds=0.1", "--workers", "2")
+    assert "30 clips" in said(capsys, *MAKE, "--clips", "30", "--set", "pause=0.1", "--workers", "2")
 
 
 def test_stats_count_all_that_sheets_say():

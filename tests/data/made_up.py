@@ -14,17 +14,16 @@ NAME, LICENCE = "made-up", "CC0-1.0"
 FPS, FRAMES = 4.0, 20
 
 
-def plan(count: int, seed: int, **options: str | float | int | bool) -> list[Job]:
-    """Options are `NUMBER=what befalls that job`, and `beside`, a folder where each making leaves a trace."""
-    return [Job(__name__, number, seed + number, FRAMES / FPS, options) for number in range(count)]
+def plan(count: int, seed: int, seconds: float = FRAMES / FPS, **options: str | float | int | bool) -> list[Job]:
+    """Options: `nNUMBER=what befalls that job`; `beside`, a folder where each making leaves a trace; `pause`, seconds."""
+    return [Job(__name__, number, seed + number, seconds, options) for number in range(count)]
 
 
 def make(job: Job) -> Iterator[Clip | Skipped]:
     if "beside" in job.options:
         with Path(str(job.options["beside"]), str(job.number)).open("a") as traces:
             traces.write("made\n")
-    if "seconds" in job.options:
-        time.sleep(float(job.options["seconds"]))
+    time.sleep(float(job.options.get("pause", 0.0)))
     what = job.options.get(f"n{job.number}", "")
     if what == "raises":
         raise RuntimeError("the sky fell")

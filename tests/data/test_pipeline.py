@@ -93,7 +93,7 @@ def test_a_run_that_is_killed_is_taken_up_where_it_was(whole: tuple[Path, dict[s
     program = (
         "from tests.data import made_up\nfrom perdure.data import pipeline\nfrom pathlib import Path\n"
         f"if __name__ == '__main__':\n    pipeline.make(Path({str(folder)!r}), made_up.plan(20, 100, "
-        f"beside={str(traces)!r}, seconds=0.05), 1)\n"
+        f"beside={str(traces)!r}, pause=0.05), 1)\n"
     )
     script = tmp_path / "run.py"
     script.write_text(program)
@@ -108,7 +108,7 @@ def test_a_run_that_is_killed_is_taken_up_where_it_was(whole: tuple[Path, dict[s
     time.sleep(0.3)  # for the worker to see that its parent is gone
     (folder / ".jobs" / "000019.part.1.new").write_bytes(b"half")
     (folder / "shard-000001.tar.1.new").write_bytes(b"half")
-    jobs = made_up.plan(20, 100, beside=str(traces), seconds=0.05)
+    jobs = made_up.plan(20, 100, beside=str(traces), pause=0.05)
     pipeline.make(folder, jobs, run=here)
     made = [len((traces / str(n)).read_text().splitlines()) for n in range(20)]
     assert made[:8] == [1] * 8 and sum(made) <= 22, "what was whole was made once"
