@@ -15,6 +15,7 @@ from perdure.data import stats
 from perdure.data.clip import Actor, Moment
 from perdure.data.shards import Sheet
 from tests.cli.desk import Said, refused, said
+from tests.data import made_up
 
 ROOT = Path(__file__).parents[2]
 MAKE = "data", "make", "--source", "tests.data.made_up"
@@ -47,11 +48,13 @@ def test_mistakes_are_told_in_one_line(capsys: Said):
     assert "Missing option '--source': see `perdure data make --help`" in refused(capsys, "data", "make")
 
 
-def test_a_missing_extra_is_told(capsys: Said, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setitem(sys.modules, "av", None)
-    monkeypatch.delitem(sys.modules, "perdure.data.shards", raising=False)
-    monkeypatch.delitem(sys.modules, "perdure.data.stats", raising=False)
-    assert "pip install 'perdure[data]'" in refused(capsys, "data", "stats", "nowhere")
+@pytest.mark.parametrize(("package", "extra"), [("av", "data"), ("vizdoom", "worlds"), ("pycolmap", "video")])
+def test_a_missing_extra_is_told(package: str, extra: str, capsys: Said, monkeypatch: pytest.MonkeyPatch):
+    def plan(*_: object, **__: object) -> None:
+        raise ModuleNotFoundError(f"No module named {package!r}", name=package)
+
+    monkeypatch.setattr(made_up, "plan", plan)
+    assert f"this needs {package}, which playing does not: pip install 'perdure[{extra}]'" in refused(capsys, *MAKE)
 
 
 def test_settings_are_read_as_what_they_look_like():

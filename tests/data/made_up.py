@@ -15,7 +15,7 @@ FPS, FRAMES = 4.0, 20
 
 
 def plan(count: int, seed: int, seconds: float = FRAMES / FPS, **options: str | float | int | bool) -> list[Job]:
-    """Options: `nNUMBER=what befalls that job`; `beside`, a folder where each making leaves a trace; `pause`, seconds."""
+    """Options: `nNUMBER=what befalls that job`; `beside`, a folder where each making leaves a trace; `pause`."""
     return [Job(__name__, number, seed + number, seconds, options) for number in range(count)]
 
 
