@@ -109,10 +109,11 @@ def test_points_are_moments(clips: dict[str, Clip], game: str):
 
 def test_a_jab_that_goes_nowhere_is_a_jab():
     here, there = np.array([50.0, 90.0]), np.array([80.0, 90.0])
+    east, south = np.array([6.0, 0.0]), np.array([0.0, 4.0])
     still = [(0, 0, 0)] * 8
     words = GAMES["boxing"].words
     assert words(Move(still, here, here, there, True)) == "stands"
     assert words(Move([(0, 0, 1), *still[1:]], here, here, there, True)) == "jabs"
-    assert words(Move([(1, 0, 0)] * 8, here, here + (6, 0), there, True)) == "advances right"
-    assert words(Move([(-1, 0, 1)] * 8, here, here - (6, 0), there, True)) == "jabs, retreats left"
-    assert words(Move([(0, 1, 0)] * 8, here, here + (0, 4), there, True)) == "circles down"
+    assert words(Move([(1, 0, 0)] * 8, here, here + east, there, True)) == "advances right"
+    assert words(Move([(-1, 0, 1)] * 8, here, here - east, there, True)) == "jabs, retreats left"
+    assert words(Move([(0, 1, 0)] * 8, here, here + south, there, True)) == "circles down"

@@ -78,7 +78,7 @@ def _paint(screens, out, colours, top, bottom, left, right):  # type: ignore[no-
 
 def _decimal(byte: Bytes) -> Array:
     """Two digits in one byte, as the 2600 counts."""
-    return (byte >> 4) * 10.0 + (byte & 15)
+    return ((byte >> 4) * 10 + (byte & 15)).astype(np.float64)
 
 
 def _way(x: float, y: float) -> str:
