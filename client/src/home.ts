@@ -10,6 +10,12 @@ const SIGNS: Record<string, string> = {
   court: '<rect x="4" y="4" width="24" height="24" rx="1"/><circle cx="16" cy="16" r="4"/><path d="M9 9h2M21 9h2M9 23h2M21 23h2"/>',
   hall: '<path d="M3 27h26M5 9h22M5 9l11-5 11 5M8 9v18M13.300 9v18M18.700 9v18M24 9v18"/>',
   rooms: '<rect x="4" y="4" width="24" height="24" rx="1"/><path d="M4 14h9M17 14h11M18 14v5M18 23v5M11 4v4"/>',
+  garden: '<path d="M4 28h24M10 28v-6M10 22a6 6 0 1 1 0-12 6 6 0 0 1 0 12zM22 28v-4M22 24a4 4 0 1 1 0-8 4 4 0 0 1 0 8z"/>',
+  terraces: '<path d="M3 28h5v-5h5v-5h5v-5h5V8h6v20z"/>',
+  maze: '<path d="M4 4h24v24H9M4 28V9h19v14H9v-9h9v4"/>',
+  corridors: '<rect x="4" y="4" width="24" height="24" rx="1"/><path d="M4 4l8 8M28 4l-8 8M4 28l8-8M28 28l-8-8M12 12h8v8h-8z"/>',
+  table: '<path d="M3 17h26M6 17v11M26 17v11M10 17v-6h5v6M20 17a3 3 0 1 1 4 0"/>',
+  island: '<path d="M3 25c3-2 5 2 8 0s5 2 8 0 5 2 8 0M6 21c4-5 16-5 20 0M16 17V7M16 7c3-3 6-2 8 1M16 7c-3-3-6-2-8 1"/>',
 };
 const ANY_SIGN = '<circle cx="16" cy="16" r="11"/><path d="M5 16h22M16 5c4 4 4 18 0 22M16 5c-4 4-4 18 0 22"/>';
 

@@ -24,7 +24,7 @@ FIRST = "court"
 
 def new(
     name: Annotated[str, typer.Argument(help="What to call it.")],
-    scene: Annotated[str, typer.Option(help="court, hall or rooms.")] = FIRST,
+    scene: Annotated[str, typer.Option(help="court, hall, rooms, garden, terraces, maze, corridors, table or island.")] = FIRST,
     seed: Annotated[int, typer.Option(help="Another seed, another place.")] = 0,
     spots: Annotated[int, typer.Option(help="Places it is surveyed from; with 1 the model imagines most of it.")] = 10,
 ) -> None:

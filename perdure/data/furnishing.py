@@ -20,7 +20,17 @@ AHEAD = 0.55  # radians to either side of where the player looks first
 FLAT = 0.03  # metres that the ground about a thing may differ by
 ROOM = 0.5  # metres around its middle that a thing must have free
 
-WHAT = {"court": ("crate", "crate", "ball"), "hall": ("urn", "ball", "urn"), "rooms": ("crate", "ball")}
+WHAT = {
+    "court": ("crate", "crate", "ball"),
+    "hall": ("urn", "ball", "urn"),
+    "rooms": ("crate", "ball"),
+    "garden": ("urn", "ball", "urn"),
+    "terraces": ("crate", "urn", "ball"),
+    "maze": ("ball", "crate"),
+    "corridors": ("crate", "ball", "urn"),
+    "table": ("ball", "crate"),
+    "island": ("crate", "plank", "ball"),
+}
 """By the kind of scene; where there are doorways, one gets a door."""
 
 

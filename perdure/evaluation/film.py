@@ -10,7 +10,7 @@ from PIL import Image
 
 from perdure.agents.player import Stroller
 from perdure.data.founding import SPOTS, found
-from perdure.data.scenes import KINDS, build
+from perdure.data.scenes import MEASURED, build
 from perdure.presets.nano import nano
 from perdure.runtime.backends import OpenVINO
 from perdure.runtime.engine import Engine
@@ -23,7 +23,7 @@ def film(
     folder: Path = Path("films"),
     seconds: float = 20,
     seed: int = 3,
-    kinds: Sequence[str] = tuple(KINDS),
+    kinds: Sequence[str] = MEASURED,
     spots: int = SPOTS,
 ) -> dict[str, str]:
     """Stroll through one held-out scene of each kind; writes KIND.mp4 and stills.png, and says where."""

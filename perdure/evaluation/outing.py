@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from perdure.agents.player import clearance
 from perdure.camera import Array, Intrinsics, rays, yaw_pitch
 from perdure.data.founding import SPOTS, survey
-from perdure.data.scenes import KINDS, build
+from perdure.data.scenes import MEASURED, build
 from perdure.data.scenes.scene import MOVING, STILL, Scene
 from perdure.world.action import FRAMES_PER_CHUNK, Action, Keys
 from perdure.world.state import World
@@ -56,8 +56,8 @@ class Outing:
 
 def choose(cases: int, away: int, intrinsics: Intrinsics) -> tuple[list[Outing], Counter[str]]:
     """The first outings that come to an end, in scenes of each kind in turn, and why the others do not."""
-    seeds = dict.fromkeys(KINDS, 0)
-    chosen, skipped, kinds = list[Outing](), Counter[str](), tuple(KINDS)
+    seeds = dict.fromkeys(MEASURED, 0)
+    chosen, skipped, kinds = list[Outing](), Counter[str](), MEASURED
     while len(chosen) < cases:
         kind = kinds[len(chosen) % len(kinds)]
         if seeds[kind] == HELD_OUT:

@@ -34,7 +34,7 @@ from PIL import Image, ImageDraw
 from perdure.agents.player import there_and_back
 from perdure.data.clip import Clip, record
 from perdure.data.founding import found
-from perdure.data.scenes import KINDS, build
+from perdure.data.scenes import MEASURED, build
 from perdure.evaluation.quality import Score, compare
 from perdure.memory.commit import commit
 from perdure.memory.notice import notice
@@ -84,7 +84,7 @@ def return_trip(
         raise ValueError(f"expected nano and others out of {', '.join(ROWS)}, got {', '.join(rows)}")
     preset = preset or nano()
     backend = backend or OpenVINO(weights or WEIGHTS)
-    kinds, trips = tuple(KINDS), list[Trip]()
+    kinds, trips = MEASURED, list[Trip]()
     for seed in range(scenes):
         trips.append(take(kinds[seed % len(kinds)], seed, frames, rows, looks, Seeing(preset, backend), sheets))
         print(f"{seed + 1} of {scenes}: {trips[-1].line()}", file=sys.stderr)

@@ -27,7 +27,7 @@ from perdure.server.room import Keeper, Rooms
 from perdure.server.viewer import Viewer
 
 PAGE = Path(__file__).parent / "page"
-SCENES = ("court", "hall", "rooms")
+SCENES = ("court", "hall", "rooms", "garden", "terraces", "maze", "corridors", "table", "island")
 SETTINGS: dict[str, Any] = {  # of uvicorn; frames are JPEG already, so nothing is compressed again on the way
     "ws": "websockets-sansio",
     "ws_per_message_deflate": False,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from perdure.data.scenes.scene import EYE, MOVING, PLAYER, STILL, Doorway, Lamp, Scene, Sky, Surface
+from perdure.data.scenes.scene import EYE, MOVING, PLAYER, STILL, Doorway, Lamp, Place, Scene, Sky, Surface
 from perdure.world.mover import Mover
 
 PLAYER_RADIUS = 0.3
@@ -62,6 +62,9 @@ class Blocks:
         self.movers: list[Mover] = []
         self.names: dict[int, str] = {}
         self.doorways: list[Doorway] = []
+        self.places: dict[str, Place] = {}
+        self.ways: list[tuple[str, str]] = []
+        self.words: list[str] = []
         self._geoms: list[str] = []
         self._bodies: list[str] = []
         self._taken: list[tuple[float, float, float]] = []  # x, y, radius of what stands on the ground
@@ -123,6 +126,35 @@ class Blocks:
             at = b
         piece(at, length, 0.0, height)
 
+    def stairs(
+        self, material: str, x: float, y: float, yaw: float, width: float, bottom: float, top: float, tread: float = 0.3
+    ) -> float:
+        """Steps that rise along `yaw` from their foot, and how far they reach; each is solid down to `bottom`."""
+        count = max(1, round((top - bottom) / 0.17))
+        rise, length = (top - bottom) / count, count * tread
+        c, s = float(np.cos(yaw)), float(np.sin(yaw))
+        for n in range(count):
+            middle = 0.5 * (n * tread + length)
+            size = 0.5 * (length - n * tread), 0.5 * width, 0.5 * rise
+            self.box(material, (x + c * middle, y + s * middle, bottom + (n + 0.5) * rise), size, yaw)
+        return length
+
+    def ramp(
+        self, material: str, x: float, y: float, yaw: float, width: float, bottom: float, top: float, length: float
+    ) -> None:
+        """A slope that rises along `yaw` from its foot, `length` metres on the level."""
+        angle, thick = float(np.arctan2(top - bottom, length)), 0.12
+        c, s, along = float(np.cos(yaw)), float(np.sin(yaw)), float(np.hypot(top - bottom, length))
+        middle = 0.5 * length + thick * float(np.sin(angle))
+        z = 0.5 * (bottom + top) - thick * float(np.cos(angle))
+        self.box(material, (x + c * middle, y + s * middle, z), (0.5 * along, 0.5 * width, thick), yaw, -angle)
+
+    def spot(self, name: str, x: float, y: float, radius: float, z: float = 0.0) -> None:
+        """Name a place: what stands there and is walked round, or the free ground that one stands on."""
+        if name in self.places:
+            raise ValueError(f"expected places of different names, got {name!r} twice")
+        self.places[name] = (x, y, z, radius)
+
     def lamp(self, position: Point, colour: str, strength: float, reach: float = 8.0) -> None:
         self.lamps.append(Lamp(position, colour, strength, reach))
 
@@ -156,8 +188,9 @@ class Blocks:
         extent: tuple[float, float, float],
         title: str,
         ground: float | None = None,
+        eye: float = EYE,
     ) -> Scene:
-        """The scene, complete with the player. With uneven ground, `ground` is how high it is where the player starts."""
+        """The scene, complete with the player. Where the ground is uneven, `ground` is its height at the start."""
         even = ground is None
         half = PLAYER_HALF if even else PLAYER_HALF + 0.5 * (CLEARANCE - STRIDE)  # as tall in either
         centre = (CLEARANCE if even else STRIDE) + PLAYER_RADIUS + half
@@ -174,11 +207,14 @@ class Blocks:
             half=f"{half:.5g}",
             z=f"{ground or 0:.5g}",
             rise="" if even else _RISE,
-            eye=EYE,
+            eye=eye,
             player=PLAYER,
         )
         lamps, movers, doorways = tuple(self.lamps), tuple(self.movers), tuple(self.doorways)
-        return Scene(title, kind, seed, xml, self.surfaces, sky, lamps, movers, self.names, spawn, extent, doorways)
+        return Scene(
+            title, kind, seed, xml, self.surfaces, sky, lamps, movers, self.names, spawn, extent, doorways,
+            self.places, tuple(self.ways), tuple(self.words),
+        )  # fmt: skip
 
 
 def turned(yaw: float, tilt: float = 0.0) -> tuple[float, float, float, float]:

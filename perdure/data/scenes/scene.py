@@ -7,7 +7,7 @@ Colours are sRGB as "#rrggbb"; lengths are metres; angles are radians; direction
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -109,6 +109,10 @@ class Doorway:
     height: float
 
 
+Place = tuple[float, float, float, float]
+"""x, y of its middle, z of the ground there, and the radius of the circle that it takes up."""
+
+
 @dataclass(frozen=True, eq=False)
 class Scene:
     name: str
@@ -123,3 +127,6 @@ class Scene:
     spawn: tuple[float, float, float]  # x, y, yaw of the player
     extent: tuple[float, float, float]  # half sizes of the box around the origin that holds everything
     doorways: tuple[Doorway, ...] = ()
+    places: Mapping[str, Place] = field(default_factory=dict)  # "the fountain", "the north room"
+    ways: tuple[tuple[str, str], ...] = ()  # places that open into one another: rooms by a door, levels by stairs
+    words: tuple[str, ...] = ()  # what a caption can say of it: materials, colours, landmarks; nothing that moves
