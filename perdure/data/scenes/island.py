@@ -113,7 +113,7 @@ def _temple(blocks: Blocks, rng: np.random.Generator, turn: float, colours: list
     for along in (-1, 1):
         for n in range(4):
             px, py = at(along * (deep - 0.45), (n - 1.5) * 2 * (wide - 0.5) / 3)
-            whole = rng.random() < 0.6
+            whole = rng.random() < 0.6 or (along > 0 and n in (1, 2))  # those carry what is left of the lintel
             top = height + (2.9 if whole else float(rng.uniform(0.7, 1.9)))
             blocks.post("pillar", px, py, height, top, 0.24)
             blocks.post("stone", px, py, height, height + 0.2, 0.34)
