@@ -227,6 +227,25 @@ addEventListener("keydown", (event) => {
   event.preventDefault();
   togglePause();
 });
+// What is said is sent with Enter; T begins it and Escape leaves it, so that the keys walk again.
+const sayForm = element<HTMLFormElement>("say");
+const words = sayForm.querySelector("input")!;
+sayForm.addEventListener("submit", (event) => {
+  event.preventDefault();
+  const text = words.value.trim();
+  if (text && opened && !driven) connection.send({ type: "say", text });
+  words.value = "";
+  stage.focus({ preventScroll: true });
+});
+words.addEventListener("focus", () => hands.letGo());
+addEventListener("keydown", (event) => {
+  if (event.target === words && event.code === "Escape") stage.focus({ preventScroll: true });
+  if (event.code !== "KeyT" || !opened || driven || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.target instanceof HTMLInputElement || element<HTMLDialogElement>("fork-dialog").open) return;
+  event.preventDefault();
+  if (document.pointerLockElement) document.exitPointerLock();
+  words.focus({ preventScroll: true });
+});
 element("wide").addEventListener("click", () => void stage.requestFullscreen().then(() => stage.focus()));
 
 const dialog = element<HTMLDialogElement>("fork-dialog");

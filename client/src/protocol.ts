@@ -43,6 +43,11 @@ export interface Input {
   hand: number;
 }
 
+export interface Say {
+  type: "say";
+  text: string;
+}
+
 export interface Ack {
   type: "ack";
   seq: number;
@@ -172,6 +177,6 @@ export interface FrameHeader {
   stages: Record<string, number>;
 }
 
-export type FromPage = Hello | Open | Leave | Input | Ack | Pause | Resume | New | Fork;
+export type FromPage = Hello | Open | Leave | Input | Say | Ack | Pause | Resume | New | Fork;
 
 export type FromServer = Welcome | Worlds | Progress | Opened | Left | Created | Map | Status | Offers | Told | Error;

@@ -39,7 +39,7 @@ FLAGS = (
 PLAY = (sys.executable, "-m", "perdure.cli", "play", "--no-open")
 WARM_UP = 3.0  # seconds that are not counted
 KEY_CODES = {"KeyW": 87, "KeyS": 83, "KeyA": 65, "KeyD": 68, "ArrowLeft": 37, "ArrowRight": 39, "Space": 32,
-             "KeyE": 69, "KeyF": 70, "KeyQ": 81}  # fmt: skip
+             "KeyE": 69, "KeyF": 70, "KeyQ": 81, "KeyT": 84}  # fmt: skip
 
 
 def find_chromium() -> str | None:

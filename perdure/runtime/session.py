@@ -34,6 +34,8 @@ answer with another world to go on from, and one that has done raises `SessionEn
 Result = TypeVar("Result")
 
 PERIOD = 1.0 / FRAMES_PER_SECOND
+WORDS = 8  # sayings that wait in an inbox
+LONGEST = 200  # characters of one
 DEEDS = 64  # that wait in an inbox: far more than fingers ask for in the time that they take
 RECENT = 8  # steps that the pace is judged by: a slow one is forgotten within two seconds
 MARGIN = 0.006  # seconds that a step is begun early, over the slowest of the recent ones
@@ -101,6 +103,7 @@ class Inbox:
         self._lock = threading.Lock()
         self._hands: dict[str, _Held] = {}
         self._deeds: deque[Hand] = deque()
+        self._words: deque[str] = deque()
         self._turn = self._tilt = 0.0
 
     def put(
@@ -131,16 +134,26 @@ class Inbox:
                 if keys & pair:
                     held.tapped = held.tapped & ~pair | keys & pair
 
+    def say(self, text: str) -> None:
+        """Words of a player: what is to happen, or what someone is told by name. One saying a chunk, in their order."""
+        text = text.strip()
+        if not 0 < len(text) <= LONGEST:
+            raise ValueError(f"expected words of at most {LONGEST} characters, got {len(text)}")
+        with self._lock:
+            if len(self._words) < WORDS:
+                self._words.append(text)
+
     def leave(self, sender: str) -> None:
         """Let go of all that a sender holds."""
         with self._lock:
             self._hands.pop(sender, None)
 
     def rest(self) -> None:
-        """Forget mouse travel, taps and deeds, but not what is held down."""
+        """Forget mouse travel, taps, deeds and words, but not what is held down."""
         with self._lock:
             self._turn = self._tilt = 0.0
             self._deeds.clear()
+            self._words.clear()
             for held in self._hands.values():
                 held.tapped = 0
 
@@ -153,12 +166,13 @@ class Inbox:
                     keys |= held.keys & pair or held.tapped & pair
                 held.tapped = 0
             hand = self._deeds.popleft() if self._deeds else Hand.NONE
+            events = (self._words.popleft(),) if self._words else ()
             turn = float(np.clip(self._turn, -TURN_LIMIT, TURN_LIMIT))
             tilt = float(np.clip(self._tilt, -TURN_LIMIT, TURN_LIMIT))
             self._turn -= turn
             self._tilt -= tilt
             echoes = {sender: held.time for sender, held in self._hands.items() if np.isfinite(held.time)}
-        return Action(keys, turn, tilt, hand), echoes
+        return Action(keys, turn, tilt, hand, events=events), echoes
 
 
 class Subscription:
@@ -364,7 +378,7 @@ class Session:
         with self._turn:
             self.world, self._cache, self._frames = self._engine.open(world, self._store)
         if self._frames is not None:
-            self._hand_over(self._frames, {}, {}, replayed=True)
+            self._hand_over(self._frames, {}, {}, (), replayed=True)
 
     def _next_task(self) -> Callable[[], None] | None:
         """Wait until there is something to do: a job that was asked for, else a step whose time has come."""
@@ -392,6 +406,7 @@ class Session:
         action, echoes = self.inbox.take() if self._agent is None else (self._agent(self.world, self._frames), {})
         if not isinstance(action, Action):
             return self._open(action)
+        known = len(self.world.history.events) if action.events else 0
         began = time.perf_counter()
         with self._turn:
             self.world, frames = self._engine.step(self.world, action, self._cache, self._store)
@@ -399,16 +414,27 @@ class Session:
         cost = time.perf_counter() - began
         with self._changed:
             self._costs.append(cost)
-        self._hand_over(frames, echoes, {**stages, "step": 1e3 * cost}, replayed=False)
+        refused = tuple(
+            Note(event.kind, event.actor, event.targets, event.args, verdict=event.verdict)
+            for event in (self.world.history.events[known:] if action.events else ())
+            if event.kind == "reject"
+        )
+        self._hand_over(frames, echoes, {**stages, "step": 1e3 * cost}, refused, replayed=False)
 
     def _hand_over(
-        self, frames: Frames, echoes: Mapping[str, float], stages: Mapping[str, float], *, replayed: bool
+        self,
+        frames: Frames,
+        echoes: Mapping[str, float],
+        stages: Mapping[str, float],
+        refused: tuple[Note, ...],
+        *,
+        replayed: bool,
     ) -> None:
         world, self._frames = self.world, frames
         cameras = np.asarray(world.motion.cameras)
         if len(cameras) != len(frames):
             raise ValueError(f"expected a camera for each of {len(frames)} frames of a chunk, got {len(cameras)}")
-        now, notes = time.perf_counter(), world.motion.notes
+        now, notes = time.perf_counter(), (*world.motion.notes, *refused)
         chunk = _Chunk(world.step, replayed, frames, cameras, echoes, stages, now, notes)
         with self._changed:
             self._waiting = chunk

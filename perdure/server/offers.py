@@ -8,7 +8,7 @@ from perdure.world.history import Note
 from perdure.world.identity import Entity
 from perdure.world.state import World
 
-REFUSED = "refused: "  # how the verdict of a note begins
+REFUSED = "refused: ", "rejected: "  # how the verdict of a note begins
 
 
 def offers(world: World) -> list[Offer]:
@@ -26,10 +26,12 @@ def offers(world: World) -> list[Offer]:
 def told(notes: Sequence[Note], entities: Sequence[Entity]) -> Iterator[str]:
     """What a player should hear of: what was refused, and what slipped away."""
     for note in notes:
-        if note.kind != "act" or note.actor != "player":
+        if note.kind == "hit" and note.targets[1:] == (0,):
+            yield f"{called(entities, note.targets[0])} strikes you"
+        if note.kind not in ("act", "command", "reject") or note.actor != "player":
             continue
         if note.verdict.startswith(REFUSED):
-            yield note.verdict.removeprefix(REFUSED)
+            yield note.verdict.partition(": ")[2]
         elif note.args.get("hand") == "slip":
             yield f"{called(entities, note.targets[0])} slipped out of your hands"
 

@@ -46,6 +46,12 @@ class Input(Message):
     hand: int = 0  # a Hand: one deed for each message that has one
 
 
+class Say(Message):
+    """Words: what is to happen ("it starts to snow"), or for someone by name ("the red knight bows")."""
+
+    text: str
+
+
 class Ack(Message):
     """A frame was drawn (or given up): another may come."""
 
@@ -184,7 +190,7 @@ class FrameHeader(msgspec.Struct, frozen=True, kw_only=True):
     stages: dict[str, float]  # milliseconds: the engine's own, then `jpeg` and `held` (made to sent)
 
 
-FromPage = Hello | Open | Leave | Input | Ack | Pause | Resume | New | Fork
+FromPage = Hello | Open | Leave | Input | Say | Ack | Pause | Resume | New | Fork
 FromServer = Welcome | Worlds | Progress | Opened | Left | Created | Map | Status | Offers | Told | Error
 
 _decoder = msgspec.json.Decoder(FromPage)

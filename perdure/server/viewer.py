@@ -102,12 +102,14 @@ class Viewer:
                 while self._in_flight and self._in_flight[0] <= seq:
                     self._in_flight.popleft()
                 self._wake.set()
-            case protocol.Input() | protocol.Pause() | protocol.Resume() | protocol.Fork():
+            case protocol.Input() | protocol.Say() | protocol.Pause() | protocol.Resume() | protocol.Fork():
                 await self._play(message)
             case _:
                 assert_never(message)
 
-    async def _play(self, message: protocol.Input | protocol.Pause | protocol.Resume | protocol.Fork) -> None:
+    async def _play(
+        self, message: protocol.Input | protocol.Say | protocol.Pause | protocol.Resume | protocol.Fork
+    ) -> None:
         """What only makes sense while a world is open."""
         if self._room is None:
             if self._opening is None:  # input that came while a world opens is no mistake
@@ -121,6 +123,11 @@ class Viewer:
                     session.inbox.put(keys, turn, tilt, when, self._id, hand)
                 except ValueError as error:
                     await self._complain("bad-message", "input that a hand can make", str(error), "reload the page")
+            case protocol.Say(text=text):
+                try:
+                    session.inbox.say(text)
+                except ValueError as error:
+                    await self._complain("refused", "words", str(error), "say it in fewer words")
             case protocol.Pause():
                 if self._room.own:  # who drives another's is not to wait for who watches
                     session.pause()

@@ -58,6 +58,15 @@ def test_a_tap_between_two_steps_counts_for_one():
     assert inbox.take()[0].keys == Keys.FORWARD
 
 
+def test_words_wait_their_turn_and_too_many_are_dropped():
+    inbox = Inbox()
+    for n in range(12):
+        inbox.say(f" word {n} ")
+    assert [inbox.take()[0].events for _ in range(9)] == [*((f"word {n}",) for n in range(8)), ()]
+    with pytest.raises(ValueError, match="at most 200"):
+        inbox.say(" ")
+
+
 def test_keys_that_were_overtaken_are_dropped_but_their_mouse_travel_is_not():
     inbox = Inbox()
     inbox.put(Keys.FORWARD, time=5)

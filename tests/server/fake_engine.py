@@ -17,6 +17,7 @@ from perdure.camera import Intrinsics, look, rays, yaw_pitch
 from perdure.world.action import FRAMES_PER_CHUNK, FRAMES_PER_SECOND, PITCH_LIMIT, TURN, WALK, Action, Keys
 from perdure.world.body import crate
 from perdure.world.geometry import Keyframe
+from perdure.world.history import History
 from perdure.world.identity import Entity
 from perdure.world.physics import Motion, Physics
 from tests.world import yard
@@ -39,6 +40,7 @@ class FakeWorld:
     entities: tuple[Entity, ...] = (Entity(0, "player", "you", "player"), Entity(5, "crate", "crate", "crate5"))
     step: int = 0
     scene: tuple[str, int] = ("rooms", 7)
+    history: History = History()
 
 
 def fake_world(name: str = "room", width: int = 64, height: int = 36) -> FakeWorld:

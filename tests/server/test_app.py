@@ -283,6 +283,20 @@ MISTAKES = {
 }
 
 
+def test_words_reach_the_engine_one_saying_a_chunk(house):
+    house = house()
+    with house.page() as page:
+        page.open()
+        for text in ("it starts to snow", "the golem slams"):
+            page.say(protocol.Say(text=text))
+        while len(said := [action.events for action in house.keeper.engine.actions if action.events]) < 2:
+            page.frame()
+        assert said == [("it starts to snow",), ("the golem slams",)]
+        page.say(protocol.Say(text="x" * 300))
+        with pytest.raises(AssertionError, match="at most 200 characters"):
+            page.hear_until("told")
+
+
 def test_mistakes_are_told_and_the_connection_stays(house):
     with house().page() as page:
         for mistake, (text, code) in MISTAKES.items():

@@ -8,6 +8,7 @@ from perdure.server.offers import offers, told
 from perdure.world import edit
 from perdure.world.action import Action, Hand
 from perdure.world.body import Pose, crate
+from perdure.world.history import Note
 from perdure.world.identity import Entity
 from perdure.world.state import World
 from tests.world import yard
@@ -57,3 +58,14 @@ def test_what_was_refused_is_told(thing: tuple[Entity, edit.Body], why: str) -> 
     assert said(before) == []
     after = before.advance(Action(hand=Hand.USE))
     assert [text[: len(why)] for text in told(after.motion.notes, after.entities)] == [why]
+
+
+def test_words_that_nobody_heeds_are_told() -> None:
+    refused = Note("reject", "player", (), {"said": "sing"}, verdict="rejected: the knight knows walk, slam")
+    struck = Note("hit", "creature", (5, 0), {"deed": "slam", "harm": 0.2})
+    aside = Note("hit", "creature", (5, 6), {"deed": "slam", "harm": 0.2})
+    entities = (Entity(5, "creature", "red knight", "knight"),)
+    assert list(told((refused, struck, aside), entities)) == [
+        "the knight knows walk, slam",
+        "the red knight strikes you",
+    ]

@@ -89,6 +89,19 @@ def test_a_crate_is_taken_and_thrown_with_keys_and_the_mouse(browser: Browser):
     browser.ask("document.exitPointerLock()")
 
 
+def test_t_begins_a_saying_and_enter_sends_it(browser: Browser):
+    open_in(browser, "first")
+    browser.key("KeyT", True)
+    browser.key("KeyT", False)
+    assert browser.ask("document.activeElement === document.querySelector('#say input')")
+    browser.key("ArrowLeft", True)  # typing does not walk
+    assert not browser.ask("document.querySelector('kbd[data-key=\"16\"]').classList.contains('held')")
+    browser.key("ArrowLeft", False)
+    browser.ask("(document.activeElement.value = 'x'.repeat(9), document.getElementById('say').requestSubmit())")
+    assert browser.ask("document.querySelector('#say input').value") == ""
+    assert browser.ask("document.activeElement === document.getElementById('stage')")
+
+
 def test_dragging_turns_the_view(browser: Browser):
     open_in(browser, "first")
     before = browser.ask(SAMPLES)

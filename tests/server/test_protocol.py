@@ -22,6 +22,7 @@ FROM_PAGE = [
     protocol.Pause(),
     protocol.Resume(),
     protocol.New(name="court-7", scene="court", seed=7),
+    protocol.Say(text="it starts to snow"),
     protocol.Fork(name="fork-1"),
 ]
 
