@@ -11,13 +11,14 @@ Positions are in the body's frame, metres; sizes are half sizes, as in MJCF. Sha
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
 from perdure.camera import Intrinsics, look
-from perdure.data.painting.painter import Painter
+from perdure.data.painting.painter import Painter, Worn
 from perdure.data.scenes.blocks import Blocks, Point, geom, limb, turned
 from perdure.data.scenes.scene import MOVING, Scene, Sky, Surface, plain
 from perdure.memory.appearance import acquaint, colours
@@ -74,21 +75,66 @@ def prop(kind: str, entity: int, at: Point, seed: int = 0, yaw: float = 0.0) -> 
     """A thing that stands at `at` on its underside (a door: on the ground below its hinge), facing along `yaw`."""
     if kind not in KINDS:
         raise ValueError(f"expected a prop out of {', '.join(KINDS)}, got {kind!r}")
-    form = KINDS[kind](entity, at, yaw, np.random.default_rng([5, *kind.encode(), seed]))
-    return seen(kind, form)
+    return seen(kind, _form(kind, seed, entity, at, yaw), seed)
 
 
 def door(
     entity: int, at: Point, seed: int = 0, yaw: float = 0.0, width: float = 0.9, height: float = 2.0
 ) -> tuple[Entity, Body]:
     """A door of this size; as `prop` otherwise."""
-    return seen("door", _door(entity, at, yaw, np.random.default_rng([5, *b"door", seed]), width, height))
+    return seen("door", _door(entity, at, yaw, _rng("door", seed), width, height), seed)
 
 
-def seen(kind: str, form: _Form) -> tuple[Entity, Body]:
+def seen(kind: str, form: _Form, seed: int) -> tuple[Entity, Body]:
+    """What is known of a prop that looks like this; its material names kind and seed, so that it can be painted."""
     patches = tuple(paint(form))
     entity = Entity(form.body.entity, kind, form.name, form.body.name, patches, attributes=colours(patches))
-    return acquaint(entity), form.body
+    named = form.body.mjcf.replace(f'material="{kind}"', f'material="{kind}:{seed}"')
+    return acquaint(entity), replace(form.body, mjcf=named)
+
+
+def worn(body: Body) -> Worn | None:
+    """How a body looks in truth, by the kind and the seed that its material names: fitted to the size it has."""
+    shape = next((geom for geom in body.main.iter("geom") if geom.get("group") == str(MOVING)), None)
+    kind, _, seed = ("" if shape is None else shape.get("material", "")).partition(":")
+    if shape is None or kind not in KINDS or body.mover is not None:
+        return None
+    sizes = tuple(float(size) for size in shape.get("size", "").split())
+    return _worn(kind, int(seed) if seed.isdecimal() else body.entity, body.name, shape.get("type", ""), sizes)
+
+
+@lru_cache(maxsize=64)
+def _worn(kind: str, seed: int, name: str, shape: str, sizes: tuple[float, ...]) -> Worn:
+    box = {"box": sizes, "sphere": sizes * 3, "cylinder": (sizes[0], sizes[0], sizes[-1])}[shape]
+    if kind == "door":
+        form = _door(1, (0.0, 0.0, 0.0), 0.0, _rng(kind, seed), 2 * box[0], 2 * box[2])
+    else:
+        form = _form(kind, seed, 1, (0.0, 0.0, 0.0), 0.0)
+    model = mujoco.MjModel.from_xml_string(_scene(form).xml)
+    mine = np.flatnonzero(model.geom_bodyid == model.body("prop").id)
+    names = [mujoco.mj_id2name(model, mujoco.mjtObj.mjOBJ_MATERIAL, model.geom_matid[g]) for g in mine]
+    rot = np.empty((len(mine), 9))
+    for row, g in zip(rot, mine):
+        mujoco.mju_quat2Mat(row, model.geom_quat[g])
+    # A thing may be of another size than the one whose looks it has.
+    scale = np.array(box) / form.half if kind != "door" else np.ones(3)
+    kinds, size = model.geom_type[mine].astype(np.int64), model.geom_size[mine].copy()
+    for i, g in enumerate(kinds):
+        if g == mujoco.mjtGeom.mjGEOM_BOX or g == mujoco.mjtGeom.mjGEOM_ELLIPSOID:
+            size[i] *= scale
+        else:
+            size[i, 0] *= scale[0]
+            size[i, 1] *= scale[2]
+    surfaces = tuple(form.surfaces[material] for material in names)
+    return Worn(name, kinds, size, model.geom_pos[mine] * scale, rot.reshape(-1, 3, 3), surfaces)
+
+
+def _form(kind: str, seed: int, entity: int, at: Point, yaw: float) -> _Form:
+    return KINDS[kind](entity, at, yaw, _rng(kind, seed))
+
+
+def _rng(kind: str, seed: int) -> np.random.Generator:
+    return np.random.default_rng([5, *kind.encode(), seed])
 
 
 def paint(form: _Form) -> list[Patch]:

@@ -48,6 +48,8 @@ SHADOW_SIDE = 768
 SUN_DISTANCE = 150.0
 CELL_SIZE = 0.4  # metres
 DIRECTIONS = 32
+COLUMN = 0.25  # metres between the columns in which roofs are known
+HOUSED = 0.5  # share of a scene under roofs from which it is indoors, skylights and all
 
 
 @kernel
@@ -149,6 +151,38 @@ def encode_table() -> np.ndarray:
     """(ENCODE_STEPS,) linear light in [0, 1] to sRGB bytes."""
     x = np.linspace(0.0, 1.0, ENCODE_STEPS)
     return np.round(255 * np.where(x <= 0.0031308, 12.92 * x, 1.055 * x ** (1 / 2.4) - 0.055)).astype(np.uint8)
+
+
+@kernel
+def _bake_roof(geoms, corner_x, corner_y, cell, roof):
+    """The height of the first thing that falling rain meets, in each column; how many have a ceiling."""
+    housed = 0
+    for i in range(roof.shape[0]):
+        for j in range(roof.shape[1]):
+            x, y = corner_x + i * cell, corner_y + j * cell
+            g, t = nearest(geoms, x, y, 60.0, 0.0, 0.0, -1.0, 90.0)
+            roof[i, j] = 60.0 - t if g >= 0 else -1e3
+            if nearest(geoms, x, y, 1.6, 0.0, 0.0, 1.0, 60.0)[0] >= 0:
+                housed += 1
+    return housed
+
+
+def bake_roof(still: np.ndarray, extent: tuple[float, float, float]) -> tuple[np.ndarray, np.ndarray, bool]:
+    """The roofs of a scene (X, Y), its first column's middle, and whether it lies indoors: then all of it does."""
+    roof = np.zeros([int(np.ceil(2 * size / COLUMN)) + 1 for size in extent[:2]], np.float32)
+    corner = np.array([-0.5 * COLUMN * (n - 1) for n in roof.shape])
+    housed = _bake_roof(still, corner[0], corner[1], COLUMN, roof)
+    indoor = bool(housed > HOUSED * roof.size)
+    if indoor:
+        roof[:] = 1e3
+    return roof, corner, indoor
+
+
+def lamp_share(still: np.ndarray, scene: np.ndarray, lamp: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """(X, Y, Z) the share of one more lamp (7,) that each cell sees."""
+    volume = np.zeros((*shape, LAMPS + 1), np.float32)
+    _bake_lamps(still, scene, lamp[None], volume)
+    return volume[..., LAMPS]
 
 
 class Light(NamedTuple):

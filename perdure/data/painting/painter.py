@@ -6,26 +6,19 @@
 Shapes: H height, W width, G drawn geoms, B spheres.
 """
 
-from dataclasses import dataclass
+import copy
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
 from perdure.camera import FAR, Intrinsics, check_pose, rays
-from perdure.data.painting.baking import bake
-from perdure.data.painting.shading import (
-    CLOUDS,
-    EXPOSURE,
-    FOG,
-    HORIZON,
-    SCENE_VALUES,
-    SKY_SEED,
-    SUN,
-    SUNLIGHT,
-    ZENITH,
-    shade,
-)
+from perdure.data.painting.baking import COLUMN, Light, bake, bake_roof
+from perdure.data.painting.scenery import DEFAULT, Key, Scenery, mixed, sky_at, surface_table
+from perdure.data.painting.shading import shade
 from perdure.data.painting.tracer import (
     BOUND,
     BOX,
@@ -45,10 +38,19 @@ from perdure.data.painting.tracer import (
     sort_into_tiles,
     trace,
 )
-from perdure.data.scenes.scene import MOVING, PLAYER, TEXTURES, Scene, Sky, Surface, rgb
+from perdure.data.painting.weather import fall, style, wetness, whiteness, with_flash
+from perdure.data.scenes.scene import MOVING, PLAYER, TEXTURES, Scene, Surface, rgb
+from perdure.world.mechanism import Mechanism
 
-STATIC, SKY = 0, 255
-"""Values of the entity map; a creature is 1 + its entity's id."""
+STATIC, SPECTACLE, SKY = 0, 254, 255
+"""Values of the entity map: what stands still, what moves and is nobody (birds, fish, flames), and the sky. Everyone
+else is 1 + the entity's id."""
+
+KEPT = 8
+"""Lights of different hours and weathers that a painter keeps."""
+
+CASTING = 6
+"""Shapes of something worn that cast its shadow."""
 
 DRAWN = (PLANE, SPHERE, CAPSULE, ELLIPSOID, CYLINDER, BOX)
 
@@ -60,91 +62,214 @@ class Picture:
     entity: NDArray[np.uint8]  # (H, W) STATIC, SKY, or 1 + entity id
 
 
+@dataclass(frozen=True, eq=False)
+class Worn:
+    """How a body looks, where that is finer than what physics collides: shapes in the body's frame."""
+
+    body: str
+    kinds: NDArray[np.int64]  # (N,) MuJoCo's geom types
+    sizes: NDArray[np.float64]  # (N, 3)
+    pos: NDArray[np.float64]  # (N, 3)
+    rot: NDArray[np.float64]  # (N, 3, 3)
+    surfaces: tuple[Surface, ...]  # N
+
+
 class Painter:
     """Draws one scene. It keeps what does not change: light that was baked, and scratch images."""
 
     def __init__(self, scene: Scene, model: mujoco.MjModel) -> None:
-        names = list(scene.surfaces)
-        self._surfaces = np.stack([_surface_row(scene.surfaces[name]) for name in names])
-        self._drawn = np.flatnonzero(model.geom_group != PLAYER)
+        for mover in scene.movers:
+            if not 0 <= mover.entity < SPECTACLE - 1:
+                raise ValueError(f"expected entity ids in 0..{SPECTACLE - 2} to fit the entity map, got {mover.entity}")
+        self._scene = scene
+        entity = np.zeros(model.nbody, np.uint8)
+        for mover in scene.movers:
+            for body in (mover.body, *(part.body for part in mover.parts)):
+                entity[model.body_rootid == model.body(body).id] = 1 + mover.entity
+        moves = self._bind(model, entity, scene.surfaces)
+        self._still = self._geoms[~moves].copy()
+        self._lights: dict[Key, Light] = {}
+        self._more: dict[tuple[float, float, float], NDArray[np.float32]] = {}
+        self._roof: tuple[NDArray[np.float32], NDArray[np.float64], bool] | None = None
+        self._light = self._baked(DEFAULT)
+        self._scratch: dict[tuple[int, int], tuple[NDArray, NDArray, NDArray]] = {}
+
+    def _baked(self, key: Key) -> Light:
+        """The light of an hour and a weather; kept, and made anew when many others were."""
+        if key not in self._lights:
+            scene = self._scene
+            air = sky_at(scene.sky, key, key != DEFAULT and self._roofs()[2])
+            by_day = key == DEFAULT
+            # Those that are lit at dusk come last, and are not there at all by day.
+            lamps = [lamp for lamp in scene.lamps if not lamp.dusk]
+            lamps += [] if by_day else [lamp for lamp in scene.lamps if lamp.dusk]
+            rows = [
+                [*lamp.position, *(rgb(lamp.colour) * lamp.strength * (air.dark if lamp.dusk else 1.0)), lamp.reach]
+                for lamp in lamps
+            ]
+            surfaces = self._base if by_day else surface_table(self._base_looks, self._base, air.dark, ())
+            table = np.array(rows, np.float64).reshape(-1, 7)
+            while len(self._lights) >= KEPT:  # the oldest but the first, which is that of noon
+                del self._lights[[*self._lights][1]]
+            self._lights[key] = bake(self._still, surfaces, air.values, table, scene.extent, air.fill, air.ground)
+        return self._lights[key]
+
+    def _roofs(self) -> tuple[NDArray[np.float32], NDArray[np.float64], bool]:
+        if self._roof is None:
+            self._roof = bake_roof(self._still, self._scene.extent)
+        return self._roof
+
+    def onto(
+        self,
+        mechanism: Mechanism,
+        surfaces: Mapping[str, Surface] | None = None,
+        worn: Mapping[int, Worn] | None = None,
+    ) -> "Painter":
+        """The same scene with all that there is now: what was put into it is drawn, what was taken out is not.
+
+        `surfaces` are those of materials that the scene does not know, `worn` says how entities look that physics
+        knows as plain shapes. No light is baked again, for what moves takes no part in it.
+        """
+        self._roofs()  # baked once for all
+        other, compiled = copy.copy(self), mechanism.compiled
+        model = compiled.model
+        moves = (model.body_weldid != 0) | (model.body_mocapid >= 0)
+        owners = np.where(moves, compiled.owners, -1)
+        if owners.max(initial=0) >= SPECTACLE - 1:
+            raise ValueError(f"expected entity ids in 0..{SPECTACLE - 2} to fit the entity map, got {owners.max()}")
+        other._bind(model, (1 + owners).astype(np.uint8), {**self._scene.surfaces, **(surfaces or {})}, worn or {})
+        return other
+
+    def _bind(
+        self,
+        model: mujoco.MjModel,
+        entity: NDArray[np.uint8],
+        surfaces: Mapping[str, Surface],
+        worn: Mapping[int, Worn] = MappingProxyType({}),
+    ) -> NDArray[np.bool_]:
+        """Make the tables of what is drawn. `entity` (model.nbody,) is the value of each body in the entity map.
+        Returns which geoms move."""
+        looks = list(surfaces.values())
+        names = list(surfaces)
+        dressed = [model.body(wear.body).id for wear in worn.values()]
+        self._drawn = np.flatnonzero((model.geom_group != PLAYER) & ~np.isin(model.geom_bodyid, dressed))
         unknown = set(model.geom_type[self._drawn]) - set(DRAWN)
         if unknown:
             kinds = ", ".join(mujoco.mjtGeom(int(kind)).name for kind in sorted(unknown))
             raise ValueError(f"expected planes, spheres, capsules, ellipsoids, cylinders and boxes, got {kinds}")
         rows = [_material(model, int(geom), names) for geom in self._drawn]
-        roots = model.body_rootid[model.geom_bodyid[self._drawn]]
-        entity = np.zeros(len(self._drawn), np.uint8)
-        for mover in scene.movers:
-            if not 0 <= mover.entity < SKY - 1:
-                raise ValueError(f"expected entity ids in 0..{SKY - 2} to fit the entity map, got {mover.entity}")
-            for body in mover.bodies:
-                entity[roots == model.body(body).id] = 1 + mover.entity
+        for wear in worn.values():
+            for look in wear.surfaces:
+                rows.append(len(looks))
+                looks.append(replace(look, anchored=True))
+        self._looks = tuple(looks)
+        self._surfaces = np.stack([_surface_row(look) for look in looks])
+        if not worn:
+            self._base_looks, self._base = self._looks, self._surfaces
+        self._worn_body = np.repeat(np.array(dressed, np.int64), [len(wear.kinds) for wear in worn.values()])
+        self._worn_pos = np.concatenate([np.zeros((0, 3)), *(wear.pos for wear in worn.values())])
+        self._worn_rot = np.concatenate([np.zeros((0, 3, 3)), *(wear.rot for wear in worn.values())])
+        bodies = np.concatenate([model.geom_bodyid[self._drawn], self._worn_body])
+        groups = np.concatenate([model.geom_group[self._drawn], np.full(len(self._worn_body), MOVING)])
 
         # Where everything stands in the model's own rest pose: right for all that never moves.
         rest = mujoco.MjData(model)
         mujoco.mj_kinematics(model, rest)
-        anchored = np.array([scene.surfaces[names[row]].anchored for row in rows])
-        moves = (roots != 0) | (model.geom_group[self._drawn] == MOVING)
-        self._geoms = np.zeros((len(self._drawn), GEOM_COLUMNS))
-        self._geoms[:, KIND] = model.geom_type[self._drawn]
-        self._geoms[:, SIZE : SIZE + 3] = model.geom_size[self._drawn]
+        anchored = np.array([looks[row].anchored for row in rows])
+        moves = (model.body_rootid[bodies] != 0) | (groups == MOVING)
+        self._geoms = np.zeros((len(rows), GEOM_COLUMNS))
+        self._geoms[:, KIND] = np.concatenate([model.geom_type[self._drawn], *(wear.kinds for wear in worn.values())])
+        sizes = np.concatenate([model.geom_size[self._drawn], *(wear.sizes for wear in worn.values())])
+        self._geoms[:, SIZE : SIZE + 3] = sizes
         self._geoms[:, SURFACE] = rows
-        bound = model.geom_rbound[self._drawn]
+        bound = np.concatenate([model.geom_rbound[self._drawn], np.linalg.norm(sizes[len(self._drawn) :], axis=1)])
         self._geoms[:, BOUND] = np.where(bound > 0, bound, 1e6)  # MuJoCo gives 0 for planes
-        self._geoms[:, ENTITY] = entity
+        self._geoms[:, ENTITY] = entity[bodies]
         pos, rot = self._place(rest)
         offset = np.einsum("gji,gj->gi", rot, pos)
         self._geoms[:, OFFSET : OFFSET + 3] = np.where((anchored | moves)[:, None], 0.0, offset)
-        lamps = [[*lamp.position, *(rgb(lamp.colour) * lamp.strength), lamp.reach] for lamp in scene.lamps]
-        self._light = bake(
-            self._geoms[~moves],
-            self._surfaces,
-            _sky_values(scene.sky),
-            np.array(lamps, np.float64).reshape(-1, 7),
-            scene.extent,
-            scene.sky.fill,
-            rgb(scene.sky.ground),
-        )
-        self._work = np.empty(self._light.volume.shape[3])
-        self._spheres = _Spheres(self._geoms)
-        self._scratch: dict[tuple[int, int], tuple[NDArray, NDArray, NDArray]] = {}
+        self._spheres = _Spheres(self._geoms, len(self._drawn))
+        return moves
 
-    def paint(self, data: mujoco.MjData, pose: NDArray[np.float64], intrinsics: Intrinsics) -> Picture:
-        """What a camera at `pose` (4, 4, camera to world) sees. `data` must be up to date (`mj_kinematics`)."""
+    def paint(
+        self,
+        data: mujoco.MjData,
+        pose: NDArray[np.float64],
+        intrinsics: Intrinsics,
+        scenery: Scenery | None = None,
+        hide: Collection[int] = (),
+    ) -> Picture:
+        """What a camera at `pose` (4, 4, camera to world) sees. `data` must be up to date (`mj_kinematics`).
+
+        `scenery` is the hour, weather and so on; noon of a clear day unless given. Entities to `hide` are not drawn,
+        yet cast their shadows.
+        """
         check_pose(pose)
         pose = np.ascontiguousarray(pose, np.float64)
         height, width = intrinsics.height, intrinsics.width
         pos, rot = self._place(data)
         fx, fy = intrinsics.fx, intrinsics.fy
-        count, lists = sort_into_tiles(self._geoms, pose, fx, fy, intrinsics.cx, intrinsics.cy, width, height)
+        geoms = self._geoms
+        if hide:
+            geoms = geoms[~np.isin(geoms[:, ENTITY], [1 + entity for entity in hide])]
+        count, lists = sort_into_tiles(geoms, pose, fx, fy, intrinsics.cx, intrinsics.cy, width, height)
         shape = (height, width)
         if shape not in self._scratch:
             self._scratch[shape] = np.empty(shape, np.int32), np.empty(shape, np.float64), np.empty(shape, np.int32)
         geom, far, face = self._scratch[shape]
-        trace(self._geoms, count, lists, pose, rays(intrinsics), geom, far, face)
+        trace(geoms, count, lists, pose, rays(intrinsics), geom, far, face)
         colour = np.empty((height, width, 3), np.uint8)
         depth, entity = np.empty(shape, np.float32), np.empty(shape, np.uint8)
+        light, surfaces, air, roof = self._scenery(scenery)
+        work = np.empty(light.volume.shape[3])
         shade(
-            self._geoms, count, lists, self._surfaces, *self._light, *self._spheres.placed(pos, rot),
-            pose, rays(intrinsics), fx, fy, FAR, geom, far, face, colour, depth, entity, self._work,
+            geoms, count, lists, surfaces, *light, *self._spheres.placed(pos, rot), air, roof,
+            pose, rays(intrinsics), fx, fy, FAR, geom, far, face, colour, depth, entity, work,
         )  # fmt: skip
+        if scenery is not None:
+            fall(scenery, self._roofs(), pose, intrinsics, depth, colour)
+            style(scenery, colour, depth, entity)
         return Picture(colour, depth, entity)
+
+    def _scenery(self, scenery: Scenery | None) -> tuple[Light, NDArray, NDArray | None, NDArray | None]:
+        """The light, the surfaces, and what the weather does to them: None and None in fair weather."""
+        if scenery is None:
+            return self._light, self._surfaces, None, None
+        keys = scenery.keys()
+        lights = [(self._baked(key), key, weight) for key, weight in keys.items()]
+        light = lights[0][0] if len(lights) == 1 else mixed(lights)
+        dark = sum(sky_at(self._scene.sky, key).dark * weight for key, weight in keys.items())
+        surfaces = surface_table(self._looks, self._surfaces, dark, scenery.held("season"))
+        light = with_flash(light, scenery)
+        wet, white = wetness(scenery), whiteness(scenery)
+        if wet == white == 0.0 and not scenery.spectacles:
+            return light, surfaces, None, None
+        roof, corner, _ = self._roofs()
+        return light, surfaces, np.array([wet, white, scenery.seconds, *corner, COLUMN]), roof
 
     def _place(self, data: mujoco.MjData) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Take over where the drawn geoms are: (G, 3) and (G, 3, 3)."""
-        pos, rot = data.geom_xpos[self._drawn], data.geom_xmat[self._drawn]
-        self._geoms[:, POS : POS + 3], self._geoms[:, ROT : ROT + 9] = pos, rot
-        return pos, rot.reshape(-1, 3, 3)
+        pos, rot = data.geom_xpos[self._drawn], data.geom_xmat[self._drawn].reshape(-1, 3, 3)
+        if len(self._worn_body):
+            turn = data.xmat[self._worn_body].reshape(-1, 3, 3)
+            worn = data.xpos[self._worn_body] + np.einsum("gij,gj->gi", turn, self._worn_pos)
+            pos, rot = np.concatenate([pos, worn]), np.concatenate([rot, turn @ self._worn_rot])
+        self._geoms[:, POS : POS + 3], self._geoms[:, ROT : ROT + 9] = pos, rot.reshape(-1, 9)
+        return pos, rot
 
 
 class _Spheres:
     """Moving geoms as spheres that cast soft shadows: up to three along a geom's longest axis."""
 
-    def __init__(self, geoms: NDArray[np.float64]) -> None:
+    def __init__(self, geoms: NDArray[np.float64], plain: int) -> None:
+        """The first `plain` geoms all cast; of finer ones, those of an entity that matter most."""
         at, offsets, radii, first = [], [], [], [0]
         owners = sorted(set(geoms[:, ENTITY].tolist()) - {STATIC})
         for owner in owners:
-            for g in np.flatnonzero(geoms[:, ENTITY] == owner):
+            mine = np.flatnonzero(geoms[:, ENTITY] == owner)
+            finer = mine[mine >= plain]
+            largest = finer[np.argsort(-geoms[finer, BOUND], kind="stable")[:CASTING]]
+            for g in (*mine[mine < plain], *largest):
                 kind, half = geoms[g, KIND], geoms[g, SIZE : SIZE + 3].copy()
                 if kind == SPHERE:
                     half[:] = half[0]
@@ -181,16 +306,6 @@ class _Spheres:
             reach = (np.linalg.norm(mine[:, :3] - middle, axis=1) + mine[:, 3]).max()
             creatures[k] = *middle, reach, owner, self._first[k], self._first[k + 1]
         return spheres, creatures
-
-
-def _sky_values(sky: Sky) -> NDArray[np.float64]:
-    """The vector of what holds for the whole scene; baking adds the rest."""
-    values = np.zeros(SCENE_VALUES)
-    values[SUN : SUN + 3] = sky.sun()
-    values[SUNLIGHT : SUNLIGHT + 3] = rgb(sky.sun_colour) * sky.sun_strength
-    values[ZENITH : ZENITH + 3], values[HORIZON : HORIZON + 3] = rgb(sky.zenith), rgb(sky.horizon)
-    values[FOG], values[EXPOSURE], values[CLOUDS], values[SKY_SEED] = sky.fog, sky.exposure, sky.clouds, sky.seed
-    return values
 
 
 def _surface_row(surface: Surface) -> NDArray[np.float64]:

@@ -14,10 +14,13 @@ from perdure.data.painting.textures import (
     EMBLEM,
     PANEL,
     PICTURE,
+    POOL,
     ROSETTE,
     RUG,
+    SHUTTER,
     STRIPE,
     WINDOW,
+    hashed,
     noise,
     texture,
 )
@@ -56,7 +59,14 @@ CORNER = 16  # 3: world position of the volume's first cell centre
 CELL = 19  # metres
 SUN_POSE = 20  # 12: the sun's camera, camera to world, three rows of four
 SUN_FOCAL = 32
-SCENE_VALUES = 33
+CLOUDLIGHT = 33  # 3: of the clouds, 1 by day
+STARS = 36  # 0 by day, 1 at night
+SCENE_VALUES = 37
+
+# Places in the vector of what the weather does now; where there is none, `air` is None and costs nothing.
+WET, WHITE, TIME = 0, 1, 2  # how wet and how white with snow what lies open is, 0 to 1; seconds
+ROOF_CORNER, ROOF_CELL = 3, 5  # where the first column of the roofs has its middle, and how far apart they are
+AIR_VALUES = 6
 
 # Columns of the lamp table (L, 7): position, colour times strength, reach.
 LAMP_COLOUR, LAMP_REACH = 3, 6
@@ -76,7 +86,15 @@ def colour_of(geoms, g, surfaces, row, x, y, z, nx, ny, nz, ex, ey, ez):
     if kind == SPHERE:
         sy, sz = sx, sx
     px, py, pz = x + geoms[g, OFFSET], y + geoms[g, OFFSET + 1], z + geoms[g, OFFSET + 2]
-    fitted = tex == RUG or tex == EMBLEM or tex == PICTURE or tex == PANEL or tex == WINDOW or tex >= ROSETTE
+    fitted = (
+        tex == RUG
+        or tex == EMBLEM
+        or tex == PICTURE
+        or tex == PANEL
+        or tex == WINDOW
+        or tex == ROSETTE
+        or tex == SHUTTER
+    )
     if kind == CYLINDER or kind == CAPSULE:
         if abs(nz) > 0.9:
             u, v, fu, fv = px * across, py * across, ex * across, ey * across
@@ -113,6 +131,73 @@ def colour_of(geoms, g, surfaces, row, x, y, z, nx, ny, nz, ex, ey, ez):
     )
 
 
+@kernel
+def starlight(dx, dy, dz):
+    """One star in some cells of the sky, no smaller than a pixel of an ordinary picture."""
+    # Cells of a cylinder's side, squeezed toward its top so that stars are as dense everywhere.
+    u, v = np.arctan2(dy, dx) * 18.0, np.arcsin(min(dz, 1.0)) * 18.0
+    light = 0.0
+    i, j = np.floor(u), np.floor(v)
+    size = 1.0 / max(np.sqrt(max(1.0 - dz * dz, 0.0)), 0.08)
+    tag = hashed(i, j, 71)
+    if tag * size > 0.42 * size * size:
+        return 0.0
+    x = (u - i - 0.15 - 0.7 * hashed(i, j, 72)) / size
+    y = v - j - 0.15 - 0.7 * hashed(i, j, 73)
+    near = (x * x + y * y) * 330.0
+    if near < 6.0:
+        light = np.exp(-near) * (0.15 + 1.1 * hashed(i, j, 74) ** 3)
+    return light * min(6.0 * dz, 1.0)
+
+
+@inlined
+def exposed(air, roof, x, y, z):
+    """Whether a point lies under the open sky, 0 to 1, softened over the four columns about it."""
+    u, v = (x - air[ROOF_CORNER]) / air[ROOF_CELL], (y - air[ROOF_CORNER + 1]) / air[ROOF_CELL]
+    if not (u >= 0.0 and v >= 0.0 and u < roof.shape[0] - 1.0 and v < roof.shape[1] - 1.0):
+        return 1.0
+    i, j = int(u), int(v)
+    fu, fv = u - i, v - j
+    z += 0.16
+    total = (1.0 - fu) * (1.0 - fv) * (1.0 if z > roof[i, j] else 0.0)
+    total += fu * (1.0 - fv) * (1.0 if z > roof[i + 1, j] else 0.0)
+    total += (1.0 - fu) * fv * (1.0 if z > roof[i, j + 1] else 0.0)
+    return total + fu * fv * (1.0 if z > roof[i + 1, j + 1] else 0.0)
+
+
+@kernel
+def ripple(x, y, time):
+    """(2) how rings of raindrops tilt a water's surface."""
+    tx, ty = 0.0, 0.0
+    for layer in range(2):
+        u, v = x / 0.42 + 0.5 * layer, y / 0.42 + 0.37 * layer
+        i, j = np.floor(u), np.floor(v)
+        phase = 1.6 * time + hashed(i, j, 31 + layer)
+        beat = np.floor(phase)
+        age = phase - beat
+        px = u - i - 0.3 - 0.4 * hashed(i + 57.0 * beat, j, 33 + layer)
+        py = v - j - 0.3 - 0.4 * hashed(i, j + 57.0 * beat, 35 + layer)
+        far = np.sqrt(px * px + py * py) + 1e-4
+        off = (far - 0.34 * age) * 14.0
+        if abs(off) < 3.0:
+            tilt = 0.5 * np.sin(3.0 * off) * (1.0 - age) * (1.0 - abs(off) / 3.0)
+            tx += tilt * px / far
+            ty += tilt * py / far
+    return tx, ty
+
+
+@inlined
+def mirrored(scene, vx, vy, vz, tx, ty):
+    """(share, 3) how much a level water mirrors along a unit ray, and what of the sky; its surface tilts by tx, ty."""
+    length = 1.0 / np.sqrt(1.0 + tx * tx + ty * ty)
+    nx, ny, nz = tx * length, ty * length, length
+    cosine = -(vx * nx + vy * ny + vz * nz)
+    rx, ry, rz = vx + 2.0 * cosine * nx, vy + 2.0 * cosine * ny, vz + 2.0 * cosine * nz
+    r, g, b = sky(scene, rx, ry, max(rz, 0.02))
+    share = 0.04 + 0.9 * max(1.0 - max(cosine, 0.0), 0.0) ** 4
+    return min(share, 0.85), min(r, 2.5), min(g, 2.5), min(b, 2.5)
+
+
 @inlined
 def sky(scene, dx, dy, dz):
     """(3) the sky along a unit direction."""
@@ -129,9 +214,12 @@ def sky(scene, dx, dy, dz):
         cover = min(max((puff - 1.35 + 0.75 * scene[CLOUDS]) * 2.6, 0.0), 1.0)
         cover = cover * cover * (3.0 - 2.0 * cover) * min(5.0 * dz, 1.0) * 0.85
         thick = 1.0 - 0.3 * max(cover - 0.4, 0.0)
-        r += (thick * (0.86 + 0.1 * scene[SUNLIGHT]) - r) * cover
-        g += (thick * (0.86 + 0.1 * scene[SUNLIGHT + 1]) - g) * cover
-        b += (thick * (0.88 + 0.1 * scene[SUNLIGHT + 2]) - b) * cover
+        r += (thick * (0.86 + 0.1 * scene[SUNLIGHT]) * scene[CLOUDLIGHT] - r) * cover
+        g += (thick * (0.86 + 0.1 * scene[SUNLIGHT + 1]) * scene[CLOUDLIGHT + 1] - g) * cover
+        b += (thick * (0.88 + 0.1 * scene[SUNLIGHT + 2]) * scene[CLOUDLIGHT + 2] - b) * cover
+        if scene[STARS] > 0.0:
+            star = (1.0 - cover) * starlight(dx, dy, dz) * scene[STARS]
+            r, g, b = r + 0.95 * star, g + star, b + 1.1 * star
     if toward > 0.0:
         halo = toward**6 * 0.10 + toward**48 * 0.35
         halo += 3.0 * min(max((toward - 0.9985) * 1500.0, 0.0), 1.0)
@@ -226,7 +314,9 @@ def tone(scene, encode, value):
 
 
 @inlined
-def seen(geoms, surfaces, scene, lamps, volume, shadow, encode, spheres, creatures, pose, g, t, dx, dy, dz, work):
+def seen(
+    geoms, surfaces, scene, lamps, volume, shadow, encode, spheres, creatures, air, roof, pose, g, t, dx, dy, dz, work
+):  # fmt: skip
     """(3) sRGB, as floats in [0, 255], of a ray that meets geom g at depth t, or the sky if g is -1."""
     length = np.sqrt(dx * dx + dy * dy + dz * dz)
     vx, vy, vz = dx / length, dy / length, dz / length
@@ -248,13 +338,33 @@ def seen(geoms, surfaces, scene, lamps, volume, shadow, encode, spheres, creatur
 
     wx, wy, wz = pose[0, 3] + t * dx, pose[1, 3] + t * dy, pose[2, 3] + t * dz
     mx, my, mz = out_of(geoms, g, nx, ny, nz)
+    gloss, puddle = surfaces[row, GLOSS], 0.0
+    if air is not None and geoms[g, ENTITY] == 0.0:
+        open_sky = exposed(air, roof, wx + 0.2 * mx, wy + 0.2 * my, wz + 0.2 * mz)
+        if open_sky > 0.0 and air[WET] > 0.0:
+            wet = air[WET] * open_sky * (0.35 + 0.65 * max(mz, 0.0))
+            cr, cg, cb, gloss = (
+                cr * (1.0 - 0.4 * wet),
+                cg * (1.0 - 0.4 * wet),
+                cb * (1.0 - 0.36 * wet),
+                max(gloss, 0.5 * wet),
+            )
+            if mz > 0.95:
+                low = noise(0.8 * wx, 0.8 * wy, 5) + 0.35 * noise(2.6 * wx, 2.6 * wy, 6)
+                puddle = min(max((low - 0.72) * 4.0, 0.12), 1.0) * air[WET] * open_sky
+        if open_sky > 0.0 and air[WHITE] > 0.0 and mz > 0.1:
+            rough = 0.65 * noise(1.4 * wx, 1.4 * wy + 0.7 * wz, 7) + 0.35 * noise(5.5 * wx, 5.5 * wy + 2.0 * wz, 8)
+            lies = min(max((1.75 * air[WHITE] - 0.95 * rough - 0.7 * (1.0 - mz)) * 3.2, 0.0), 1.0) * open_sky
+            lies *= min(2.0 * air[WHITE], 1.0)
+            cr, cg, cb = cr + (0.86 - cr) * lies, cg + (0.89 - cg) * lies, cb + (0.94 - cb) * lies
+            gloss *= 1.0 - lies
     lift = 0.6 * scene[CELL]
     around(scene, volume, wx + lift * mx, wy + lift * my, wz + lift * mz, work)
     sun, ambient = shaded_by(scene, spheres, creatures, geoms[g, ENTITY], wx, wy, wz, mx, my, mz)
     ambient *= 0.8 + 0.2 * mz
     r, gr, b = work[0] * ambient, work[1] * ambient, work[2] * ambient
     facing = mx * scene[SUN] + my * scene[SUN + 1] + mz * scene[SUN + 2]
-    gloss, shine = surfaces[row, GLOSS], 0.0
+    shine = 0.0
     if facing > 0.0 and sun > 0.0:
         sun *= sunlit(scene, shadow, wx + 0.05 * mx, wy + 0.05 * my, wz + 0.05 * mz)
         r += sun * facing * scene[SUNLIGHT]
@@ -285,6 +395,37 @@ def seen(geoms, surfaces, scene, lamps, volume, shadow, encode, spheres, creatur
         r += mirror * work[0] + shine * scene[SUNLIGHT]
         gr += mirror * work[1] + shine * scene[SUNLIGHT + 1]
         b += mirror * work[2] + shine * scene[SUNLIGHT + 2]
+    if puddle > 0.0:
+        tx, ty = ripple(wx, wy, air[TIME]) if air is not None and t < 14.0 else (0.0, 0.0)
+        share, p, q, w = mirrored(scene, vx, vy, vz, tx, ty)
+        share *= puddle * ambient
+        r, gr, b = r + (p - r) * share, gr + (q - gr) * share, b + (w - b) * share
+    elif int(surfaces[row, TEXTURE]) == POOL and mz > 0.9:
+        # Waves run along; where rain falls, rings too.
+        time = air[TIME] if air is not None else 0.0
+        fine = 1.0 / (1.0 + 0.15 * t)
+        tx = (
+            0.11
+            * fine
+            * (noise(1.7 * wx + 0.5 * time, 1.7 * wy, 21) + noise(4.1 * wx, 4.1 * wy - 0.7 * time, 22) - 1.0)
+        )
+        ty = (
+            0.11
+            * fine
+            * (noise(1.7 * wx, 1.7 * wy + 0.4 * time, 23) + noise(4.1 * wx - 0.8 * time, 4.1 * wy, 24) - 1.0)
+        )
+        if air is not None and air[WET] > 0.0:
+            ax, ay = ripple(wx, wy, time)
+            tx, ty = tx + air[WET] * ax, ty + air[WET] * ay
+        share, p, q, w = mirrored(scene, vx, vy, vz, tx, ty)
+        # Of the sky as much as is open above the water.
+        open_up = min(
+            (work[0] + work[1] + work[2]) / max(scene[ZENITH] + scene[ZENITH + 1] + scene[ZENITH + 2], 0.05), 1.0
+        )
+        share = min(share + 0.08, 0.9) * ambient
+        r += (p * open_up - r) * share
+        gr += (q * open_up - gr) * share
+        b += (w * open_up - b) * share
     haze = 1.0 - np.exp(-scene[FOG] * t * length)
     warm = max(vx * scene[SUN] + vy * scene[SUN + 1] + vz * scene[SUN + 2], 0.0) ** 4 * 0.12
     r += (scene[HORIZON] + warm * scene[SUNLIGHT] - r) * haze
@@ -295,11 +436,12 @@ def seen(geoms, surfaces, scene, lamps, volume, shadow, encode, spheres, creatur
 
 @kernel
 def shade(
-    geoms, count, lists, surfaces, scene, lamps, volume, shadow, encode, spheres, creatures,
+    geoms, count, lists, surfaces, scene, lamps, volume, shadow, encode, spheres, creatures, air, roof,
     pose, rays_HW3, fx, fy, far, geom_HW, depth_HW, face_HW, rgb, depth, entity, work,
 ):  # fmt: skip
     """Fill rgb (H, W, 3), depth (H, W) and entity (H, W). A pixel on an edge is the mean of four rays.
-    `work` has room for the volume's channels."""
+    `work` has room for the volume's channels; `air`
+    and `roof` are None in fair weather."""
     height, width = geom_HW.shape
     columns = (width + TILE_W - 1) // TILE_W
     for i in range(height):
@@ -328,7 +470,7 @@ def shade(
                 if edge:
                     g, t = nearest_in_tile(geoms, count, lists, tile, dx, dy, dz)
                 p, q, w = seen(
-                    geoms, surfaces, scene, lamps, volume, shadow, encode, spheres, creatures,
+                    geoms, surfaces, scene, lamps, volume, shadow, encode, spheres, creatures, air, roof,
                     pose, g, t, dx, dy, dz, work,
                 )  # fmt: skip
                 r, gr, b = r + p, gr + q, b + w

@@ -15,8 +15,8 @@ from perdure.data.painting.kernels import kernel
     PLAIN, PLASTER, BRICK, TILE, CHECKER, PLANK, MARBLE, GRASS, STONE, STRIPE, LEAF, METAL,
     RUG, EMBLEM, PICTURE, WATER, HEXAGON, CHEVRON, PANEL, ASHLAR, WINDOW,
     GRAVEL, COBBLE, SAND, SOIL, BARK, SHINGLE, THATCH, WEAVE, LATTICE, MOSS, MOSAIC, BOOKS, SNOW, ICE, CARPET,
-    TERRAZZO, PARQUET, ROCK, ROSETTE, SHUTTER,
-) = range(41)  # fmt: skip
+    TERRAZZO, PARQUET, ROCK, ROSETTE, SHUTTER, POOL,
+) = range(42)  # fmt: skip
 """In the order of `scene.TEXTURES`; a test holds the two together."""
 
 
@@ -349,6 +349,12 @@ def _laid(kind, u, v, fu, fv, fw, seed):
         grain = (noise(2.0 * x + 5.0 * tag, 22.0 * y, seed + int(stave)) - 0.5) * keep(14.0 * fw)
         gap = max(lines(3.0 * y + 0.02, 0.04, 3.0 * fy), lines(x + 0.008, 0.016, fx))
         return 0.5 + (0.75 * tag + 0.25 * turned - 0.5) * fade, 0.8 * gap, 1.0 + 0.16 * grain
+    if kind == POOL:
+        # What lies below: deep and shallow, and light that the waves gather on the ground.
+        w = noise(0.45 * u, 0.45 * v, seed)
+        x = 1.6 * u + 0.5 * noise(1.1 * u, 1.1 * v, seed + 1)
+        border, _ = _cells(x, 1.6 * v + 0.5 * noise(1.1 * u, 1.1 * v, seed + 2), seed)
+        return min(max(1.5 * w - 0.25, 0.0), 1.0), 0.4 * max(1.0 - 7.0 * border, 0.0) * keep(1.8 * fw), 1.0
     # ROCK: layers that bend, and cracks.
     bend = noise(0.7 * u, 0.7 * v, seed) + 0.5 * noise(1.9 * u, 1.9 * v, seed + 1)
     layer = noise(0.3 * u, 3.2 * v + 1.6 * bend, seed + 2)
@@ -368,7 +374,15 @@ def texture(kind, u, v, fu, fv, seed):
     fw = max(fu, fv)
     if kind == PLAIN:
         return 0.0, 0.0, 1.0
-    if kind == RUG or kind == EMBLEM or kind == PICTURE or kind == PANEL or kind == WINDOW or kind >= ROSETTE:
+    if (
+        kind == RUG
+        or kind == EMBLEM
+        or kind == PICTURE
+        or kind == PANEL
+        or kind == WINDOW
+        or kind == ROSETTE
+        or kind == SHUTTER
+    ):
         return _fitted(kind, u, v, fw, seed)
     if kind >= MOSS:
         return _laid(kind, u, v, fu, fv, fw, seed)

@@ -155,8 +155,8 @@ class Blocks:
             raise ValueError(f"expected places of different names, got {name!r} twice")
         self.places[name] = (x, y, z, radius)
 
-    def lamp(self, position: Point, colour: str, strength: float, reach: float = 8.0) -> None:
-        self.lamps.append(Lamp(position, colour, strength, reach))
+    def lamp(self, position: Point, colour: str, strength: float, reach: float = 8.0, dusk: bool = False) -> None:
+        self.lamps.append(Lamp(position, colour, strength, reach, dusk))
 
     def creature(self, name: str, mover: Mover, bodies: list[str]) -> None:
         self.names[mover.entity] = name

@@ -1,6 +1,7 @@
 """The court: a walled courtyard under the sky, with landmarks that tell its corners apart."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -56,7 +57,7 @@ def court(seed: int) -> Scene:
     blocks.surface("door", Surface("panel", ("#6b4428", "#8f5f38", "#33200f"), 1.0, s, anchored=True))
     for n, colour in enumerate(("#e0503c", "#f2c23a", "#d86fa8")):
         blocks.surface(f"flower{n}", plain(colour))
-    blocks.surface("night", plain("#2b2630"))
+    blocks.surface("night", replace(plain("#2b2630"), lit="#ffb765"))
 
     half = float(rng.uniform(7.0, 9.0)), float(rng.uniform(6.5, 8.0))
     height = float(rng.uniform(2.6, 3.4))

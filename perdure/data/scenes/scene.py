@@ -24,7 +24,7 @@ TEXTURES = (
     "plain", "plaster", "brick", "tile", "checker", "plank", "marble", "grass", "stone", "stripe", "leaf", "metal",
     "rug", "emblem", "picture", "water", "hexagon", "chevron", "panel", "ashlar", "window",
     "gravel", "cobble", "sand", "soil", "bark", "shingle", "thatch", "weave", "lattice", "moss", "mosaic", "books",
-    "snow", "ice", "carpet", "terrazzo", "parquet", "rock", "rosette", "shutter",
+    "snow", "ice", "carpet", "terrazzo", "parquet", "rock", "rosette", "shutter", "pool",
 )  # fmt: skip
 """Procedural textures, in the order that the renderer's kernels number them."""
 
@@ -51,13 +51,14 @@ class Surface:
     gloss: float = 0.0  # 0 is chalk, 1 is polished
     glow: float = 0.0  # light of its own, in units of its colour
     anchored: bool = False  # textured in the geom's own frame, so that it moves with the geom
+    lit: str = ""  # the colour that it glows in when it is dark, as a lantern's glass does; "": it does not
 
     def __post_init__(self) -> None:
         if self.texture not in TEXTURES:
             raise ValueError(f"expected a texture out of {', '.join(TEXTURES)}, got {self.texture!r}")
         if self.scale <= 0:
             raise ValueError(f"expected a scale above 0 metres, got {self.scale}")
-        for colour in self.colours:
+        for colour in (*self.colours, *([self.lit] if self.lit else [])):
             rgb(colour)
 
 
@@ -74,6 +75,7 @@ class Lamp:
     colour: str
     strength: float
     reach: float = 8.0
+    dusk: bool = False  # lit only when it is dark
 
 
 @dataclass(frozen=True)
