@@ -29,7 +29,7 @@ import msgspec
 from perdure.agents.player import Explorer
 from perdure.bench.mortal import ANY, FORK, STAGES, Kill, Life, Line
 from perdure.data.founding import found
-from perdure.data.scenes import KINDS, build
+from perdure.data.scenes import MEASURED, build
 from perdure.presets.nano import Preset, nano
 from perdure.runtime.backends import WEIGHTS, OpenVINO
 from perdure.world.action import Action
@@ -109,7 +109,7 @@ def lay_out(cases: int, chunks: int, forks: bool, window: int) -> list[Lane]:
     # In its first life a world is killed early too, and forked after main has gone on; in its second it is forked
     # at once, and main goes on after that.
     lives = [(0, "main", 1), (0, FORK, leave + 1), (1, FORK, leave + 9), (1, "main", leave + 2)]
-    places = [(scene, *life) for scene in KINDS for life in lives if forks or life[1] == "main"]
+    places = [(scene, *life) for scene in MEASURED for life in lives if forks or life[1] == "main"]
     lanes: list[Lane] = []
     for i, (scene, life, branch, first) in enumerate(places):
         stages = kinds[i :: len(places)]

@@ -8,7 +8,7 @@ import time
 import numpy as np
 
 from perdure.data.founding import SPOTS, found
-from perdure.data.scenes import KINDS, build
+from perdure.data.scenes import MEASURED, build
 from perdure.memory.recall import choose_keyframes
 from perdure.memory.view import Placed, render
 from perdure.presets.nano import nano
@@ -26,7 +26,7 @@ WALK = [
 
 def run(chunks: int = 48) -> dict[str, object]:
     """Figures for each kind of scene: milliseconds a frame of this thread's own time, shares, and dB to the truth."""
-    return {kind: walk(kind, chunks) for kind in KINDS}
+    return {kind: walk(kind, chunks) for kind in MEASURED}
 
 
 def walk(kind: str, chunks: int) -> dict[str, float]:

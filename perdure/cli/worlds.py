@@ -18,13 +18,14 @@ from perdure.world.store import Store, home, list_worlds
 if TYPE_CHECKING:
     from perdure.runtime.engine import Engine
 
+SCENES = "court, hall, rooms, garden, terraces, maze, corridors, table or island."
 FIRST = "court"
 """What `play` opens where nothing is asked for."""
 
 
 def new(
     name: Annotated[str, typer.Argument(help="What to call it.")],
-    scene: Annotated[str, typer.Option(help="court, hall, rooms, garden, terraces, maze, corridors, table or island.")] = FIRST,
+    scene: Annotated[str, typer.Option(help=SCENES)] = FIRST,
     seed: Annotated[int, typer.Option(help="Another seed, another place.")] = 0,
     spots: Annotated[int, typer.Option(help="Places it is surveyed from; with 1 the model imagines most of it.")] = 10,
 ) -> None:

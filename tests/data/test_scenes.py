@@ -125,7 +125,7 @@ def test_turned_is_a_yaw_and_then_a_lean() -> None:
 
 
 def test_mistakes_are_named() -> None:
-    with pytest.raises(ValueError, match="kind of scene out of court, hall, rooms, .*, got 'moon'"):
+    with pytest.raises(ValueError, match=r"kind of scene out of court, hall, rooms, .*, got 'moon'"):
         build("moon", 0)
     with pytest.raises(ValueError, match="seed of 0 or more"):
         build("court", -1)

@@ -65,7 +65,7 @@ def landmark(walker: Walker) -> tuple[float, float, float, float]:
     named = list(getattr(walker.scene, "places", {}).values())
     if named and walker.random.random() < 0.75:
         x, y, z, radius = named[int(walker.random.integers(len(named)))]
-        return x, y, float(np.clip(z, 0.4, 2.2)), max(radius, 0.4)
+        return x, y, z + min(1.1, 1.2 * radius), max(radius, 0.4)  # the larger it is, the higher its middle
     islands = walker.ground.islands
     if islands:
         x, y, radius = islands[int(walker.random.integers(len(islands)))]
