@@ -149,6 +149,9 @@ def _cast(lines, sides, first, around, floors, ceilings, open_air, camera, here,
     height, width = depth.shape
     x, y, eye, cos, sin, fx, fy, cx, cy = camera
     farthest = FAR / UNIT
+    slopes = (cy - np.arange(height) - 0.5) / fy
+    # Metres along z for each unit that a floor lies below the eye; rows along the horizon meet none.
+    reach = np.where(slopes == 0.0, 0.0, UNIT / np.where(slopes == 0.0, 1.0, slopes))
     depth[:] = FAR
     sky[:] = SKY
     for column in range(width):
@@ -179,20 +182,14 @@ def _cast(lines, sides, first, around, floors, ceilings, open_air, camera, here,
                 break
             floor, ceiling = floors[sector] - eye, ceilings[sector] - eye
             # The ceiling, from the top row down, for as long as it is met before the line is.
-            while top < bottom:
-                slope = (cy - top - 0.5) / fy
-                if slope * best < ceiling:
-                    break
-                if not open_air[sector] and slope > 0.0:
-                    depth[top, column] = min(FAR, UNIT * ceiling / slope)
+            while top < bottom and slopes[top] * best >= ceiling:
+                if not open_air[sector] and slopes[top] > 0.0:
+                    depth[top, column] = min(FAR, ceiling * reach[top])
                     sky[top, column] = 0
                 top += 1
-            while top < bottom:
-                slope = (cy - bottom + 0.5) / fy
-                if slope * best > floor:
-                    break
-                if slope < 0.0:
-                    depth[bottom - 1, column] = min(FAR, UNIT * floor / slope)
+            while top < bottom and slopes[bottom - 1] * best <= floor:
+                if slopes[bottom - 1] < 0.0:
+                    depth[bottom - 1, column] = min(FAR, floor * reach[bottom - 1])
                     sky[bottom - 1, column] = 0
                 bottom -= 1
             behind = sides[crossed, 0] if sides[crossed, 0] != sector else sides[crossed, 1]
@@ -203,12 +200,12 @@ def _cast(lines, sides, first, around, floors, ceilings, open_air, camera, here,
                     sky[row, column] = 0
                 break
             lintel, sill = ceilings[behind] - eye, floors[behind] - eye
-            while top < bottom and (cy - top - 0.5) / fy * best >= lintel:
+            while top < bottom and slopes[top] * best >= lintel:
                 if not (open_air[sector] and open_air[behind]):
                     depth[top, column] = wall
                     sky[top, column] = 0
                 top += 1
-            while top < bottom and (cy - bottom + 0.5) / fy * best <= sill:
+            while top < bottom and slopes[bottom - 1] * best <= sill:
                 depth[bottom - 1, column] = wall
                 sky[bottom - 1, column] = 0
                 bottom -= 1
