@@ -81,10 +81,17 @@ def stats(folder: Folder, as_json: AsJson = False) -> None:
         facts = counting.stats(Dataset(folder).sheets())
     if as_json:
         return print_json(facts)
-    out.print(f"{facts['clips']:,} clips, {facts['hours']:.2f} hours, {facts['frames']:,} frames")
-    groups = {**facts, **facts["tags"], **{f"{kind} is told to": said for kind, said in facts["commands"].items()}}
+    out.print(f"{facts['clips']:,} clips, {lasting(3600 * facts['hours'])}, {facts['frames']:,} frames")
+    groups = {**facts, **facts["tags"], **{f"{kind}, told to": said for kind, said in facts["commands"].items()}}
+    groups = {name: counts for name, counts in groups.items() if isinstance(counts, dict)}
+    alike = {
+        name: value for name, counts in groups.items() for value in counts if [*counts.values()] == [facts["clips"]]
+    }
+    if alike:
+        out.print("\n[bold]the same in all[/]")
+        out.print("  " + ", ".join(f"{name}: {value}" for name, value in alike.items()), markup=False)
     for name, counts in groups.items():
-        if isinstance(counts, dict) and counts and name not in ("tags", "commands"):
+        if counts and name not in ("tags", "commands", *alike):
             _print_counts(name, counts)
 
 
@@ -142,7 +149,7 @@ def _run(folder: Path, jobs: list[Any], workers: int, ray: bool, patience: float
             skipped = f", {now.skipped} skipped" if now.skipped else ""
             says = f"{now.done} of {now.jobs}: {now.clips} clips, {now.seconds / 60:.1f} min{skipped}"
             bar.update(task, completed=now.gone, description=says)
-            if not err.is_terminal and now.done * 10 // now.jobs > (now.done - 1) * 10 // now.jobs:
+            if not err.is_terminal and now.done and now.done * 10 // now.jobs > (now.done - 1) * 10 // now.jobs:
                 err.print(says)  # in a log, a line for each tenth
 
         try:
@@ -154,10 +161,17 @@ def _run(folder: Path, jobs: list[Any], workers: int, ray: bool, patience: float
             raise typer.Exit(130) from None
     size = sum(shard["bytes"] for shard in report["shards"])
     out.print(
-        f"{report['clips']} clips, {report['seconds'] / 3600:.2f} hours, {megabytes(size)} "
-        f"in {len(report['shards'])} shards: {folder}"
+        f"{report['clips']} clips, {lasting(report['seconds'])}, {megabytes(size)} "
+        f"in {len(report['shards'])} shards: {folder}",
+        soft_wrap=True,
     )
     if report["skipped"]:
         first = report["why"][0]
-        out.print(f"{report['skipped']} skipped, the first {first['what']}: {first['why']}", markup=False)
-        out.print(f"all of them are named in {folder / 'report.json'}")
+        out.print(
+            f"{report['skipped']} skipped, the first {first['what']}: {first['why']}", markup=False, soft_wrap=True
+        )
+        out.print(f"all of them are named in {folder / 'report.json'}", soft_wrap=True)
+
+
+def lasting(seconds: float) -> str:
+    return f"{seconds / 3600:.2f} hours" if seconds >= 3600 else f"{seconds / 60:.1f} minutes"

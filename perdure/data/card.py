@@ -22,7 +22,8 @@ def card(name: str, jobs: Sequence[Job], clips: Sequence[Kept], skipped: Sequenc
     for job in jobs:
         for option, value in job.options.items():
             asked[option].add(str(value))
-    said = [f"- `{option}`: {_some(sorted(values))}" for option, values in sorted(asked.items())]
+    shared = {option: values for option, values in asked.items() if option != "path"}
+    said = [f"- `{option}`: {_some(sorted(values))}" for option, values in sorted(shared.items())]
     lines = [
         f"# {name}",
         "",

@@ -7,7 +7,7 @@ from typing import Any
 
 from perdure.data.shards import Sheet
 
-MANY = 40  # different values of a tag that are counted one by one
+MANY, LONG = 40, 24  # different values of a tag that are counted one by one; characters of one that names a kind
 
 
 def stats(sheets: Iterable[Sheet]) -> dict[str, Any]:
@@ -53,8 +53,9 @@ def _length(seconds: float) -> str:
 
 
 def _says(values: Counter[str], clips: int) -> bool:
-    """Whether a tag divides clips into kinds, or measures them; one that names each for itself does not."""
-    return len(values) <= MANY or _numbers(values) is not None
+    """Whether a tag divides clips into kinds, or measures them; one that names each by itself does neither."""
+    names = len(values) > MANY or (len(values) == clips > 1 and max(map(len, values)) > LONG)
+    return not names or _numbers(values) is not None
 
 
 def _numbers(values: Iterable[str]) -> list[float] | None:
@@ -65,9 +66,9 @@ def _numbers(values: Iterable[str]) -> list[float] | None:
 
 
 def _summary(values: Counter[str]) -> Mapping[str, float]:
-    """How often each value is there; of many numbers the least, the middle and the greatest."""
+    """How often each value is there; of numbers that measure the least, the middle and the greatest."""
     numbers = _numbers(values.elements())
-    if numbers and len(values) > MANY // 2:
+    if numbers and len(values) > 1 and (len(values) > MANY // 2 or not all(map(str.isdecimal, values))):
         return {"least": min(numbers), "median": median(numbers), "greatest": max(numbers)}
     return _counted(values)
 

@@ -87,7 +87,7 @@ def write_record(folder: Path, record: Record) -> None:
 def called(job: Job) -> str:
     """How a report names a job."""
     path = job.options.get("path")
-    return f"{job.source}-{job.number:06d}" + (f" ({path})" if path else "")
+    return f"{job.source}-{job.number:06d}" + (f" ({Path(str(path)).name})" if path else "")
 
 
 def work(job: Job, folder: Path) -> Record:

@@ -28,12 +28,12 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_set_is_made_and_counted(capsys: Said, tmp_path: Path):
     words = said(capsys, *MAKE, "--clips", "4", "--seed", "7", "--workers", "1", "--set", "n2=skips")
-    assert "3 clips, 0.00 hours" in words and "in 1 shards: data/made_up" in words
+    assert "3 clips, 0.2 minutes" in words and "in 1 shards: data/made_up" in words
     assert "1 skipped, the first tests.data.made_up-000002: too dark" in words
     assert {path.name for path in (tmp_path / "data" / "made_up").iterdir()} >= {"card.md", "report.json"}
     facts = json.loads(said(capsys, "data", "stats", "data/made_up", "--json"))
     assert facts["clips"] == 3 and facts["sources"] == {"made-up": 3} and facts["lengths"] == {"5 to 10 s": 3}
-    assert "3 clips, 0.00 hours, 60 frames" in said(capsys, "data", "stats", "data")
+    assert "3 clips, 0.2 minutes, 60 frames" in said(capsys, "data", "stats", "data")
     again = said(capsys, *MAKE, "--clips", "4", "--seed", "7", "--set", "n2=skips")
     assert again == words, "there is nothing left to do"
     assert "another plan" in refused(capsys, *MAKE, "--clips", "4", "--seed", "8")
