@@ -76,7 +76,7 @@ def mage(rng: np.random.Generator) -> Figure:
     f.paint("dark", "#241a1c")
     f.paint("wood", Surface("plank", ("#6b4a2c", "#8a6238", "#3a2616"), 0.3, 2, anchored=True))
     f.paint("light", light, glow=1.1)
-    _skeleton(f, "dark", "dark", "skin", "robe")
+    _skeleton(f, "robe", "dark", "skin", "robe")
     f.rod("", "lining", (0, 0, -0.5), 0.275, 0.025)
     f.rod("", "robe", (0, 0, -0.34), 0.26, 0.14)
     f.egg("", "robe", (0, 0, -0.16), (0.25, 0.25, 0.3))
@@ -247,7 +247,7 @@ def deeds(f: Figure) -> tuple[Deed, ...]:
                     "leg_r": (0, -30, 0), "shin_r": (0, 30, 0), "head": (0, -10, 26)}),
             (0.6, {"chest": (0, 34, -44), "arm_l": (0, -58, 0), "fore_l": (0, -4, 0), "arm_r": (-10, 44, 0),
                    "leg_r": (0, -30, 0), "shin_r": (0, 34, 0), "head": (0, -22, 30)}),
-            (0.8, {**_ready(False), "chest": (0, 6, -12)}), (1, _ready(False))])),
+            (0.8, {**_ready(False), "chest": (0, 6, -12)}), (1, _ready(False))]), when=0.48),
         act(f, "block", "block, guard, defend, parry", 0.6, style([
             (0, _ready(False)),
             (0.5, {"chest": (0, 12, -24), "arm_l": (-10, -58, 0), "fore_l": (-69, -69, -69), "arm_r": (-24, 30, 0),
@@ -264,13 +264,21 @@ def deeds(f: Figure) -> tuple[Deed, ...]:
                     **both("shin", 0, 86), "arm_r": (-20, 36, 0), "head": (0, -24, 0)}),
             (0.84, {"chest": (0, 2, 0), "arm_l": (0, -40, 0), "fore_l": (0, -64, 0), "arm_r": (-10, -10, 0)}),
             (1, _ready(False))])),
+        act(f, "drop", "put down, drop, set down, let go", 1.2, style([
+            (0, {**_ready(False), "arm_l": (0, -40, 0), "fore_l": (0, -64, 0)}),
+            (0.5, {"chest": (0, 52, -10), "arm_l": (0, -66, 0), "fore_l": (0, -4, 0), **both("leg", 0, -60),
+                   **both("shin", 0, 84), "arm_r": (-20, 34, 0), "head": (0, -20, 0)}),
+            (0.62, {"chest": (0, 48, -10), "arm_l": (24, -50, 0), "fore_l": (0, -4, 0), **both("leg", 0, -56),
+                    **both("shin", 0, 78), "arm_r": (-20, 30, 0), "head": (0, -20, 0)}),
+            (1, _ready(False))]), when=0.54),
         act(f, "open", "open, open the door, push", 1.0, style([
             (0, _ready(False)), (0.3, {**_ready(False), "arm_l": (0, -30, 0), "fore_l": (0, -80, 0),
              "chest": (0, -4, -16)}),
             (0.6, {**_ready(False), "arm_l": (0, -88, 0), "fore_l": (0, -4, 0), "chest": (0, 12, 16),
              "leg_l": (0, -22, 0),
                    "shin_l": (0, 18, 0)}), (0.75, {**_ready(False), "arm_l": (0, -84, 0), "chest": (0, 10, 14),
-                                                   "leg_l": (0, -20, 0), "shin_l": (0, 16, 0)}), (1, _ready(False))])),
+                                                   "leg_l": (0, -20, 0), "shin_l": (0, 16, 0)}), (1, _ready(False))]),
+                                                    when=0.6),
         act(f, "carry", "carry, hold", 0.7, [
             (0, stand), (1, {**both("arm", 4, -34), **both("fore", 0, -58), "weapon": (0, 40, 0),
              "chest": (0, -7, 0)})],

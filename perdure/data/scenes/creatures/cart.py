@@ -53,6 +53,8 @@ def cart(rng: np.random.Generator) -> Figure:
     f.limb("driver", "hat", (0.06, 0, 0.02), (0.3, 0, -0.02), 0.12)
     f.part("head", (0, 0, 0.44), "driver")
     f.ball("head", "skin", (0.01, 0, 0.1), 0.125)
+    f.ball("head", "skin", (0.14, 0, 0.09), 0.035)
+    f.egg("head", "hat", (0.105, 0, 0.045), (0.04, 0.085, 0.03))
     f.rod("head", "hat", (0, 0, 0.18), 0.24, 0.018)
     f.limb("head", "hat", (0, 0, 0.2), (0, 0, 0.25), 0.115)
     for side, y in (("l", 1), ("r", -1)):

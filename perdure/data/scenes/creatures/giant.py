@@ -160,7 +160,7 @@ def deeds(f: Figure) -> tuple[Deed, ...]:
             (0, rest), (0.3, {**both("arm", 4, -40), **both("fore", -14, -40), "chest": (0, 26, 0)}),
             (0.52, {**fists_up, "chest": (0, -30, 0)}), (0.64, {**both("arm", 4, -96), **both("fore", 0, -6),
              "chest": (0, 34, 0), "head": (0, -20, 0)}), (0.78, {**both("arm", 4, -50), "chest": (0, 38, 0)}),
-              (1, rest)]),
+              (1, rest)], when=0.6),
         act(f, "block", "block, guard, defend", 0.9, [
             (0, rest), (0.6, {"arm_l": (-26, -84, -10), "fore_l": (-80, -60, -40), "arm_r": (26, -84, 10),
                               "fore_r": (80, -60, 40), "chest": (0, 14, 0), "head": (0, 14, 0)}),
@@ -171,6 +171,16 @@ def deeds(f: Figure) -> tuple[Deed, ...]:
                                "head": (0, -30, 0)}),
             (0.6, {**both("arm", -2, -60), **both("fore", -26, -14), "chest": (0, 60, 0), **bent, "head": (0, -30, 0)}),
             (0.85, {**both("arm", 0, -50), **both("fore", -24, -50), "chest": (0, -4, 0)}), (1, rest)]),
+        act(f, "drop", "put down, drop, set down, let go", 1.7, [
+            (0, {**both("arm", 0, -50), **both("fore", -24, -50)}),
+            (0.5, {**both("arm", -2, -60), **both("fore", -24, -10), "chest": (0, 62, 0), **bent, "head": (0, -30, 0)}),
+            (0.66, {**both("arm", 20, -54), **both("fore", 0, -8), "chest": (0, 56, 0), **bent, "head": (0, -30, 0)}),
+            (1, rest)], when=0.56),
+        act(f, "open", "open, open the door, push", 1.6, [
+            (0, rest), (0.3, {**rest, "arm_r": (-4, -40, 0), "fore_r": (0, -90, 0), "chest": (0, -4, -20)}),
+            (0.6, {**rest, "arm_r": (0, -88, 0), "fore_r": (0, -4, 0), "chest": (0, 14, 24), "leg_l": (0, -16, 0)}),
+            (0.78, {**rest, "arm_r": (0, -84, 0), "fore_r": (0, -4, 0), "chest": (0, 12, 20), "leg_l": (0, -14, 0)}),
+            (1, rest)], when=0.6),
         act(f, "carry", "carry, hold", 1.0, [
             (0, rest), (1, {**both("arm", 0, -46), **both("fore", -22, -52), "chest": (0, -8, 0)})], holds=True),
         act(f, "hit", "hit", 0.7, [

@@ -43,6 +43,7 @@ def act(
     holds: bool = False,
     guard: bool = False,
     trail: str = "",
+    when: float = 0.5,
 ) -> Deed:
     """A deed of this figure. `words` are separated by commas; `path` has (share, forward, left, clear of the ground,
     yaw, pitch, roll), lengths in metres for scale 1, angles in degrees; `also` has curves of single parts in degrees,
@@ -60,7 +61,7 @@ def act(
     rough = tuple((key[0], *(s * v for v in key[1:4]), *map(math.radians, key[4:])) for key in path)
     deed = Deed(
         name, tuple(words.split(", ")), seconds, loops, parts, moved, (), s * pace, turn, holds, guard,
-        tuple(replace(k, reach=s * k.reach, low=s * k.low, high=s * k.high) for k in strokes), trail,
+        tuple(replace(k, reach=s * k.reach, low=s * k.low, high=s * k.high) for k in strokes), trail, when,
     )  # fmt: skip
     return replace(deed, root=_rounded(rough) if afloat else _grounded(figure, deed, rough))
 

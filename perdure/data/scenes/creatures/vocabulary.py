@@ -35,7 +35,7 @@ class Vocabulary:
 VOCABULARY = Vocabulary(
     shared=("idle", "walk", "run", "turn left", "turn right", "leap", "wave", "dance", "sit", "hit", "die"),
     groups={
-        "armed": Group(("knight", "mage", "golem"), ("slam", "sweep", "thrust", "throw", "block", "grab")),
+        "armed": Group(("knight", "mage", "golem"), ("slam", "sweep", "thrust", "throw", "block", "grab", "drop")),
         "wild": Group(
             ("serpent", "crab", "bird", "frog", "strider"),
             ("strike", "coil", "lash", "rattle", "pinch", "clap", "hide", "peck", "fly", "glide", "flutter", "swoop",
