@@ -40,6 +40,7 @@ from perdure.data.painting.tracer import (
 )
 from perdure.data.painting.weather import fall, style, wetness, whiteness, with_flash
 from perdure.data.scenes.scene import MOVING, PLAYER, TEXTURES, Scene, Surface, rgb
+from perdure.world.kinematics import BURIED
 from perdure.world.mechanism import Mechanism
 
 STATIC, SPECTACLE, SKY = 0, 254, 255
@@ -302,6 +303,7 @@ class _Spheres:
         creatures = np.empty((len(self._owners), 7))
         for k, owner in enumerate(self._owners):
             mine = spheres[self._first[k] : self._first[k + 1]]
+            mine = mine[mine[:, 2] > 0.5 * BURIED]  # beads that show nothing are far below all else
             middle = mine[:, :3].mean(0)
             reach = (np.linalg.norm(mine[:, :3] - middle, axis=1) + mine[:, 3]).max()
             creatures[k] = *middle, reach, owner, self._first[k], self._first[k + 1]
