@@ -22,6 +22,8 @@ Settings = Annotated[
 ]
 Folder = Annotated[Path, typer.Argument(help="The folder of a data set, or one with several in it.")]
 
+SHOWN = 40  # lines of what is counted
+
 
 @app.command()
 def make(
@@ -78,11 +80,12 @@ def stats(folder: Folder, as_json: AsJson = False) -> None:
     from perdure.data.dataset import Dataset
 
     with stage(f"reading {folder}"):
-        facts = counting.stats(Dataset(folder).sheets())
+        facts = counting.stats(Dataset(folder))
     if as_json:
         return print_json(facts)
     out.print(f"{facts['clips']:,} clips, {lasting(3600 * facts['hours'])}, {facts['frames']:,} frames")
-    groups = {**facts, **facts["tags"], **{f"{kind}, told to": said for kind, said in facts["commands"].items()}}
+    groups = {**facts, **facts["tags"], **{f"{kind} does": done for kind, done in facts["deeds"].items()}}
+    groups |= {f"{kind} is told to": said for kind, said in facts["commands"].items()}
     groups = {name: counts for name, counts in groups.items() if isinstance(counts, dict)}
     alike = {
         name: value for name, counts in groups.items() for value in counts if [*counts.values()] == [facts["clips"]]
@@ -91,7 +94,7 @@ def stats(folder: Folder, as_json: AsJson = False) -> None:
         out.print("\n[bold]the same in all[/]")
         out.print("  " + ", ".join(f"{name}: {value}" for name, value in alike.items()), markup=False)
     for name, counts in groups.items():
-        if counts and name not in ("tags", "commands", *alike):
+        if counts and name not in ("tags", "commands", "deeds", *alike):
             _print_counts(name, counts)
 
 
@@ -100,11 +103,13 @@ def _print_counts(name: str, counts: dict[str, Any]) -> None:
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 1))
     most = max(counts.values(), default=0)
     share = not any(isinstance(count, float) for count in counts.values())
-    for value, count in counts.items():
-        bar = "█" * max(1, round(24 * count / most)) if share and most else ""
+    for value, count in [*counts.items()][:SHOWN]:
+        bar = "█" * max(1, round(24 * count / most)) if share and count else ""
         table.add_row(f"  {value}", f"{count:,}" if share else f"{count:.3g}", f"[dim]{bar}[/]")
     table.columns[1].justify = "right"
     out.print(table)
+    if len(counts) > SHOWN:
+        out.print(f"  and {len(counts) - SHOWN} more: see --json")
 
 
 def parsed(settings: list[str]) -> dict[str, str | float | int | bool]:

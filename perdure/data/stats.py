@@ -1,22 +1,36 @@
-"""What is in a data set, counted: by source, view and tag, who is in it, what everyone is told to do, what happens."""
+"""What is in a data set, counted: sources, views, tags, who is in it, what everyone is told and does, what happens."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from statistics import median
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from perdure.data.dataset import Dataset
 from perdure.data.shards import Sheet
+
+States = Mapping[int, Mapping[str, NDArray[Any]]]
 
 MANY, LONG = 40, 24  # different values of a tag that are counted one by one; characters of one that names a kind
 
 
-def stats(sheets: Iterable[Sheet]) -> dict[str, Any]:
+DEEDS = "deeds "
+"""A tag of an entity's number after this lists the names that its state `deed` counts, with commas."""
+
+
+def stats(data: Dataset) -> dict[str, Any]:
+    return counted((data.sheet(name), data.arrays(name)[1]) for name in data.names)
+
+
+def counted(clips_of: Iterable[tuple[Sheet, States]]) -> dict[str, Any]:
     sources, views, cast, events = Counter[str](), Counter[str](), Counter[str](), Counter[str]()
     lengths, tags = Counter[str](), defaultdict[str, Counter[str]](Counter)
-    commands = defaultdict[str, Counter[str]](Counter)
+    commands, deeds = defaultdict[str, Counter[str]](Counter), defaultdict[str, Counter[str]](Counter)
     known = Counter[str]()
     clips, frames, seconds = 0, 0, 0.0
-    for sheet in sheets:
+    for sheet, states in clips_of:
         clips, frames, seconds = clips + 1, frames + sheet.frames, seconds + sheet.seconds
         sources[sheet.source] += 1
         views[sheet.view or "unknown"] += 1
@@ -27,7 +41,11 @@ def stats(sheets: Iterable[Sheet]) -> dict[str, Any]:
         for entity, said in sheet.commands.items():
             commands[kinds.get(entity, "nobody")].update(filter(None, said))
         for name, value in sheet.tags.items():
-            tags[name][value] += 1
+            if name.startswith(DEEDS):
+                entity = int(name.removeprefix(DEEDS))
+                deeds[kinds.get(entity, "nobody")].update(_begun(value.split(","), states.get(entity, {})))
+            else:
+                tags[name][value] += 1
         there = {"actions": sheet.actions, "camera": sheet.intrinsics, "captions": sheet.captions}
         known.update(name for name, value in there.items() if value is not None)
     return {
@@ -41,8 +59,20 @@ def stats(sheets: Iterable[Sheet]) -> dict[str, Any]:
         "tags": {name: _summary(values) for name, values in sorted(tags.items()) if _says(values, clips)},
         "cast": _counted(cast),
         "commands": {kind: _counted(said) for kind, said in sorted(commands.items()) if said},
+        "deeds": {kind: _counted(done) for kind, done in sorted(deeds.items())},
         "events": _counted(events),
     }
+
+
+def _begun(names: list[str], known: Mapping[str, NDArray[Any]]) -> Counter[str]:
+    """How often each deed is begun; those that never are, with 0."""
+    done = Counter(dict.fromkeys(names, 0))
+    if "deed" in known:
+        deed = known["deed"]
+        for number in deed[np.flatnonzero(np.diff(deed, prepend=-1) != 0)]:
+            if number >= 0:
+                done[names[int(number)]] += 1
+    return done
 
 
 LENGTHS = ("5 to 10 s", "10 to 20 s", "20 to 40 s", "40 to 60 s", "60 s")
@@ -73,6 +103,6 @@ def _summary(values: Counter[str]) -> Mapping[str, float]:
     return _counted(values)
 
 
-def _counted(values: Counter[str]) -> dict[str, int]:
+def _counted(values: Mapping[str, int]) -> dict[str, int]:
     """The most frequent first, equals by name."""
     return dict(sorted(values.items(), key=lambda item: (-item[1], item[0])))

@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from perdure.cli.data import parsed
@@ -81,13 +82,15 @@ def test_stats_count_all_that_sheets_say():
     def sheet(n: int) -> Sheet:
         return Sheet(
             f"made-{n}", "made", "none", 24.0, 24 * (7 if n % 2 else 60), 8, 8,
-            view="first", tags={"scene": "court" if n < 30 else "hall", "revisit": f"{n / 50:.2f}", "id": f"x{n}"},
+            view="first", tags={"scene": "court" if n < 30 else "hall", "revisit": f"{n / 50:.2f}", "id": f"x{n}",
+                                "deeds 1": "idle,walk,leap"},
             cast=(Actor(1, "strider", "a strider", "creature"), Actor(2, "orb", "an orb", "creature")),
             commands={1: ("", "leap", "leap"), 2: ("", "", "roll")},
             events=(Moment(0, 4, "snow", "it starts to snow"),) * (n % 3),
         )  # fmt: skip
 
-    facts = stats.stats(sheet(n) for n in range(50))
+    deed = np.array([-1, -1, 0, 0, 2, 2, 0, 2])
+    facts = stats.counted((sheet(n), {1: {"deed": deed}}) for n in range(50))
     assert facts["clips"] == 50 and facts["frames"] == 25 * 24 * 67
     assert facts["lengths"] == {"5 to 10 s": 25, "60 s": 25}
     assert facts["tags"] == {
@@ -95,4 +98,5 @@ def test_stats_count_all_that_sheets_say():
         "scene": {"court": 30, "hall": 20},
     }
     assert facts["commands"] == {"orb": {"roll": 50}, "strider": {"leap": 100}}
+    assert facts["deeds"] == {"strider": {"idle": 100, "leap": 100, "walk": 0}}
     assert facts["cast"] == {"orb": 50, "strider": 50} and facts["events"] == {"snow": 49}

@@ -1,4 +1,4 @@
-"""Where clips come from, one module each.
+"""Where clips come from, one module each; a large one has its parts beside it, as SOURCE_PART.
 
 A source is a module with
 
@@ -16,7 +16,7 @@ from types import ModuleType
 
 
 def names() -> list[str]:
-    return sorted(module.name for module in iter_modules(__path__))
+    return sorted(module.name for module in iter_modules(__path__) if "_" not in module.name)
 
 
 def source(name: str) -> ModuleType:
