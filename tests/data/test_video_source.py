@@ -1,19 +1,41 @@
 """A folder of films becomes clips: shots in order, copies and bad film named, and the same for the same seed."""
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
+from PIL import Image
 
+from perdure.camera import Intrinsics, unproject
 from perdure.data.clip import Clip, Job, Skipped
 from perdure.data.sources import source, video
 from perdure.data.video import shots
 from perdure.data.video.shots import Shot
-from tests.data.films import sliding, write
+from perdure.data.video.structure import Solution, Structure
+from tests.data.films import sliding, stroll, write
 
 SMALL = (192, 108)
+
+
+@dataclass(frozen=True)
+class Unpacked:
+    """A picture of a film, as `reading.Seen` gives it."""
+
+    frame: NDArray[np.uint8]
+
+    def sized(self, size: tuple[int, int]) -> NDArray[np.uint8]:
+        return np.asarray(Image.fromarray(self.frame).resize(size))
+
+
+def sound() -> Solution:
+    none = np.zeros(0, np.int64)
+    lens = Intrinsics.from_fov(512, 288, 75.0)
+    return Solution(np.arange(20), np.zeros((20, 4, 4)), lens, np.zeros((0, 3)), np.zeros((0, 3), np.uint8),
+                    none, none, 20, 0.5, 100.0)  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
@@ -78,11 +100,34 @@ def test_a_plan_says_what_it_lacks(folder: Path, tmp_path: Path):
     lacks: tuple[tuple[dict[str, Any], str], ...] = (
         ({}, "films or folders"), ({"paths": [tmp_path]}, "no films"), ({"paths": [tmp_path / "x"]}, "not there"),
         ({"paths": [folder], "poses": "maybe"}, "poses to be one of"),
+        ({"paths": [folder], "again": 2}, "only with poses and depth"),
+        ({"paths": [folder], "depth": str(tmp_path)}, "folder of weights"),
     )  # fmt: skip
     for options, says in lacks:
         with pytest.raises(ValueError, match=says):
             video.plan(**options)
     assert source("video") is video
+
+
+def test_a_film_with_poses_and_depth_is_seen_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """COLMAP and the model of depth stand aside here: their places take what the engine knows."""
+    walk = stroll("court", 3, 30)
+    assert walk.poses is not None and walk.depth is not None and walk.intrinsics is not None
+    far = {frame.tobytes()[::1000]: depth for frame, depth in zip(walk.rgb, walk.depth)}
+    points = np.concatenate([unproject(walk.depth[i][::6, ::6], walk.intrinsics.scaled(43, 24), walk.poses[i])
+                             .reshape(-1, 3) for i in range(0, 120, 10)])  # fmt: skip
+    known = Structure(0, 120, walk.poses, walk.intrinsics, points, np.zeros((len(points), 3), np.uint8), sound())
+    monkeypatch.setattr(video, "structure", lambda *_: known)
+    monkeypatch.setattr(video, "pictures", lambda _: iter([Unpacked(frame) for frame in walk.rgb]))
+    monkeypatch.setattr(video, "_estimator", lambda _: lambda frame: 3 / far[frame.tobytes()[::1000]] + 1)
+    path = write(tmp_path / "a.mp4", walk.rgb)
+    (tmp_path / "config.json").write_text("{}")
+    (job,) = video.plan(seed=1, paths=[path], depth=str(tmp_path), again=1)
+    clips, why = made(job)
+    assert clips[0].name == "video-000000-000" and len(clips) + len(why) >= 2, why
+    assert clips[0].depth is not None and clips[0].actions is not None
+    assert np.median(np.abs(clips[0].depth / walk.depth - 1)) < 0.05
+    assert [clip.tags.get("made from") for clip in clips[1:]] == ["video-000000-000"]
 
 
 def test_long_shots_are_cut_evenly_into_whole_chunks():

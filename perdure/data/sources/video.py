@@ -6,7 +6,8 @@ how long a metre is, what was pressed, or who obeys whom, is left out or said to
 nearest walk, at a scale at which its usual speed is that of walking.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
@@ -16,8 +17,10 @@ from numpy.typing import NDArray
 
 from perdure.camera import invert
 from perdure.data.clip import LONGEST, SHORTEST, Clip, Job, Skipped
+from perdure.data.video import ports
 from perdure.data.video.filters import Limits, copies, fingerprint, profile, verdict
 from perdure.data.video.reading import Film, describe, films, glimpses, kept, pictures, thumbnails
+from perdure.data.video.rerender import again
 from perdure.data.video.shots import Shot, shots
 from perdure.data.video.structure import WIDTH, Collapsed, Picker, structure
 from perdure.world.action import FRAMES_PER_CHUNK, FRAMES_PER_SECOND, Action
@@ -40,13 +43,19 @@ def plan(
 ) -> list[Job]:
     """A job for each film among files and folders, `count` of them at most unless it is 0.
 
-    Options: `width` and `height` of the frames, `poses` (try, need or no), `licence`. A copy of an earlier film,
+    Options: `width` and `height` of the frames, `poses` (try, need or no), `licence`, `depth` (a folder of weights of
+    a model that estimates it), `again` (how many times each clip with poses and depth is seen again, along new ways
+    that come back). A copy of an earlier film,
     whatever its size or codec, is planned to be skipped, so that it is named.
     """
     if not paths:
         raise ValueError("expected films or folders of films to take in: name some")
     if options.get("poses", "try") not in POSES:
         raise ValueError(f"expected poses to be one of {', '.join(POSES)}, got {options['poses']!r}")
+    if "depth" in options and not (Path(str(options["depth"])) / "config.json").is_file():
+        raise ValueError(f"expected depth to be a folder of weights, with its config.json, got {options['depth']}")
+    if options.get("again") and ("depth" not in options or options.get("poses", "try") == "no"):
+        raise ValueError("films are seen again only with poses and depth: name a model's folder by depth=FOLDER")
     if options.get("poses", "try") != "no" and find_spec("pycolmap") is None:
         raise ValueError("camera poses of films need pycolmap: pip install 'perdure[video]', or say poses=no")
     found = films([Path(path) for path in paths])
@@ -96,9 +105,12 @@ def make(job: Job) -> Iterator[Clip | Skipped]:
             continue
         seen.append(it.hashes)
         try:
-            yield _clip(job, film, number, span, rgb, large, picker.numbers, it.tags())
-        except Collapsed as collapse:
-            yield Skipped(f"{where}: poses: {collapse}")
+            clip = _clip(job, film, number, span, rgb, large, picker.numbers, it.tags())
+            yield clip
+            if job.options.get("again") and clip.depth is not None:
+                yield from again(clip, job.seed, int(job.options["again"]))
+        except Skipped as why:
+            yield Skipped(f"{where}: {why}")
 
 
 def _clip(job: Job, film: Film, number: int, span: Shot, rgb: NDArray[np.uint8], large: list[NDArray[np.uint8]],
@@ -116,16 +128,25 @@ def _clip(job: Job, film: Film, number: int, span: Shot, rgb: NDArray[np.uint8],
             whole = (it.stop - it.start) // FRAMES_PER_CHUNK * FRAMES_PER_CHUNK
             if whole < SHORTEST * FRAMES_PER_SECOND:
                 raise Collapsed(f"they hold for {whole / FRAMES_PER_SECOND:.1f} s only")
-            poses = it.poses[:whole]
+            poses, rgb = it.poses[:whole], rgb[it.start : it.start + whole]
+            depth = None
+            if "depth" in job.options:
+                depth = ports.depths(rgb, poses, it.intrinsics, it.points, _estimator(str(job.options["depth"])))
+                tags["depth"] = "a model's, fitted to points"
             return Clip(
-                name, NAME, licence, float(FRAMES_PER_SECOND), rgb[it.start : it.start + whole], seed=job.seed,
+                name, NAME, licence, float(FRAMES_PER_SECOND), rgb, seed=job.seed, depth=depth,
                 intrinsics=it.intrinsics, poses=poses, actions=tuple(pressed(poses)), tags=tags | it.tags(),
             )  # fmt: skip
         except Collapsed as why:
             if wanted == "need":
-                raise
+                raise Collapsed(f"poses: {why}") from None
             tags["poses"] = f"none: {why}"
     return Clip(name, NAME, licence, float(FRAMES_PER_SECOND), rgb, seed=job.seed, tags=tags)
+
+
+@lru_cache(maxsize=1)
+def _estimator(folder: str) -> Callable[[NDArray[np.uint8]], NDArray[np.float32]]:
+    return ports.depth(Path(folder))
 
 
 def pressed(poses: NDArray[np.float64]) -> list[Action]:

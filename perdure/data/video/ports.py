@@ -16,11 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from perdure.camera import FAR, Array, Intrinsics, project
+
 Picture = NDArray[np.uint8]  # (H, W, 3)
 Mask = NDArray[np.bool_]  # (H, W)
 F32 = NDArray[np.float32]
 
 PERSON = ("person", "people", "pedestrian", "human")
+CELLS = 24  # across a picture: one point in each is enough
 LEAST = 20  # points that a depth is fitted to
 WORDS = 40  # of a caption, at most
 
@@ -64,6 +67,28 @@ def fitted(raw: F32, pixels: NDArray[np.float64], known: NDArray[np.float64]) ->
         if off < least:
             best, least = made.astype(np.float32), off
     return best
+
+
+def depths(
+    frames: NDArray[np.uint8], poses: Array, lens: Intrinsics, points: Array, estimate: Callable[[Picture], F32]
+) -> F32:
+    """(N, H, W) metres along z of a film, a model's depth of each frame fitted to points (P, 3) that are in view.
+
+    A frame that shows too few of them has none: 0.
+    """
+    out = []
+    for frame, pose in zip(frames, poses):
+        pixels, far = project(points, lens, pose)
+        seen = (far > 0) & (pixels >= 0).all(1) & (pixels < (lens.width, lens.height)).all(1)
+        order = np.flatnonzero(seen)[np.argsort(far[seen], kind="stable")]
+        # Of those that fall together the nearest: the others may be hidden behind it.
+        cells = (pixels[order] * CELLS / lens.width).astype(np.int64) @ np.array([1, 1 << 20])
+        first = order[np.unique(cells, return_index=True)[1]]
+        known = len(first) >= LEAST
+        out.append(
+            fitted(estimate(frame), pixels[first], far[first]) if known else np.zeros(frame.shape[:2], np.float32)
+        )
+    return np.minimum(np.stack(out), np.float32(FAR))
 
 
 def people(folder: Path) -> Callable[[Picture], Mask]:
