@@ -1,12 +1,14 @@
 """Creatures: they stand on the ground whatever they do, hang together, and each deed can be told from the others."""
 
 import hashlib
+from dataclasses import replace
 from functools import lru_cache
 from itertools import combinations
 
 import mujoco
 import numpy as np
 import pytest
+from msgspec import structs
 
 from perdure.data.creature import creature
 from perdure.data.scenes import build
@@ -366,6 +368,31 @@ def test_ten_creatures_at_once_each_do_what_they_are_asked_to() -> None:
                 expected = own[0].T @ (where[part.label][0][0] - place[0])
                 assert np.allclose(turn.T @ (data.body(part.body).xpos - root), expected, atol=2e-3), part.label
     assert len(done) == sum(len(mover.deeds) - 2 for mover in scene.movers)
+
+
+@pytest.mark.parametrize(("kind", "deed"), [(k, d) for k, d in ALL if act(k, d).strokes])
+def test_strokes_hurt_whom_they_reach(kind: str, deed: str) -> None:
+    """Someone who stands ahead, within reach, is struck, pushed and the worse for it."""
+    stroke = act(kind, deed).strokes[0]
+    went = act(kind, deed).root[-1][1] if act(kind, deed).root else 0.0
+    blocks = Blocks()
+    floor = blocks.surface("floor", Surface("stone", ("#aa9988", "#887766", "#554433")))
+    blocks.geom("plane", floor, (0, 0, 0), (30, 30, 1))
+    target = "frog" if stroke.low < 0.3 else "strider"
+    apart = 0.7 * stroke.reach + 0.5 * went + 0.3
+    for entity, (who, x) in enumerate([(kind, 0.0), (target, apart)], 1):
+        mover, bodies = built(who, 1, entity, f"one{entity}", (x, 0.0), 0.5)
+        for material, surface in surfaces(who, 1).items():
+            blocks.surface(material, surface)
+        blocks.creature(f"{who} {entity}", mover, bodies)
+    scene = blocks.finish("ring", 0, Sky(), (0.0, -6.0, 0.0), (8.0, 8.0, 3.0), "ring")
+    physics, struck = Physics.from_xml(scene.xml, scene.movers, scene.spawn), False
+    physics = replace(physics, gaits=tuple(structs.replace(gait, heading=0.0) for gait in physics.gaits))
+    for _ in range(12):
+        physics, motion = physics.advance(Action(words=(Word(1, act(kind, deed).words[0]), Word(2, "sit"))))
+        struck = struck or any(note.kind == "hit" and note.targets[-1] == 2 for note in motion.notes)
+    told = physics.condition(2)
+    assert struck and told is not None and told.health < 1
 
 
 def _figure_of(mover: Mover) -> Figure:

@@ -138,7 +138,7 @@ def deeds(f: Figure) -> tuple[Deed, ...]:
     knees = {**both("leg", 0, -40), **both("shin", 0, 72)}
     up = {"arm_r": (-8, -168, 0), "fore_r": (0, -30, 0), "weapon": (0, 30, 0), "arm_l": (30, -40, 0)}
     out = [
-        act(f, "idle", "stand still, stand, wait, rest on your feet", 4.0,
+        act(f, "idle", "stand still, stand, wait, stop", 4.0,
             [(0, stand), (0.25, breath), (0.5, aside), (0.62, {**aside, "head": (0, 0, 24)}), (0.8, breath),
              (1, stand)],
             loops=True),

@@ -89,7 +89,7 @@ def deeds(f: Figure) -> tuple[Deed, ...]:
     crouch, back = legs(44, -80), legs(70, -40)
     flat = (0, 0, 0, 0, 0, 0, 0)
     return (
-        act(f, "idle", "stay, wait, stand still", 3.6, [
+        act(f, "idle", "stand still, stay, wait, stop", 3.6, [
             (0, {}), (0.15, {"head": (0, 6, 30), "neck": (0, 0, 10)}), (0.3, {"head": (0, 6, 30), "neck": (0, 0, 10)}),
             (0.36, {"head": (16, 0, -24)}), (0.52, {"head": (16, 0, -24), "tail": (0, -10, 0)}),
              (0.6, {"tail": (0, 12, 12)}),

@@ -106,7 +106,7 @@ def deeds(f: Figure) -> tuple[Deed, ...]:
         return {**both("arm", x, y)}
 
     return (
-        act(f, "idle", "stay, wait, stand still, stop", 3.6, [
+        act(f, "idle", "stand still, stay, wait, stop", 3.6, [
             (0, reins), (0.25, {**reins, "head": (0, 0, 34), "lantern": (6, 6, 0)}),
              (0.5, {**reins, "driver": (0, 0, 0), "head": (0, 6, 0)}),
             (0.75, {**reins, "head": (0, -6, -34), "lantern": (-6, -6, 0)}), (1, reins)], loops=True),

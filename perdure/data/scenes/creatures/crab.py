@@ -90,7 +90,7 @@ def deeds(f: Figure) -> tuple[Deed, ...]:
 
     flat = (0, 0, 0, 0, 0, 0, 0)
     return (
-        act(f, "idle", "stay, wait, stand still", 3.2, [
+        act(f, "idle", "stand still, stay, wait, stop", 3.2, [
             (0, guard), (0.2, {**guard, **pinch, **both("eye", 10, 8)}), (0.35, {**guard, **both("eye", -8, 16)}),
             (0.5, {**both("claw", 0, -24, 8), **both("hand", 0, -26, -34), "eye_l": (0, 30, 0)}),
             (0.7, {**guard, **pinch, "eye_r": (0, 30, 0)}), (1, guard)], shifts=squat((0, 0), (0.5, 0.03), (1, 0)),

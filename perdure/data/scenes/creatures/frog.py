@@ -90,7 +90,7 @@ def deeds(f: Figure) -> tuple[Deed, ...]:
     ]
     leap_keys, leap_path = hop(2.3, 1.0, 0.26, 0.76)
     return (
-        act(f, "idle", "stay, wait, stand still", 3.4, [
+        act(f, "idle", "stand still, stay, wait, stop", 3.4, [
             (0, tucked), (0.5, {"head": (0, -4, 0)}), (0.7, {"head": (0, 0, 24)}), (0.85, {"head": (0, 0, 22)}),
              (1, tucked)],
             shifts={"throat": puff}, loops=True),

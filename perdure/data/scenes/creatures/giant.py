@@ -77,7 +77,7 @@ def deeds(f: Figure) -> tuple[Deed, ...]:
 
     slow = walk(0.8, 0.14, 20, 6)
     return (
-        act(f, "idle", "stand still, stand, wait", 5.0,
+        act(f, "idle", "stand still, stand, wait, stop", 5.0,
             [(0, rest), (0.3, heave), (0.55, {**rest, "head": (0, 4, 26)}), (0.75, {**heave, "head": (0, 0, -20)}),
              (1, rest)], loops=True),
         go("walk", "walk, go, march, trudge", 1.7, slow, pace=0.47),

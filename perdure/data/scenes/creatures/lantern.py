@@ -55,7 +55,7 @@ def deeds(f: Figure) -> tuple[Deed, ...]:
     flat = (0, 0, 0, 0, 0, 0, 0)
     still = (1, 0, 0, 0, 0, 0, 0)
     return (
-        drift("idle", "float, stay, wait, stand still", 4.0, 0, 0.06),
+        drift("idle", "float, stay, wait, stand still, stop", 4.0, 0, 0.06),
         drift("walk", "walk, go, drift", 2.6, 8, 0.08, pace=0.55),
         drift("run", "run, fly, rush", 1.2, 24, 0.05, pace=1.7),
         drift("turn left", "turn left, turn to the left", 2.0, 0, 0.04, turn=1.2),

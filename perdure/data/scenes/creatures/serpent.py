@@ -96,7 +96,7 @@ def deeds(f: Figure) -> tuple[Deed, ...]:
     ball = {**coiled, "neck0": (0, -20, -60), "neck1": (0, 0, -60), "head": (0, 26, -40)}
     flat = (0, 0, 0, 0, 0, 0, 0)
     return (
-        act(f, "idle", "stay, wait, stand still", 4.0, [
+        act(f, "idle", "stand still, stay, wait, stop", 4.0, [
             (t, {**rest, **p}) for t, p in (
                 (0, {"neck0": (0, -30, 8), "neck1": (0, -8, 0), "head": (0, 34, 0)}),
                 (0.2, {"neck0": (0, -34, 20), "neck1": (0, -10, 6), "head": (0, 38, 10), "jaw": (0, 4, 0)}),

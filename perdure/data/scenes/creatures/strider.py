@@ -75,7 +75,7 @@ def deeds(f: Figure) -> tuple[Deed, ...]:
     trot, turning = (0.0, 0.5, 0.5, 0.0), legs(0.14, 0.09, (0.0, 0.5, 0.5, 0.0), 0.6)
     flat = (0, 0, 0, 0, 0, 0, 0)
     return (
-        act(f, "idle", "stand still, stand, wait", 4.5, [
+        act(f, "idle", "stand still, stand, wait, stop", 4.5, [
             (0, {}), (0.2, {"head": (0, 6, 0), "tail": (0, 0, 26)}), (0.4, {"head": (0, -4, 26), "tail": (0, 0, -22)}),
             (0.55, {"head": (0, -4, 28), "tail": (0, 0, 26)}), (0.75, {"head": (0, 22, -10), "tail": (0, 0, -20)}),
             (0.88, {"head": (0, 26, -10), "tail": (0, 0, 10)}), (1, {})], loops=True),
