@@ -130,12 +130,7 @@ class World:
 
         `observe` is called after each tick, as `Physics.advance` does.
         """
-        world, step = self, self.step + 1
-        for edit in action.edits:
-            world = world.asked(edit)
-        new = tuple(sorted({*world.physics.entities} - {*self.physics.entities}))
-        for said in action.events:
-            world = world.happens(said, new)
+        world, step = self.begun(action), self.step + 1
         physics, motion = world.physics.advance(action, observe, world.setting.rules)
         due = sorted((f for f in world.pending if f.step <= step - FINDING_LAG), key=lambda f: f.step)
         found = [Keyframe(f.step, f.pose, f.intrinsics, f.rgb, f.depth, f.mask) for f in due if f.mask.any()]
@@ -150,6 +145,16 @@ class World:
             fresh=len(geometry.keyframes) - len(world.geometry.keyframes),
             before=world.state,
         )
+
+    def begun(self, action: Action) -> "World":
+        """The world after the edits and events of an action, before the first tick of its chunk."""
+        world = self
+        for edit in action.edits:
+            world = world.asked(edit)
+        new = tuple(sorted({*world.physics.entities} - {*self.physics.entities}))
+        for said in action.events:
+            world = world.happens(said, new)
+        return world
 
     def expect(self, finding: Finding) -> "World":
         """The world with something found, that will be part of it when its time has come."""

@@ -39,7 +39,8 @@ THERE = 0.3  # metres from a goal at which one is there
 ASKEW = 0.5  # radians that the feet may go off their way
 EASE = 0.1  # radians a chunk by which turning gets faster or slower, in a chunk
 BERTH = 1.0  # metres that are kept from the middle of a creature
-WAIT = 8  # chunks to wait for one that stands in the way
+WAIT = 5  # chunks to wait for one that stands in the way
+OPEN = 1.3  # metres of free ground ahead, with less than which there is little to look at
 MOVES = Keys.FORWARD | Keys.BACK | Keys.LEFT | Keys.RIGHT
 
 WAYS = (
@@ -85,6 +86,9 @@ class Walker:
         while True:
             idle = True
             for action in self._script(self):
+                idle = False
+                yield action
+            for action in self.look_out():
                 idle = False
                 yield action
             if idle:
@@ -172,9 +176,17 @@ class Walker:
                 return
             yield self.toward(None, at)
 
+    def look_out(self) -> Iterator[Action]:
+        """Turn away from a wall that one faces close up, to where one sees farthest."""
+        if self._free(self.yaw) >= OPEN:
+            return
+        ways = self.yaw + np.linspace(-math.pi, math.pi, 16, endpoint=False)
+        free = [self._free(float(way)) + float(self.random.uniform(0.0, 1.0)) for way in ways]
+        yield from self.turn(math.remainder(float(ways[int(np.argmax(free))]) - self.yaw, 2 * math.pi))
+
     def go(self, goal: Point, gaze: Gaze | None = None, near: float = THERE) -> Iterator[Action]:
         """Walk to a place, round what stands and who walks there."""
-        for _ in range(4):  # ways that are tried
+        for _ in range(2):  # ways that are tried
             way = self.ground.way(self.here, goal, self.crowd())
             if len(way) < 2 or self.far(way[-1]) < near:
                 return
@@ -197,7 +209,7 @@ class Walker:
                 waited += 1
                 if waited > WAIT:
                     return
-                yield self.toward(None, None if gaze is None else gaze(heading))
+                yield self.toward(None, self._nearest())
                 continue
             yield self.toward(heading, None if gaze is None else gaze(heading))
             if self.blocked:
@@ -267,6 +279,17 @@ class Walker:
         """Whether a step along a heading comes too near to a creature."""
         there = self.here[0] + 0.5 * math.cos(heading), self.here[1] + 0.5 * math.sin(heading)
         return any(math.dist(there, (x, y)) < min(BERTH, self.far((x, y))) for x, y, _ in self.crowd())
+
+    def _free(self, way: float) -> float:
+        """How far one could walk along a bearing, up to a few metres."""
+        along = np.arange(0.2, 5.0, 0.2)[:, None] * np.array([math.cos(way), math.sin(way)]) + self.here
+        blocked = ~self.ground.holds_all(along)
+        return 0.2 * (int(np.argmax(blocked)) if blocked.any() else len(along))
+
+    def _nearest(self) -> tuple[float, float, float]:
+        """Where the nearest creature is."""
+        x, y, z = min((self.where(entity) for entity in self.creatures), key=self.far)
+        return x, y, min(z, self.eye)
 
     def _blame(self, heading: float) -> None:
         """What stopped it is taken for blocked from now on, whatever it is."""
