@@ -95,7 +95,7 @@ def survey(
         place = eye + np.array([there[0] * STEP, there[1] * STEP, 0.0])
         if terrain is not None:
             x, y, was = float(place[0]), float(place[1]), float(here[2]) - tall
-            halfway = terrain.height(*(float(v) for v in 0.5 * (here + place)[:2]), was)
+            halfway = terrain.height(0.5 * (float(here[0]) + x), 0.5 * (float(here[1]) + y), was)
             place[2] = terrain.height(x, y, halfway) + tall
             if abs(place[2] - here[2]) > STEEPEST * STEP:
                 return None

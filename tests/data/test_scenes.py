@@ -1,5 +1,6 @@
 """Scenes: the same seed gives the same scene, other seeds others, and the player starts on free ground."""
 
+import re
 from functools import lru_cache
 
 import mujoco
@@ -7,9 +8,13 @@ import numpy as np
 import pytest
 
 from perdure.camera import yaw_pitch
-from perdure.data.scenes import KINDS, build
+from perdure.cli import worlds
+from perdure.data.furnishing import WHAT
+from perdure.data.ground import Ground
+from perdure.data.scenes import KINDS, MEASURED, build, creatures, landmarks
 from perdure.data.scenes.blocks import PLAYER_RADIUS, Blocks, Opening, turned
 from perdure.data.scenes.scene import EYE, MOVING, PLAYER, STILL, Scene, Sky, Surface, rgb
+from perdure.server.app import SCENES
 from perdure.world.action import Action, Keys
 from perdure.world.physics import Physics
 
@@ -77,10 +82,12 @@ def test_what_a_scene_names_is_in_its_model(kind: str, seed: int) -> None:
         root = model.body(mover.body)
         assert model.body_mocapid[root.id] >= 0
         assert np.allclose(root.pos, [*mover.home, mover.hover], atol=1e-3)
+        hangs = {"": np.array(root.pos)}
         for part in mover.parts:
             body = model.body(part.body)
             assert model.body_mocapid[body.id] >= 0
-            assert np.allclose(body.pos, root.pos + part.pivot, atol=1e-3)
+            hangs[part.label] = hangs[part.parent] + part.pivot
+            assert np.allclose(body.pos, hangs[part.label], atol=1e-3)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -93,9 +100,97 @@ def test_walls_stop_the_player(kind: str) -> None:
         assert (np.abs(motion.cameras[-1, :3, 3]) < scene.extent).all()
 
 
-def test_both_creatures_are_met() -> None:
-    met = {name for kind in KINDS for seed in SEEDS for name in build(kind, seed).names.values()}
-    assert met == {"strider", "lantern golem"}
+def test_creatures_are_met() -> None:
+    """In the first three kinds of scene the two that they always had; in the others all kinds there are."""
+    first = {name for kind in MEASURED for seed in SEEDS for name in build(kind, seed).names.values()}
+    assert first == {"strider", "lantern golem"}
+    others = [kind for kind in KINDS if kind not in MEASURED]
+    met = {mover.kind for kind in others for seed in SEEDS for mover in build(kind, seed).movers}
+    assert met == set(creatures.KINDS)
+
+
+@lru_cache(maxsize=16)
+def walked(kind: str, seed: int) -> tuple[Scene, Ground]:
+    scene = build(kind, seed)
+    return scene, Ground.around(Physics.from_xml(scene.xml, scene.movers, scene.spawn), scene.extent)
+
+
+ON_FOOT = [(kind, seed) for kind in KINDS for seed in range(1 if kind in ("garden", "terraces", "island") else 3)]
+
+
+@pytest.mark.parametrize(("kind", "seed"), ON_FOOT)
+def test_every_place_can_be_walked_to(kind: str, seed: int) -> None:
+    """With the player's own body, up stairs and ramps: to what stands there, or onto it."""
+    scene, ground = walked(kind, seed)
+    assert len(scene.places) >= 4 and scene.words
+    heights = ground.height[tuple(ground.cells.T)]
+    for name, (x, y, z, radius) in scene.places.items():
+        near = np.hypot(*(ground.spots - (x, y)).T) < radius + 0.9
+        assert near.any(), name
+        assert np.abs(heights[near] - z).min() < (0.8 if kind == "table" else 0.4), name
+    for one, other in scene.ways:
+        assert one in scene.places and other in scene.places
+
+
+@pytest.mark.parametrize(("kind", "seed"), ON_FOOT)
+def test_nothing_leads_out_of_a_scene(kind: str, seed: int) -> None:
+    scene, ground = walked(kind, seed)
+    assert (np.abs(ground.spots) < np.array(scene.extent[:2]) - 0.3).all()
+
+
+def test_the_terraces_have_three_levels_and_the_island_two() -> None:
+    for kind, levels in (("terraces", 3), ("island", 2)):
+        _, ground = walked(kind, 0)
+        heights = ground.height[tuple(ground.cells.T)]
+        flat = np.histogram(heights, np.arange(-0.05, 4.0, 0.1))[0] * 0.04  # square metres at each height
+        assert (flat > 8).sum() == levels
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in MEASURED])
+def test_landmarks_are_told_apart_by_their_colours(kind: str) -> None:
+    """By the word in their name, and as they are painted."""
+    for seed in SEEDS:
+        scene = build(kind, seed)
+        words = [word for name in scene.places for word in landmarks.COLOURS if f"the {word} " in f"{name} "]
+        assert len(words) == len(set(words)) >= 3, (kind, seed, words)
+    lights = [rgb(light) for light, _ in landmarks.COLOURS.values()]
+    apart = [np.abs(a - b).max() for n, a in enumerate(lights) for b in lights[:n]]
+    assert min(apart) > 0.1
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_everything_near_is_within_the_extent(kind: str) -> None:
+    """What light is baked for: all but the ground, the sea, and hills beyond."""
+    for seed in range(6):
+        scene, model, data = loaded(kind, seed)
+        for geom in np.flatnonzero((model.geom_group == STILL) & (model.geom_rbound > 0) & (model.geom_rbound < 5)):
+            x, y, z = data.geom_xpos[geom]
+            if kind == "island" and np.hypot(x, y) > scene.extent[0] + 0.5:
+                continue  # a rock in its sea
+            assert (np.abs((x, y, z)) < np.array(scene.extent) + 0.5).all()
+
+
+def test_kinds_are_offered_where_worlds_are_made() -> None:
+    assert tuple(KINDS) == SCENES
+    assert re.findall(r"[a-z]+", worlds.SCENES.replace(" or ", " ")) == list(KINDS)
+    assert set(WHAT) == set(KINDS)
+
+
+def test_stairs_and_ramps_lead_from_their_foot_to_their_top() -> None:
+    blocks = Blocks()
+    wall = blocks.surface("wall", Surface("brick", ("#aa5544", "#bb6655", "#dddddd")))
+    blocks.geom("plane", wall, (0, 0, 0), (20, 20, 1.0))
+    reach = blocks.stairs(wall, 1.0, 0.0, 0.0, 2.0, 0.0, 1.02)
+    blocks.box(wall, (1.0 + reach + 1.0, 0.0, 0.51), (1.0, 1.0, 0.51))
+    blocks.ramp(wall, -1.0, 0.0, np.pi, 2.0, 0.0, 1.02, 2.4)
+    blocks.box(wall, (-1.0 - 2.4 - 1.0, 0.0, 0.51), (1.0, 1.0, 0.51))
+    scene = blocks.finish("test", 0, Sky(), (0.0, 0.0, 0.0), (6.0, 4.0, 3.0), "test", ground=0.0)
+    for yaw, far in ((0.0, 1.0 + reach + 0.9), (np.pi, 4.3)):
+        physics = Physics.from_xml(scene.xml, (), (0.0, 0.0, yaw))
+        for _ in range(round(far / 0.4)):
+            physics, motion = physics.advance(Action(Keys.FORWARD))
+        assert motion.cameras[-1, 2, 3] == pytest.approx(EYE + 1.02, abs=1e-3)
+        assert abs(motion.cameras[-1, 0, 3]) == pytest.approx(0.4 * round(far / 0.4), abs=1e-3)
 
 
 def test_a_wall_leaves_its_openings_open() -> None:

@@ -60,6 +60,9 @@ class Room:
         return 1 if self.far > self.near else -1
 
 
+CREATURES = ("knight", "mage", "lantern golem", "frog", "bird")
+
+
 def corridors(seed: int) -> Scene:
     rng = np.random.default_rng([8, seed])
     blocks = Blocks()
@@ -107,7 +110,7 @@ def corridors(seed: int) -> Scene:
     spawn = end * (half[0] - float(rng.uniform(1.4, 2.2))), float(rng.uniform(-0.3, 0.3))
     yaw = (0.0 if end < 0 else float(np.pi)) + float(rng.uniform(-0.12, 0.12))
     chosen = [plan[int(n)] for n in rng.permutation(len(plan))[: int(rng.integers(1, 3))]]
-    populate(blocks, rng, [(cross, 0.0), *((room.x, room.y - 0.3 * room.out) for room in chosen)], 1.2)
+    populate(blocks, rng, [(cross, 0.0), *((room.x, room.y - 0.3 * room.out) for room in chosen)], 1.2, CREATURES)
     sky = Sky(
         zenith="#4a8fd0", horizon="#dfe8e6", ground="#8a9a5a", clouds=float(rng.uniform(0.3, 0.6)),
         sun_yaw=float(rng.choice([-1, 1])) * float(rng.uniform(0.9, 2.2)), sun_pitch=float(rng.uniform(0.45, 0.7)),
@@ -197,18 +200,22 @@ def _passages(
         x, y = cross, side * (half[1] - WALL)
         blocks.wall("hall_wall", (x - AISLE, y), (x + AISLE, y), HEIGHT, WALL, (Opening(AISLE, 1.5, 0.85, 2.35),))
         blocks.box("frame", (x, y, 1.6), (0.04, 0.07, 0.75))
-    words = [word for word in landmarks.palette(rng, 10) if word not in {theme[0] for theme in themes[: len(plan)]}]
-    words += [word for word in landmarks.COLOURS if word not in words]
-    for n, (x, y) in enumerate(
-        ((-half[0] + 0.7, 0.0), (half[0] - 0.7, 0.0), (cross, half[1] - 0.9), (cross, 0.9 - half[1]))
-    ):
-        if n < 2:
-            for near in (WALL - half[0],) if n == 0 else (half[0] - WALL,):
-                blocks.wall("hall_wall", (near, -AISLE), (near, AISLE), HEIGHT, WALL, (Opening(AISLE, 1.6, 0.9, 2.4),))
-                blocks.box("frame", (near, 0, 1.65), (0.07, 0.04, 0.75))
-        mark = (landmarks.urn, landmarks.globes)[n % 2]
-        at = (x, (-0.75, 0.75)[n]) if n < 2 else (x, y)
-        blocks.spot(mark(blocks, *at, words[n]), *at, 0.7)
+    used = {theme[0] for theme in themes[: len(plan)]}
+    left = [word for word in landmarks.palette(rng, len(landmarks.COLOURS)) if word not in used]
+    for n, mark in enumerate((landmarks.urn, landmarks.globes)):
+        x, y = (1 - 2 * n) * (half[0] - 0.7), 0.75 - 1.5 * n
+        near = (1 - 2 * n) * (half[0] - WALL)
+        blocks.wall("hall_wall", (near, -AISLE), (near, AISLE), HEIGHT, WALL, (Opening(AISLE, 1.6, 0.9, 2.4),))
+        blocks.box("frame", (near, 0, 1.65), (0.07, 0.04, 0.75))
+        blocks.spot(mark(blocks, x, y, left[n]), x, y, 0.7)
+    for name, side in (("the tall plant at the north window", 1), ("the round plant at the south window", -1)):
+        y = side * (half[1] - 0.8)
+        blocks.post("pot", cross, y, 0.0, 0.6, 0.34)
+        blocks.ball("leaves", (cross, y, 1.05), 0.48)
+        blocks.ball("leaves", (cross, y, 1.7 if side > 0 else 1.15), 0.34 if side > 0 else 0.5)
+        if side > 0:
+            blocks.ball("leaves", (cross, y, 2.2), 0.24)
+        blocks.spot(name, cross, y, 0.5)
     for x in (-0.62 * half[0], cross, 0.62 * half[0]):
         blocks.ball("lamplight", (x, 0, HEIGHT - 0.22), 0.15)
         blocks.lamp((x, 0.0, HEIGHT - 0.3), "#ffd9a0", 2.6, 6.5)

@@ -86,6 +86,8 @@ def court(seed: int) -> Scene:
         sun_yaw=float(rng.uniform(-np.pi, np.pi)), sun_pitch=pitch, sun_colour=sun, sun_strength=2.4,
         fill=0.95, fog=0.006, exposure=exposure, seed=int(rng.integers(1 << 16)),
     )  # fmt: skip
+    word = "brick" if wall_texture == "brick" else "cut stone"
+    blocks.words += [f"a courtyard within walls of {word}", "banners and battlements", "a round tower in one corner"]
     return blocks.finish("court", seed, sky, (*spawn, yaw), (half[0] + 1.2, half[1] + 1.2, 7.2), f"court {seed}")
 
 
@@ -148,6 +150,7 @@ def _tower(blocks: Blocks, rng: np.random.Generator, x: float, y: float, wall: s
     door = (x + (radius - 0.02) * float(np.cos(toward)), y + (radius - 0.02) * float(np.sin(toward)), 0.95)
     blocks.box("door", door, (0.1, 0.45, 0.95), toward)
     blocks.take(x, y, radius + 0.4)
+    blocks.spot("the tower", x, y, radius + 0.3)
 
 
 def _fountain(blocks: Blocks, x: float, y: float, stone: str) -> None:
@@ -161,6 +164,7 @@ def _fountain(blocks: Blocks, x: float, y: float, stone: str) -> None:
     blocks.egg("water", (x, y, 1.52), (0.56, 0.56, 0.12))
     blocks.egg("water", (x, y, 1.7), (0.12, 0.12, 0.42))
     blocks.take(x, y, 1.75)
+    blocks.spot("the fountain", x, y, 1.6)
 
 
 def _garden(blocks: Blocks, rng: np.random.Generator, x: float, y: float) -> None:
@@ -179,6 +183,7 @@ def _garden(blocks: Blocks, rng: np.random.Generator, x: float, y: float) -> Non
         along = x + float(np.sign(x)) * -1.7, y + (n - 4) * 0.38
         blocks.ball(f"flower{n % 3}", (*along, 0.14), 0.13)
     blocks.take(x, y, 2.3)
+    blocks.spot("the lawn with the tree", x, y, 1.8)
 
 
 def _statue(blocks: Blocks, x: float, y: float, stone: str) -> None:
@@ -199,6 +204,7 @@ def _statue(blocks: Blocks, x: float, y: float, stone: str) -> None:
     blocks.limb("bronze", p(0.0, -0.3, 1.35), p(0.2, -0.42, 0.9), 0.08)
     blocks.limb("bronze", p(0.2, 0.42, 1.6), p(0.36, 0.54, 2.6), 0.04)
     blocks.take(x, y, 1.1)
+    blocks.spot("the bronze statue", x, y, 0.9)
 
 
 def _stall(blocks: Blocks, rng: np.random.Generator, x: float, y: float, s: int) -> None:
@@ -218,6 +224,7 @@ def _stall(blocks: Blocks, rng: np.random.Generator, x: float, y: float, s: int)
         for dy in (-0.22, 0.14):
             blocks.ball(ball, (x + 0.55 * (n - 1), y + dy, 1.0), 0.17)
     blocks.take(x, y, 1.75)
+    blocks.spot("the market stall", x, y, 1.4)
     for n in range(3):
         spot = blocks.place(rng, (abs(x) + 1.2, abs(y) + 1.2), 0.55)
         if spot is None:

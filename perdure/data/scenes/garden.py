@@ -27,6 +27,8 @@ SKIES = (  # zenith, horizon, sun colour, pitch of the sun, exposure
 
 PATH = 0.9  # half the width of the paths
 
+CREATURES = ("knight", "mage", "strider", "bird", "frog", "serpent")
+
 
 def garden(seed: int) -> Scene:
     rng = np.random.default_rng([4, seed])
@@ -75,7 +77,7 @@ def garden(seed: int) -> Scene:
     yaw = (0.0 if end > 0 else float(np.pi)) + float(rng.uniform(-0.2, 0.2))
     blocks.take(*spawn, 1.0)
     found = [blocks.place(rng, (half[0] - 2.0, half[1] - 2.0), 0.9) for _ in range(int(rng.integers(2, 4)))]
-    populate(blocks, rng, [home for home in found if home], 2.6)
+    populate(blocks, rng, [home for home in found if home], 2.6, CREATURES)
 
     zenith, horizon, sun, pitch, exposure = SKIES[int(rng.integers(len(SKIES)))]
     sky = Sky(

@@ -98,6 +98,17 @@ def hall(seed: int) -> Scene:
         sun_yaw=float(rng.choice([-1, 1])) * float(rng.uniform(1.1, 2.0)), sun_pitch=float(rng.uniform(0.8, 1.1)),
         sun_colour="#ffe3ad", sun_strength=3.4, fill=1.15, fog=0.012, exposure=1.25, seed=int(rng.integers(1 << 16)),
     )  # fmt: skip
+    blocks.spot("the gate", -end * (half[0] - 0.9), 0.0, 0.8)
+    blocks.spot("the middle of the hall", 0.0, 0.0, 0.8)
+    for n, side in enumerate((-1, 1)):
+        blocks.spot(f"the {('south', 'north')[n]} aisle", 0.0, side * 0.5 * (aisle + half[1]), 0.5)
+    shape = "round" if round_pillars else "square"
+    blocks.words += [
+        f"a hall between rows of {shape} pillars",
+        "a carpet that leads to a golden throne",
+        "coloured glass",
+    ]
+    blocks.ways += [("the gate", "the middle of the hall"), ("the middle of the hall", "the throne")]
     return blocks.finish("hall", seed, sky, (*spot, yaw), (half[0] + 0.8, half[1] + 0.8, height + 1.0), f"hall {seed}")
 
 
@@ -197,6 +208,7 @@ def _throne(blocks: Blocks, x: float, end: int, trim: str) -> None:
         c, s = float(np.cos(ray * np.pi / 6)), float(np.sin(ray * np.pi / 6))
         blocks.limb("gold", (wall, 0.7 * c, 3.3 + 0.7 * s), (wall, tip * c, 3.3 + tip * s), 0.06)
     blocks.take(x, 0, 2.0)
+    blocks.spot("the throne", x, 0.0, 1.8)
 
 
 def _braziers(blocks: Blocks, half: tuple[float, float], aisle: float, end: int) -> None:

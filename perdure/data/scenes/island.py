@@ -25,6 +25,8 @@ SKIES = (  # zenith, horizon, sun colour, pitch of the sun, exposure
 
 SHORE = 9.5  # metres from the middle to the quay
 
+CREATURES = ("crab", "serpent", "bird", "golem", "mage", "strider")
+
 
 def island(seed: int) -> Scene:
     rng = np.random.default_rng([10, seed])
@@ -73,7 +75,7 @@ def island(seed: int) -> Scene:
             plants.palm(blocks, *spot, float(rng.uniform(3.4, 4.6)))
     homes = [blocks.place(rng, (5.8, 5.8), 0.9) for _ in range(int(rng.integers(2, 4)))]
     kept = [home for home in homes if home] or [(0.6 * spawn[0], 0.6 * spawn[1])]
-    populate(blocks, rng, kept, 1.8)
+    populate(blocks, rng, kept, 1.8, CREATURES)
     blocks.spot("the landing place", *spawn, 0.8)
     blocks.ways.append(("the landing place", "the temple"))
     zenith, horizon, sun, pitch, exposure = SKIES[int(rng.integers(len(SKIES)))]
@@ -83,7 +85,7 @@ def island(seed: int) -> Scene:
         fill=0.95, fog=0.005, exposure=exposure, seed=int(rng.integers(1 << 16)),
     )  # fmt: skip
     blocks.words += ["ruins on an island in the sea", words, "steps up to a broken temple", "the horizon all around"]
-    extent = SHORE + 1.0, SHORE + 1.0, height + 4.6
+    extent = SHORE + 1.0, SHORE + 1.0, height + 5.4
     return blocks.finish(
         "island", seed, sky, (*spawn, math.remainder(yaw, 2 * math.pi)), extent, f"island {seed}", ground=0.0
     )

@@ -24,6 +24,8 @@ STYLES = (  # wall: texture, its three colours, its scale; floor: texture, colou
 PITCH = 2.5  # metres from the middle of one way to that of the next
 Cell = tuple[int, int]
 
+CREATURES = ("knight", "mage", "serpent", "lantern golem", "frog")
+
 
 def maze(seed: int) -> Scene:
     rng = np.random.default_rng([7, seed])
@@ -86,7 +88,7 @@ def maze(seed: int) -> Scene:
     blocks.take(*spawn, 1.2)
     order = [ways[int(n)] for n in rng.permutation(len(ways))]
     homes = [middle(cell) for cell in order if blocks.free(*middle(cell), 1.6)][: int(rng.integers(2, 4))]
-    populate(blocks, rng, homes, 1.2)
+    populate(blocks, rng, homes, 1.2, CREATURES)
     for n, name in enumerate(("the south-west corner", "the north-east corner")):
         x, y = middle((0, 0) if n == 0 else (columns - 1, rows - 1))
         blocks.spot(name, x, y, 0.6)
@@ -97,7 +99,7 @@ def maze(seed: int) -> Scene:
         sun_strength=2.5, fill=1.05, fog=0.008, exposure=0.95, seed=int(rng.integers(1 << 16)),
     )  # fmt: skip
     blocks.words += [f"a maze of {words} on {ground}", "ways that fork and meet again", "a landmark at every dead end"]
-    extent = half[0] + 0.6, half[1] + 0.6, 5.0
+    extent = half[0] + 0.6, half[1] + 0.6, 6.4
     return blocks.finish("maze", seed, sky, (*spawn, math.remainder(yaw, 2 * math.pi)), extent, f"maze {seed}")
 
 

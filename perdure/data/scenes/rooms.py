@@ -24,6 +24,9 @@ THEMES = (  # wall texture, light, dark, mark; floor texture, light, dark, joint
     ("chevron", "#c06a8a", "#e0a5b8", "#c06a8a", "plank", "#c09a6a", "#a9814f", "#5a4026"),
 )
 
+WORDS = ("red", "blue", "yellow", "green", "violet", "brick", "cream", "pink")
+"""What the themes are called."""
+
 ARTS = (
     ("#f2d9a8", "#3f7a6a", "#e2562f"),
     ("#8fc7e8", "#2f5f9a", "#fff3c4"),
@@ -105,6 +108,13 @@ def rooms(seed: int) -> Scene:
         _room(blocks, rng, room, THEMES[int(themes[room.index])], s, links)
         FURNITURE[int(furnish[room.index])](blocks, rng, room, s + 20 * room.index)
     _corridor(blocks, rng, half, aisle, plan)
+    names = [f"the {WORDS[int(themes[room.index])]} room" for room in plan]
+    for room, name in zip(plan, names, strict=True):
+        blocks.spot(name, room.x, room.near + room.out * 1.2, 0.5)
+        blocks.ways.append(("the corridor", name))
+    blocks.spot("the corridor", 0.0, 0.0, 0.6)
+    blocks.ways += [(names[a], names[b]) for (a, b), linked in links.items() if linked]
+    blocks.words += ["a house of six rooms along a corridor", "each room of its own colour", "windows, lamps, pictures"]
 
     spawn_x = float(rng.uniform(-half[0] + 1.5, half[0] - 1.5))
     yaw = (0.0 if spawn_x < 0 else np.pi) + float(rng.uniform(-0.3, 0.3))

@@ -112,7 +112,7 @@ class Doorway:
 
 
 Place = tuple[float, float, float, float]
-"""x, y of its middle, z of the ground there, and the radius of the circle that it takes up."""
+"""x, y of its middle, z of what it stands on, and the radius of the circle that it takes up."""
 
 
 @dataclass(frozen=True, eq=False)

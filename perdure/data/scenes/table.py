@@ -29,6 +29,8 @@ ROOM_WORDS = ("cream plaster", "pale blue plaster", "brick", "striped paper", "p
 Still = Callable[[Blocks, np.random.Generator, float, float, float, str, int], str]
 """Puts a thing on a top of that height, in that colour, and says what it is."""
 
+CREATURES = ("bird", "frog", "crab", "lantern golem", "knight")
+
 
 def table(seed: int) -> Scene:
     rng = np.random.default_rng([9, seed])
@@ -94,7 +96,7 @@ def table(seed: int) -> Scene:
     yaw = math.atan2(-spawn[1], -spawn[0])
     blocks.take(*spawn, 0.8)
     homes = [blocks.place(rng, (half[0] - 0.8, half[1] - 0.8), 0.6) for _ in range(int(rng.integers(1, 3)))]
-    populate(blocks, rng, [home for home in homes if home] or [(-spawn[0], -spawn[1])], 1.2)
+    populate(blocks, rng, [home for home in homes if home] or [(-spawn[0], -spawn[1])], 1.2, CREATURES)
     sky = Sky(
         zenith="#4a8fd0", horizon="#e6e8e0", ground="#8a9a5a", clouds=float(rng.uniform(0.3, 0.6)),
         sun_yaw=float(np.pi / 2 + rng.uniform(-0.7, 0.7)), sun_pitch=float(rng.uniform(0.45, 0.7)),
@@ -187,7 +189,7 @@ def _books(blocks: Blocks, rng: np.random.Generator, x: float, y: float, z: floa
         h = 0.03 + 0.008 * (n % 2)
         blocks.box(skin, (x, y, up + h), (0.19 - 0.015 * n, 0.14 - 0.01 * n, h), float(rng.uniform(-0.4, 0.4)))
         up += 2 * h
-    return f"the pile of books under a {word} one"
+    return f"the pile of books with the {word} cover"
 
 
 def _cups(blocks: Blocks, rng: np.random.Generator, x: float, y: float, z: float, word: str, s: int) -> str:
@@ -275,7 +277,7 @@ def _plant(blocks: Blocks, rng: np.random.Generator, x: float, y: float, z: floa
     blocks.post(skin, x, y, z, z + 0.16, 0.1)
     blocks.ball("leaves", (x, y, z + 0.28), 0.15)
     blocks.ball("leaves", (x + 0.06, y + 0.03, z + 0.42), 0.09)
-    return f"the plant in a {word} pot"
+    return f"the plant in the {word} pot"
 
 
 STILLS: tuple[Still, ...] = (_vase, _books, _cups, _fruit, _lamp, _boxes, _globe, _candles, _figure, _plant)

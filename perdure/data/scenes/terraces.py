@@ -26,6 +26,8 @@ SKIES = (
 PARAPET = 0.85  # metres above its level
 WIDE = 2.4  # of stairs and ramps
 
+CREATURES = ("knight", "mage", "strider", "bird", "cart", "golem")
+
 
 def terraces(seed: int) -> Scene:
     rng = np.random.default_rng([5, seed])
@@ -117,7 +119,7 @@ def terraces(seed: int) -> Scene:
                 blocks.take(x, y, 1.2)
                 homes.append((x, y))
                 break
-    populate(blocks, rng, homes, 1.8)
+    populate(blocks, rng, homes, 1.8, CREATURES)
     zenith, horizon, sun, pitch, exposure = SKIES[int(rng.integers(len(SKIES)))]
     sky = Sky(
         zenith=zenith, horizon=horizon, ground=floor_dark, clouds=float(rng.uniform(0.25, 0.6)),
@@ -125,7 +127,7 @@ def terraces(seed: int) -> Scene:
         fill=0.95, fog=0.006, exposure=exposure, seed=int(rng.integers(1 << 16)),
     )  # fmt: skip
     blocks.words += [f"three terraces of {word} above the sea", "joined by stairs and ramps", "parapets with a view"]
-    extent = half[0] + 0.8, half[1] + 0.8, heights[2] + 5.0
+    extent = half[0] + 0.8, half[1] + 0.8, heights[2] + 6.8
     return blocks.finish(
         "terraces", seed, sky, (*spawn, math.remainder(yaw, 2 * math.pi)), extent, f"terraces {seed}", ground=0.012
     )
