@@ -124,8 +124,11 @@ def _fish(world: State, bare: str) -> Edit:
         else:
             continue
         x, y, z = (float(value) for value in data.geom_xpos[geom])
-        if wide > 0.5 and (best is None or math.hypot(x - eye[0], y - eye[1]) < best[0]):
-            best = math.hypot(x - eye[0], y - eye[1]), (x, y, z + float(half))
+        far = math.hypot(x - eye[0], y - eye[1])
+        if wide > 0.5 and (best is None or far < best[0]):
+            # On the near side, for there may be something in the middle of it.
+            near = min(0.62 * float(wide), 0.7 * far) / max(far, 1e-6)
+            best = far, (x + near * (float(eye[0]) - x), y + near * (float(eye[1]) - y), z + float(half))
     if best is None:
         raise ValueError("fish need water, and here is none")
     return _spectacle(world, "fish", best[1], 20.0)
@@ -457,7 +460,7 @@ _LIST = (
             "fireworks are set off", "coloured rockets go up",
         ),
         r"fire ?works?|rockets?\b",
-        _shows("fireworks", 14.0, 11.0, 9.0),
+        _shows("fireworks", 14.0, 15.0, 5.5),
     ),
     Event(
         "birds",
@@ -467,7 +470,7 @@ _LIST = (
             "a flock of birds wheels above", "some birds fly past",
         ),
         r"birds?\b|flock|swallows|gulls|crows",
-        _shows("birds", 18.0, 5.0, 3.2),
+        _shows("birds", 18.0, 9.0, 2.2),
     ),
     Event(
         "fish",

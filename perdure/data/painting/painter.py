@@ -16,9 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perdure.camera import FAR, Intrinsics, check_pose, rays
-from perdure.data.painting.baking import COLUMN, Light, bake, bake_roof
+from perdure.data.painting.baking import COLUMN, Light, bake, bake_roof, lamp_share
 from perdure.data.painting.scenery import DEFAULT, Key, Scenery, mixed, sky_at, surface_table
 from perdure.data.painting.shading import shade
+from perdure.data.painting.spectacles import LOOKS, glow, seen
 from perdure.data.painting.tracer import (
     BOUND,
     BOX,
@@ -54,6 +55,17 @@ CASTING = 6
 """Shapes of something worn that cast its shadow."""
 
 DRAWN = (PLANE, SPHERE, CAPSULE, ELLIPSOID, CYLINDER, BOX)
+
+
+def _surface_row(surface: Surface) -> NDArray[np.float64]:
+    """(14,) a surface as the kernels read it."""
+    colours = np.concatenate([rgb(colour) for colour in surface.colours])
+    head = [TEXTURES.index(surface.texture), surface.scale, surface.seed, surface.gloss, surface.glow]
+    return np.concatenate([np.array(head, np.float64), colours])
+
+
+LOOKED = np.stack([_surface_row(look) for look in LOOKS.values()])
+"""Surfaces of spectacles, which come after a scene's own."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -213,6 +225,13 @@ class Painter:
         geoms = self._geoms
         if hide:
             geoms = geoms[~np.isin(geoms[:, ENTITY], [1 + entity for entity in hide])]
+        light, surfaces, air, roof = self._scenery(scenery)
+        shows = seen(scenery.spectacles, scenery.tick) if scenery is not None and scenery.spectacles else None
+        if shows is not None:
+            more = shows.geoms.copy()
+            more[:, SURFACE] += len(surfaces)
+            geoms, surfaces = np.concatenate([geoms, more]), np.concatenate([surfaces, LOOKED])
+            light = self._with_lamps(light, shows.lamps)
         count, lists = sort_into_tiles(geoms, pose, fx, fy, intrinsics.cx, intrinsics.cy, width, height)
         shape = (height, width)
         if shape not in self._scratch:
@@ -221,12 +240,13 @@ class Painter:
         trace(geoms, count, lists, pose, rays(intrinsics), geom, far, face)
         colour = np.empty((height, width, 3), np.uint8)
         depth, entity = np.empty(shape, np.float32), np.empty(shape, np.uint8)
-        light, surfaces, air, roof = self._scenery(scenery)
         work = np.empty(light.volume.shape[3])
         shade(
             geoms, count, lists, surfaces, *light, *self._spheres.placed(pos, rot), air, roof,
             pose, rays(intrinsics), fx, fy, FAR, geom, far, face, colour, depth, entity, work,
         )  # fmt: skip
+        if shows is not None:
+            glow(shows.sparks, pose, fx, fy, intrinsics.cx, intrinsics.cy, depth, colour)
         if scenery is not None:
             fall(scenery, self._roofs(), pose, intrinsics, depth, colour)
             style(scenery, colour, depth, entity)
@@ -247,6 +267,23 @@ class Painter:
             return light, surfaces, None, None
         roof, corner, _ = self._roofs()
         return light, surfaces, np.array([wet, white, scenery.seconds, *corner, COLUMN]), roof
+
+    def _with_lamps(self, light: Light, lamps: NDArray[np.float64]) -> Light:
+        """Lit by more lamps. What is seen of each from where is baked once for its place."""
+        lit = lamps[lamps[:, 3:6].max(1, initial=0.0) > 1e-4]
+        if not len(lit):
+            return light
+        shares = []
+        for lamp in lit:
+            place = float(lamp[0]), float(lamp[1]), float(lamp[2])
+            if place not in self._more:
+                while len(self._more) >= KEPT:
+                    del self._more[next(iter(self._more))]
+                self._more[place] = lamp_share(self._still, light.scene, lamp, light.volume.shape[:3])
+            shares.append(self._more[place][..., None])
+        return light._replace(
+            lamps=np.concatenate([light.lamps, lit]), volume=np.concatenate([light.volume, *shares], axis=3)
+        )
 
     def _place(self, data: mujoco.MjData) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Take over where the drawn geoms are: (G, 3) and (G, 3, 3)."""
@@ -308,13 +345,6 @@ class _Spheres:
             reach = (np.linalg.norm(mine[:, :3] - middle, axis=1) + mine[:, 3]).max()
             creatures[k] = *middle, reach, owner, self._first[k], self._first[k + 1]
         return spheres, creatures
-
-
-def _surface_row(surface: Surface) -> NDArray[np.float64]:
-    """(14,) a surface as the kernels read it."""
-    colours = np.concatenate([rgb(colour) for colour in surface.colours])
-    head = [TEXTURES.index(surface.texture), surface.scale, surface.seed, surface.gloss, surface.glow]
-    return np.concatenate([np.array(head, np.float64), colours])
 
 
 def _material(model: mujoco.MjModel, geom: int, names: list[str]) -> int:

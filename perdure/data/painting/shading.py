@@ -144,7 +144,7 @@ def starlight(dx, dy, dz):
         return 0.0
     x = (u - i - 0.15 - 0.7 * hashed(i, j, 72)) / size
     y = v - j - 0.15 - 0.7 * hashed(i, j, 73)
-    near = (x * x + y * y) * 330.0
+    near = (x * x + y * y) * 450.0
     if near < 6.0:
         light = np.exp(-near) * (0.15 + 1.1 * hashed(i, j, 74) ** 3)
     return light * min(6.0 * dz, 1.0)
