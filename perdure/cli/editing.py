@@ -4,6 +4,7 @@ What each of them takes is said in the help of `edit` itself.
 """
 
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from typing import Annotated
@@ -31,7 +32,7 @@ AHEAD = 1.5
 ROOM = 0.5
 """Metres that it must have to the player, and to what is behind it."""
 
-VERBS = "FIELD=VALUE, rename, anchor, unanchor, add, move, remove, rule or lift"
+VERBS = "FIELD=VALUE, rename, anchor, unanchor, add, move, remove, health, rule or lift"
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,8 @@ def edit(
     add crate: or ball, plank, urn, statue, door; before you, or --at 2,1.
 
     move 3 --at 0,1: where it is to stand; of a door, --angle 45. remove 3.
+
+    health 2 0.5: a creature is healed or hurt; at 0 it dies, and above it who was dead lives again.
 
     rule calm "speed < 2" --for 1; rule pace speed 1.5 (or penetration, energy);
     rule yard bounds --low -5,-5, --high 5,5,3 (a side left out is open). lift calm.
@@ -150,6 +153,12 @@ def parse(world: World, words: Words) -> Edit:
         case ("remove", who):
             words.only()
             return make.remove(_entity(world, who).id)
+        case ("health", who, much):
+            words.only()
+            creature = _entity(world, who)
+            if not re.fullmatch(r"\d+(\.\d*)?", much):
+                raise ValueError(f"expected a health such as 0.5 for {creature.name}, got {much!r}")
+            return make.condition(creature.id, float(much))
         case ("rule", name, *rest) if rest:
             words.only("low", "high", "whom", "hard")
             for number in words.whom:

@@ -8,6 +8,7 @@ import msgspec
 from perdure.world.action import Keys
 from perdure.world.anchor import Anchor
 from perdure.world.body import Pose
+from perdure.world.deed import Vitals
 from perdure.world.history import Event, Value
 from perdure.world.identity import Entity
 from perdure.world.rules import Rule
@@ -113,6 +114,8 @@ def _decoded(slot: list[str], value: bytes) -> str:
             return value.decode()
         case ["entity", _, _]:
             return str(", ".join(map(str, msgspec.msgpack.decode(value))))
+        case ["condition", _]:
+            return f"health {Vitals.from_bytes(value).health:.3g}"
         case ["pose", _]:
             return _pose(Pose.from_bytes(value))
         case _:

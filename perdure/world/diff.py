@@ -87,6 +87,10 @@ def _motion(left: World, right: World) -> Iterator[Difference]:
         for world in (left, right)
     ]
     for number in sorted({*sides[0]} & {*sides[1]}):
+        one, other = (world.physics.condition(number) for world in (left, right))
+        if one and other:
+            yield from _either(f"entity {number} health", f"{one.health:.3g}", f"{other.health:.3g}")
+            yield from _either(f"entity {number} does", one.deed, other.deed)
         one, other = sides[0][number], sides[1][number]
         moved, turned = float(np.linalg.norm(one[:3, 3] - other[:3, 3])), _angle(one, other)
         if moved > STILL or turned > 0.1:

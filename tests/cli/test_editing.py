@@ -151,6 +151,8 @@ def test_a_fork_is_edited_alone(yard: Path, home: Path, capsys: Said) -> None:
         (["move", "1"], "say where"),
         (["move", "1", "--at", "1,2,3"], "stays on the ground"),
         (["move", "1", "--at", "1e9,0"], "within"),
+        (["health", "1", "0.5"], "no creature 1 that has deeds"),
+        (["health", "1", "well"], "such as 0.5"),
         (["remove", "0"], "player"),
         (["remove", "7"], "nobody is '7'"),
         (["rule", "calm"], "FIELD=VALUE, rename"),

@@ -2,8 +2,8 @@ import hashlib
 import math
 import subprocess
 import sys
-from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import mujoco
 import numpy as np
@@ -11,15 +11,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from perdure.memory.replay import replay
 from perdure.world import acting, edit
 from perdure.world.action import Action, Keys, Word
 from perdure.world.body import Body, Pose
 from perdure.world.command import addressed, known, understood
 from perdure.world.deed import Act, at
+from perdure.world.diff import diff
 from perdure.world.identity import Entity
 from perdure.world.limbs import borne
 from perdure.world.physics import Physics
+from perdure.world.rules import Rule
 from perdure.world.state import World
+from perdure.world.store import Store
 from tests.world import ring, yard
 from tests.world.ring import DEEDS, say, turned
 from tests.world.test_physics import WALK_ABOUT, run, start
@@ -214,7 +218,7 @@ programs = st.lists(st.tuples(st.sampled_from([*ASKED, "slam and leap", "sing", 
 @settings(deadline=None, max_examples=12)
 @given(programs, st.floats(-3.1, 3.1), st.floats(-4.3, 4.3), st.floats(-4.3, 0.9))
 def test_whatever_is_commanded_nobody_comes_into_a_wall(
-    todo: Sequence[tuple[str, int]], heading: float, x: float, y: float
+    todo: list[tuple[str, int]], heading: float, x: float, y: float
 ):
     physics = turned(ring.ring(), 1, heading, (x, y))
     healths = [1.0]
@@ -451,6 +455,41 @@ def test_words_that_begin_with_a_name_are_told_to_who_has_it(said: str, entity: 
     assert world.history.events[-1].kind == "command" and world.history.events[-1].verdict == "applied"
     told = world.advance(Action()).physics.condition(entity)
     assert told is not None and told.deed == deed and told.commanded
+
+
+def test_words_are_replayed_from_the_log(tmp_path: Path):
+    said = [Action(events=("the red knight slams",)), Action(words=(Word(2, "leap and sing"),)), Action()]
+    said += [Action(words=(Word(2, "leap"),)), Action(events=("the blue knight sings", "it starts to snow"))]
+    world = told_world()
+    with Store.create(tmp_path, world) as store:
+        for todo in said * 2:
+            world = yard.step(world, todo, store)
+        world = world.edit(edit.condition(1, 0.4))
+        store.commit(world)
+        world = yard.step(world, Action(), store)
+        assert all(made.state and made.head for made in replay(store))
+        kinds = [event.kind for event in world.history.events]
+        assert kinds.count("command") == 2 * 2 and kinds.count("reject") == 2
+
+
+def test_rules_hold_for_those_who_act():
+    rules = (Rule("yard", "bounds", low=(-0.5, None, None), high=(0.5, None, None), entities=(1,)),)
+    hard = (Rule("calm", "speed", limit=0.5, entities=(1,), hard=True),)
+    for laid in (rules, hard):
+        physics = ring.ring()
+        for text in ("leap", "walk", "turn left", "leap", "roll"):
+            for _ in range(4):
+                physics, motion = physics.advance(Action(words=(Word(1, text),)), rules=laid)
+                assert np.isfinite(motion.bodies[1]).all()
+                if laid is rules:
+                    assert abs(physics.gaits[0].x) <= 0.5 + 1e-6
+        assert physics.condition(1) is not None
+
+
+def test_two_worlds_differ_by_health():
+    begin = told_world()
+    found = {(d.what, d.left, d.right) for d in diff(begin, begin.edit(edit.condition(2, 0.5)))}
+    assert found == {("entity 2 health", "1", "0.5")}
 
 
 def test_what_nobody_heeds_is_rejected_and_an_event_stays_one():
