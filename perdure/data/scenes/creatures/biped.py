@@ -39,7 +39,7 @@ def knight(rng: np.random.Generator) -> Figure:
     scale = float(rng.uniform(0.95, 1.08))
     f = Figure("knight", word, scale, HOVER)
     f.paint("tabard", main)
-    f.paint("steel", Surface("metal", ("#c3cad4", "#9aa4b2", "#737d8c"), 0.5, 3, gloss=0.7, anchored=True))
+    f.paint("steel", Surface("metal", ("#a3adba", "#8490a0", "#565f6d"), 0.5, 3, gloss=0.7, anchored=True))
     f.paint("cloth", cloth)
     f.paint("plume", plume)
     f.paint("dark", "#141318")
