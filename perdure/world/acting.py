@@ -80,31 +80,74 @@ def live(
     """The gait of a creature that has deeds, one tick later; whom it strikes and what it takes up is told elsewhere."""
     act = gait.act
     assert act is not None
-    shove = act.shove
+    shove, act = act.shove, _passed(mover, act, dt)
+    forced = _forced(mover, act)
+    if forced is None and act.asked > 0:
+        forced = number(mover, "idle")
+    if forced is None:
+        gait = _wander(mover, replace(gait, act=act), feel, seed, tick, dt)
+    else:
+        gait = _go_on(mover, rig, replace(gait, act=_doing(act, forced)), feel, others, dt)
+    if shove != (0.0, 0.0):
+        gait = _shifted(mover, gait, shove[0] * dt, shove[1] * dt, feel)
+    return gait
+
+
+def led(mover: Mover, gait: Gait, at: Point, heading: float, dt: float) -> Gait:
+    """A creature whom another leads, as the player its own body: it is where that one is. It does what it was told,
+    as far as that goes on the spot; else what follows from how it is led: idle, walk, run, turn."""
+    act = gait.act
+    assert act is not None
+    act = _passed(mover, act, dt)
+    dx, dy = at[0] - gait.x, at[1] - gait.y
+    far, turned = math.hypot(dx, dy), math.remainder(heading - gait.heading, 2 * math.pi)
+    deed = _forced(mover, act)
+    if deed is None:
+        deed = _gone(mover, far / dt, turned / dt)
+    act = _doing(act, deed)
+    clock = act.clock
+    if deed >= 0:
+        told = mover.deeds[deed]
+        back = dx * math.cos(heading) + dy * math.sin(heading) < -1e-9
+        share = math.copysign(far, -1.0 if back else 1.0) / abs(told.pace) if told.pace else dt
+        clock += share / told.seconds
+        clock = clock % 1.0 if told.loops else min(1.0, clock)
+    struck = act.struck if clock >= act.clock else ()
+    act = replace(act, clock=clock, ran=act.ran + dt, struck=struck, shove=(0.0, 0.0))
+    strides = gait.strides + far / mover.stride
+    return replace(gait, x=at[0], y=at[1], heading=heading, strides=strides, pace=far / dt, act=act)
+
+
+def _gone(mover: Mover, pace: float, turning: float) -> int:
+    """The deed that goes with such a pace and such a turning."""
+    idle, walk, run = (number(mover, name) for name in ("idle", "walk", "run"))
+    if pace > 0.05:
+        fast = run >= 0 and pace > 0.5 * (mover.deeds[run].pace + (mover.deeds[walk].pace if walk >= 0 else 0.0))
+        return run if fast else walk
+    if abs(turning) > 0.2:
+        return number(mover, "turn left" if turning > 0 else "turn right", idle)
+    return idle
+
+
+def _passed(mover: Mover, act: Act, dt: float) -> Act:
+    """A tick later, and at the deed of its order that then comes."""
     act = replace(
         act,
         blend=max(0.0, act.blend - dt),
         asked=max(0.0, act.asked - dt),
         stagger=max(0.0, act.stagger - dt) if act.alive else 0.0,
-        shove=_fading(shove, dt),
+        shove=_fading(act.shove, dt),
     )
-    if act.order and act.alive and not act.stagger:
-        act = _next(mover, act)
+    return _next(mover, act) if act.order and act.alive and not act.stagger else act
+
+
+def _forced(mover: Mover, act: Act) -> int | None:
+    """The deed that it cannot but do: what befell it, or what it was told; None where it is free."""
     if not act.alive:
-        act = _doing(act, death(mover))
-        gait = _go_on(mover, rig, replace(gait, act=act), feel, others, dt)
-    elif act.stagger > 0:
-        act = _doing(act, number(mover, "hit", number(mover, "idle")))
-        gait = _go_on(mover, rig, replace(gait, act=act), feel, others, dt)
-    elif act.order:
-        gait = _go_on(mover, rig, replace(gait, act=_doing(act, act.order[act.step])), feel, others, dt)
-    elif act.asked > 0:
-        gait = _go_on(mover, rig, replace(gait, act=_doing(act, number(mover, "idle"))), feel, others, dt)
-    else:
-        gait = _wander(mover, replace(gait, act=act), feel, seed, tick, dt)
-    if shove != (0.0, 0.0):
-        gait = _shifted(mover, gait, shove[0] * dt, shove[1] * dt, feel)
-    return gait
+        return death(mover)
+    if act.stagger > 0:
+        return number(mover, "hit", number(mover, "idle"))
+    return act.order[act.step] if act.order else None
 
 
 def number(mover: Mover, name: str, other: int = -1) -> int:

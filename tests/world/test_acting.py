@@ -20,6 +20,7 @@ from perdure.world.deed import Act, at
 from perdure.world.diff import diff
 from perdure.world.identity import Entity
 from perdure.world.limbs import borne
+from perdure.world.mover import settle
 from perdure.world.physics import Physics
 from perdure.world.rules import Rule
 from perdure.world.state import World
@@ -233,6 +234,27 @@ def test_whatever_is_commanded_nobody_comes_into_a_wall(
             healths.append(told.health)
     assert np.isfinite(physics.state).all()
     assert (np.diff(healths) <= 0).all()
+
+
+# Led
+
+
+def test_whom_another_leads_goes_as_it_is_led_and_does_what_it_is_told():
+    mover = ring.KNIGHTS[0]
+    gait, told = settle(mover, 3), []
+    for tick in range(60):
+        x = 0.8 / 24 * min(max(tick - 10, 0), 20)
+        if tick == 40:
+            gait, why = acting.heed(mover, gait, "slam")
+            assert not why
+        gait = acting.led(mover, gait, (x, 0.0), 0.0, 1 / 24)
+        assert gait.act is not None and (gait.x, gait.y) == (x, 0.0)
+        told.append((DEEDS[gait.act.deed].name, gait.act.clock))
+    assert {name for name, _ in told[1:10]} == {"idle"} == {name for name, _ in told[32:40]}
+    walked = [clock for name, clock in told[11:31]]
+    assert {name for name, _ in told[11:31]} == {"walk"}
+    np.testing.assert_allclose(np.diff(walked) % 1.0, 0.8 / 24 / (ring.PACE * ring.CYCLE), atol=1e-9)
+    assert {name for name, _ in told[40:58]} == {"slam"}
 
 
 # Consequences
