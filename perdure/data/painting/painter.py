@@ -48,6 +48,9 @@ STATIC, SPECTACLE, SKY = 0, 254, 255
 """Values of the entity map: what stands still, what moves and is nobody (birds, fish, flames), and the sky. Everyone
 else is 1 + the entity's id."""
 
+NIGHTLY = 1.2
+"""How much brighter lamps out of doors are at night."""
+
 KEPT = 8
 """Lights of different hours and weathers that a painter keeps."""
 
@@ -116,10 +119,10 @@ class Painter:
             # Those that are lit at dusk come last, and are not there at all by day.
             lamps = [lamp for lamp in scene.lamps if not lamp.dusk]
             lamps += [] if by_day else [lamp for lamp in scene.lamps if lamp.dusk]
-            rows = [
-                [*lamp.position, *(rgb(lamp.colour) * lamp.strength * (air.dark if lamp.dusk else 1.0)), lamp.reach]
-                for lamp in lamps
-            ]
+            # Out of doors a lamp that is weak by day is bright to the eye at night.
+            bright = 1.0 if by_day or self._roofs()[2] else 1.0 + NIGHTLY * air.dark
+            strength = [lamp.strength * bright * (air.dark if lamp.dusk else 1.0) for lamp in lamps]
+            rows = [[*lamp.position, *(rgb(lamp.colour) * s), lamp.reach] for lamp, s in zip(lamps, strength)]
             surfaces = self._base if by_day else surface_table(self._base_looks, self._base, air.dark, ())
             table = np.array(rows, np.float64).reshape(-1, 7)
             while len(self._lights) >= KEPT:  # the oldest but the first, which is that of noon
@@ -240,10 +243,9 @@ class Painter:
         trace(geoms, count, lists, pose, rays(intrinsics), geom, far, face)
         colour = np.empty((height, width, 3), np.uint8)
         depth, entity = np.empty(shape, np.float32), np.empty(shape, np.uint8)
-        work = np.empty(light.volume.shape[3])
         shade(
             geoms, count, lists, surfaces, *light, *self._spheres.placed(pos, rot), air, roof,
-            pose, rays(intrinsics), fx, fy, FAR, geom, far, face, colour, depth, entity, work,
+            pose, rays(intrinsics), fx, fy, FAR, geom, far, face, colour, depth, entity,
         )  # fmt: skip
         if shows is not None:
             glow(shows.sparks, pose, fx, fy, intrinsics.cx, intrinsics.cy, depth, colour)

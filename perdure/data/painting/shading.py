@@ -187,13 +187,20 @@ def ripple(x, y, time):
 
 
 @inlined
-def mirrored(scene, vx, vy, vz, tx, ty):
-    """(share, 3) how much a level water mirrors along a unit ray, and what of the sky; its surface tilts by tx, ty."""
+def mirrored(scene, vx, vy, vz, tx, ty, clouds):
+    """(share, 3) how much a level water mirrors along a unit ray, and what of the sky, with its clouds or without; its
+    surface tilts by tx, ty."""
     length = 1.0 / np.sqrt(1.0 + tx * tx + ty * ty)
     nx, ny, nz = tx * length, ty * length, length
     cosine = -(vx * nx + vy * ny + vz * nz)
     rx, ry, rz = vx + 2.0 * cosine * nx, vy + 2.0 * cosine * ny, vz + 2.0 * cosine * nz
-    r, g, b = sky(scene, rx, ry, max(rz, 0.02))
+    if clouds:
+        r, g, b = sky(scene, rx, ry, max(rz, 0.02))
+    else:
+        mix = np.sqrt(max(rz, 0.0))
+        r = scene[HORIZON] + (scene[ZENITH] - scene[HORIZON]) * mix
+        g = scene[HORIZON + 1] + (scene[ZENITH + 1] - scene[HORIZON + 1]) * mix
+        b = scene[HORIZON + 2] + (scene[ZENITH + 2] - scene[HORIZON + 2]) * mix
     share = 0.04 + 0.9 * max(1.0 - max(cosine, 0.0), 0.0) ** 4
     return min(share, 0.85), min(r, 2.5), min(g, 2.5), min(b, 2.5)
 
@@ -253,25 +260,42 @@ def sunlit(scene, shadow, x, y, z):
 
 
 @inlined
-def around(scene, volume, x, y, z, out):
-    """Fill out (3 + L): light from all around, then the share of each lamp, by trilinear lookup."""
-    out[:] = 0.0
-    nx, ny, nz, channels = volume.shape
+def cell_of(scene, volume, x, y, z):
+    """(3 + 3) the volume's cell below a point, and how far it lies into it along each axis."""
+    nx, ny, nz, _ = volume.shape
     u = min(max((x - scene[CORNER]) / scene[CELL], 0.0), nx - 1.001)
     v = min(max((y - scene[CORNER + 1]) / scene[CELL], 0.0), ny - 1.001)
     w = min(max((z - scene[CORNER + 2]) / scene[CELL], 0.0), nz - 1.001)
     i, j, k = int(u), int(v), int(w)
-    fu, fv, fw = u - i, v - j, w - k
+    return i, j, k, u - i, v - j, w - k
+
+
+@inlined
+def around(volume, i, j, k, fu, fv, fw):
+    """(3 + 1) light from all around, between eight cells, and the weight of those that are open."""
+    r, g, b = 0.0, 0.0, 0.0
     total = 1e-6
     for c in range(8):
-        a, b, d = c & 1, (c >> 1) & 1, c >> 2
-        weight = (fu if a else 1.0 - fu) * (fv if b else 1.0 - fv) * (fw if d else 1.0 - fw)
-        weight *= volume[i + a, j + b, k + d, OPEN]
+        a, o, d = c & 1, (c >> 1) & 1, c >> 2
+        weight = (fu if a else 1.0 - fu) * (fv if o else 1.0 - fv) * (fw if d else 1.0 - fw)
+        weight *= volume[i + a, j + o, k + d, OPEN]
         total += weight
-        for n in range(channels - 1):
-            out[n] += weight * volume[i + a, j + b, k + d, AROUND + n]
-    for n in range(channels - 1):
-        out[n] /= total
+        r += weight * volume[i + a, j + o, k + d, AROUND]
+        g += weight * volume[i + a, j + o, k + d, AROUND + 1]
+        b += weight * volume[i + a, j + o, k + d, AROUND + 2]
+    return r / total, g / total, b / total, total
+
+
+@inlined
+def share_of(volume, channel, i, j, k, fu, fv, fw, total):
+    """The share of a lamp that is seen, between the same cells."""
+    out = 0.0
+    for c in range(8):
+        a, o, d = c & 1, (c >> 1) & 1, c >> 2
+        weight = (fu if a else 1.0 - fu) * (fv if o else 1.0 - fv) * (fw if d else 1.0 - fw)
+        weight *= volume[i + a, j + o, k + d, OPEN]
+        out += weight * volume[i + a, j + o, k + d, channel]
+    return out / total
 
 
 @inlined
@@ -315,7 +339,7 @@ def tone(scene, encode, value):
 
 @inlined
 def seen(
-    geoms, surfaces, scene, lamps, volume, shadow, encode, spheres, creatures, air, roof, pose, g, t, dx, dy, dz, work
+    geoms, surfaces, scene, lamps, volume, shadow, encode, spheres, creatures, air, roof, pose, g, t, dx, dy, dz
 ):  # fmt: skip
     """(3) sRGB, as floats in [0, 255], of a ray that meets geom g at depth t, or the sky if g is -1."""
     length = np.sqrt(dx * dx + dy * dy + dz * dz)
@@ -351,7 +375,7 @@ def seen(
             )
             if mz > 0.95:
                 low = noise(0.8 * wx, 0.8 * wy, 5) + 0.35 * noise(2.6 * wx, 2.6 * wy, 6)
-                puddle = min(max((low - 0.72) * 4.0, 0.12), 1.0) * air[WET] * open_sky
+                puddle = min(max((low - 0.7) * 4.0, 0.0), 1.0) * air[WET] * open_sky
         if open_sky > 0.0 and air[WHITE] > 0.0 and mz > 0.1:
             rough = 0.65 * noise(1.4 * wx, 1.4 * wy + 0.7 * wz, 7) + 0.35 * noise(5.5 * wx, 5.5 * wy + 2.0 * wz, 8)
             lies = min(max((1.75 * air[WHITE] - 0.95 * rough - 0.7 * (1.0 - mz)) * 3.2, 0.0), 1.0) * open_sky
@@ -359,10 +383,11 @@ def seen(
             cr, cg, cb = cr + (0.86 - cr) * lies, cg + (0.89 - cg) * lies, cb + (0.94 - cb) * lies
             gloss *= 1.0 - lies
     lift = 0.6 * scene[CELL]
-    around(scene, volume, wx + lift * mx, wy + lift * my, wz + lift * mz, work)
+    ci, cj, ck, fu, fv, fw = cell_of(scene, volume, wx + lift * mx, wy + lift * my, wz + lift * mz)
+    ar, ag, ab, total = around(volume, ci, cj, ck, fu, fv, fw)
     sun, ambient = shaded_by(scene, spheres, creatures, geoms[g, ENTITY], wx, wy, wz, mx, my, mz)
     ambient *= 0.8 + 0.2 * mz
-    r, gr, b = work[0] * ambient, work[1] * ambient, work[2] * ambient
+    r, gr, b = ar * ambient, ag * ambient, ab * ambient
     facing = mx * scene[SUN] + my * scene[SUN + 1] + mz * scene[SUN + 2]
     shine = 0.0
     if facing > 0.0 and sun > 0.0:
@@ -375,15 +400,16 @@ def seen(
             half = (mx * hx + my * hy + mz * hz) / np.sqrt(hx * hx + hy * hy + hz * hz)
             shine = sun * gloss * 0.6 * max(half, 0.0) ** 40
     for n in range(lamps.shape[0]):
-        if work[LAMPS - AROUND + n] <= 0.0:
-            continue
         px, py, pz = lamps[n, 0] - wx, lamps[n, 1] - wy, lamps[n, 2] - wz
         square = px * px + py * py + pz * pz
         reach = lamps[n, LAMP_REACH] * lamps[n, LAMP_REACH]
         if square < reach:
+            share = share_of(volume, LAMPS + n, ci, cj, ck, fu, fv, fw, total)
+            if share <= 0.0:
+                continue
             # A quarter of the light wraps around: a lamp is a globe, not a point.
             cosine = max((px * mx + py * my + pz * mz) / np.sqrt(square) * 0.75 + 0.25, 0.0)
-            fall = (1.0 - square / reach) ** 2 / (0.35 + square) * cosine * work[LAMPS - AROUND + n]
+            fall = (1.0 - square / reach) ** 2 / (0.35 + square) * cosine * share
             r += fall * lamps[n, LAMP_COLOUR]
             gr += fall * lamps[n, LAMP_COLOUR + 1]
             b += fall * lamps[n, LAMP_COLOUR + 2]
@@ -392,12 +418,12 @@ def seen(
     if gloss > 0.0:
         grazing = 1.0 + (vx * mx + vy * my + vz * mz)
         mirror = gloss * (0.06 + 0.75 * max(grazing, 0.0) ** 5) * ambient
-        r += mirror * work[0] + shine * scene[SUNLIGHT]
-        gr += mirror * work[1] + shine * scene[SUNLIGHT + 1]
-        b += mirror * work[2] + shine * scene[SUNLIGHT + 2]
+        r += mirror * ar + shine * scene[SUNLIGHT]
+        gr += mirror * ag + shine * scene[SUNLIGHT + 1]
+        b += mirror * ab + shine * scene[SUNLIGHT + 2]
     if puddle > 0.0:
-        tx, ty = ripple(wx, wy, air[TIME]) if air is not None and t < 14.0 else (0.0, 0.0)
-        share, p, q, w = mirrored(scene, vx, vy, vz, tx, ty)
+        tx, ty = ripple(wx, wy, air[TIME]) if air is not None and t < 10.0 else (0.0, 0.0)
+        share, p, q, w = mirrored(scene, vx, vy, vz, tx, ty, False)
         share *= puddle * ambient
         r, gr, b = r + (p - r) * share, gr + (q - gr) * share, b + (w - b) * share
     elif int(surfaces[row, TEXTURE]) == POOL and mz > 0.9:
@@ -417,11 +443,9 @@ def seen(
         if air is not None and air[WET] > 0.0:
             ax, ay = ripple(wx, wy, time)
             tx, ty = tx + air[WET] * ax, ty + air[WET] * ay
-        share, p, q, w = mirrored(scene, vx, vy, vz, tx, ty)
+        share, p, q, w = mirrored(scene, vx, vy, vz, tx, ty, True)
         # Of the sky as much as is open above the water.
-        open_up = min(
-            (work[0] + work[1] + work[2]) / max(scene[ZENITH] + scene[ZENITH + 1] + scene[ZENITH + 2], 0.05), 1.0
-        )
+        open_up = min((ar + ag + ab) / max(scene[ZENITH] + scene[ZENITH + 1] + scene[ZENITH + 2], 0.05), 1.0)
         share = min(share + 0.08, 0.9) * ambient
         r += (p * open_up - r) * share
         gr += (q * open_up - gr) * share
@@ -437,11 +461,11 @@ def seen(
 @kernel
 def shade(
     geoms, count, lists, surfaces, scene, lamps, volume, shadow, encode, spheres, creatures, air, roof,
-    pose, rays_HW3, fx, fy, far, geom_HW, depth_HW, face_HW, rgb, depth, entity, work,
+    pose, rays_HW3, fx, fy, far, geom_HW, depth_HW, face_HW, rgb, depth, entity,
 ):  # fmt: skip
     """Fill rgb (H, W, 3), depth (H, W) and entity (H, W). A pixel on an edge is the mean of four rays.
-    `work` has room for the volume's channels; `air`
-    and `roof` are None in fair weather."""
+    `air` and `roof` are None in
+    fair weather."""
     height, width = geom_HW.shape
     columns = (width + TILE_W - 1) // TILE_W
     for i in range(height):
@@ -471,7 +495,7 @@ def shade(
                     g, t = nearest_in_tile(geoms, count, lists, tile, dx, dy, dz)
                 p, q, w = seen(
                     geoms, surfaces, scene, lamps, volume, shadow, encode, spheres, creatures, air, roof,
-                    pose, g, t, dx, dy, dz, work,
+                    pose, g, t, dx, dy, dz,
                 )  # fmt: skip
                 r, gr, b = r + p, gr + q, b + w
             rgb[i, j, 0] = int(r / samples + 0.5)
