@@ -282,7 +282,7 @@ class _Body:
         model, data, height = self._model, self._data, z
         if self._terrain is not None and self._rise is not None:
             height = self._terrain.height(x, y, z)
-            if abs(height - z) > STEEP:
+            if not abs(height - z) <= STEEP:
                 return None
             data.qpos[self._rise[0]] = height - self._base[2]
         data.qpos[self._slides] = (x, y) - self._base[:2]

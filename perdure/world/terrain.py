@@ -48,12 +48,12 @@ class Terrain:
         """How high a walker stands there that comes from about the height `z`; `z` itself where there is nothing."""
         i, j = math.floor(x / CELL - 0.5), math.floor(y / CELL - 0.5)
         floors = self._window(i - _REACH + 1, j - _REACH + 1)
-        near = np.where(floors <= z + STEP, floors, -np.inf).max(2)
+        spread = np.arange(1 - _REACH, 1 + _REACH)
+        weight = np.outer(_weights(i + spread, x), _weights(j + spread, y))
+        near = np.where((floors <= z + STEP) & (weight > 0)[..., None], floors, -np.inf).max(2)
         top = float(near.max())
         if top == -np.inf:
             return z
-        spread = np.arange(1 - _REACH, 1 + _REACH)
-        weight = np.outer(_weights(i + spread, x), _weights(j + spread, y))
         weight[near < top - DROP] = 0.0
         return float((weight * np.where(weight > 0, near, 0.0)).sum() / weight.sum())
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from perdure.world.action import FRAMES_PER_CHUNK, WALK, Action, Keys
 from perdure.world.physics import TICK, Physics
-from perdure.world.terrain import STEP, Terrain
+from perdure.world.terrain import CELL, STEP, WIDTH, Terrain
 
 RISER, TREAD, STEPS = 0.17, 0.30, 8
 TOP = RISER * STEPS
@@ -196,3 +196,13 @@ def test_the_ground_has_no_jumps(x: float, y: float, dx: float, dy: float):
         floors = ground._window(math.floor(x / 0.05) - 6, math.floor(y / 0.05) - 6, 14)
         near = floors[(floors > -np.inf) & (floors <= here + STEP + 0.1)]
         assert np.ptp(near) > STEP
+
+
+def test_what_is_as_far_as_the_mean_reaches_does_not_count() -> None:
+    """Exactly there its weight is nothing: a walker beside a ledge stands on the ground, not nowhere."""
+    model = mujoco.MjModel.from_xml_string(
+        '<mujoco><worldbody><geom type="plane" size="9 9 1"/><geom type="box" size="1 1 .5" pos="-1 0 .5"/>'
+        "</worldbody></mujoco>"
+    )
+    beside = -0.5 * CELL + WIDTH  # from the middle of the ledge's last cell
+    assert Terrain(model).height(beside, 0.0, 1.0) == 0.0

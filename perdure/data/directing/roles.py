@@ -70,6 +70,8 @@ class Role:
 
     def _ask(self, world: World, chunk: int) -> None:
         name = self._next(world)
+        if name in ("throw", "carry", "drop") and self._empty(world) and self.deed and self.deed.name != "grab":
+            name, self.said = "grab", self.said - 1  # that comes after
         if name is None:
             self.wait = chunk + 6
             return
@@ -98,6 +100,11 @@ class Role:
             return None
         self.said += 1
         return self.lines[(self.said - 1) % len(self.lines)]
+
+    def _empty(self, world: World) -> bool:
+        """Whether it could take something up, and holds nothing."""
+        doing = world.physics.condition(self.mover.entity)
+        return "grab" in self.numbers and doing is not None and doing.held < 0
 
     def _foe(self, world: World) -> int | None:
         """The nearest of its foes that lives."""

@@ -34,6 +34,9 @@ LENGTHS = ((60.0, 60.0), (60.0, 60.0), (60.0, 60.0), (5.0, 8.0), (8.0, 12.0), (1
 DRAMAS = ("each", "fight", "each", "dance", "fight", "each", "crossing", "quiet")
 """What creatures are about: each its own business, blows, a dance together, ways that cross, or nothing asked."""
 
+WATCHING = ("watch", "orbit a creature", "watch", "free", "watch", "stand")
+"""Ways of those who see a fight or a dance, two times of three."""
+
 CASTS = (2, 3, 2, 1, 3, 2)
 PARTS = 3  # cards that a clip takes of the creatures, whether it needs them or not
 LINES = 6  # the same of each creature's deeds
@@ -93,6 +96,8 @@ def direct(job: Job) -> Direction:
     ways = [way for way in (*SCRIPTS, "dense", "dense") if way != "door" or "doorway" in facts]
     trajectory = str(asked.get("trajectory", dealt(turn, ways, seed, "way", scene)))
     drama = str(asked.get("drama", dealt(number, DRAMAS, seed, "drama")))
+    if drama in ("fight", "dance") and number % 3 and "trajectory" not in asked:
+        trajectory = dealt(number, WATCHING, seed, "watching")
     count = max(dealt(number, CASTS, seed, "cast"), 2 if drama in ("fight", "dance") or trajectory == "watch" else 1)
     players = _chosen(asked, "creatures", tuple(creatures.KINDS))
     cast: list[Part] = []

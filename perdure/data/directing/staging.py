@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from perdure.data import props
 from perdure.data.casting import Part, recast
 from perdure.data.directing.director import ahead
 from perdure.data.directing.schedule import Direction
@@ -36,11 +37,14 @@ def recipe(direction: Direction, number: int) -> dict[str, Any]:
     spawn = scene.spawn if rng.random() < 0.5 else _start(ground, rng) or scene.spawn
     homes = _homes(direction, ground, spawn, rng)
     cast = [[part.kind, part.seed, *(round(value, 3) for value in home)] for part, home in zip(direction.cast, homes)]
+    handy = [home for home, lines in zip(homes, direction.deeds) if "grab" in lines]
+    gifts = [gift for home in handy for gift in _gift(ground, home, rng)]
     return {
         "scene": direction.scene,
         "scene_seed": direction.scene_seed,
         "spawn": [round(value, 3) for value in spawn],
         "cast": cast,
+        "gifts": gifts,
         "environment": {
             "hour": direction.hour,
             "weather": direction.weather,
@@ -61,12 +65,26 @@ def stage(data: Mapping[str, Any]) -> tuple[Scene, World, Painter]:
     scene = replace(recast(scene, cast, [place[:2] for place in places]), spawn=(x, y, yaw))
     world, painter = found(scene, nano(), seed=int(data["seed"]), looks=int(data["looks"]))
     world = furnish(world, scene)
+    for kind, seed, a, b, z in data["gifts"]:
+        number = 1 + max(entity.id for entity in world.entities)
+        world = world.edit(edit.add(*props.prop(str(kind), number, (float(a), float(b), float(z)), int(seed))))
     for mover, place in zip(scene.movers, places):
         world = world.edit(edit.move(mover.entity, Pose(place)))
     fields = {name: value for name, value in data["environment"].items() if value not in ("", 12.0, "clear")}
     if fields:
         world = world.edit(edit.environment(**fields))
     return scene, world, painter
+
+
+def _gift(ground: Ground, place: tuple[float, float, float], rng: np.random.Generator) -> list[list[Any]]:
+    """Something small for a creature to take up, a step before it; nothing where there is no room."""
+    x, y, facing = place
+    for turn in (0.0, 0.6, -0.6, 1.2, -1.2):
+        spot = x + 0.95 * math.cos(facing + turn), y + 0.95 * math.sin(facing + turn)
+        if ground.straight((x, y), spot):
+            height = float(ground.height[ground.cell(spot)])
+            return [[str(rng.choice(["ball", "crate"])), int(rng.integers(8)), *(round(v, 3) for v in (*spot, height))]]
+    return []
 
 
 def _start(ground: Ground, rng: np.random.Generator) -> tuple[float, float, float] | None:

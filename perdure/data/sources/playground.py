@@ -32,6 +32,9 @@ CHOICES = {
 }
 """What options may say; of scenes and creatures several, with commas."""
 
+INTEREST = {"fight": 0.8, "dance": 0.7, "crossing": 0.6, "quiet": 0.1}
+"""How often a walker would rather look at creatures than elsewhere, by what they are about."""
+
 NUMBERS = {"density": (0.0, 1.0), "hour": (0.0, 23.99), "seconds": (SHORTEST, LONGEST)}
 
 
@@ -56,6 +59,7 @@ def make(job: Job) -> Iterator[Clip]:
     if "carried" in job.options:
         kind, carried = "carried", formats.read(str(job.options["carried"]))
     walker = trajectory(kind, scene, job.number, direction.density, carried)
+    walker.interest = INTEREST.get(direction.drama, walker.interest)
     director = Director(scene, direction, walker, job.number)
     recorder = Recorder(world, painter, direction.chunks, direction.view)
     while not recorder.full:

@@ -78,8 +78,10 @@ def follow(walker: Walker) -> Iterator[Action]:
     if not creatures:
         return (yield from free(walker))
     entity = creatures[int(walker.random.integers(len(creatures)))]
-    gap = float(walker.random.uniform(1.7, 2.6))
+    gap, idle = float(walker.random.uniform(1.7, 2.6)), 0
     for _ in range(walker.chunks(10.0, 25.0)):
+        if idle > 20:  # it goes nowhere: once round it, then
+            return (yield from orbit_creature(walker))
         x, y, z = walker.where(entity)
         heading = None
         if walker.far((x, y)) > gap:
@@ -88,6 +90,7 @@ def follow(walker: Walker) -> Iterator[Action]:
                 heading = walker.bearing(way[1])
         if heading is not None and walker.meets(heading):
             heading = None
+        idle = 0 if heading is not None else idle + 1
         yield walker.toward(heading, (x, y, 0.7 * z + 0.2))
 
 

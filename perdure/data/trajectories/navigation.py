@@ -22,9 +22,12 @@ def free(walker: Walker) -> Iterator[Action]:
         yield from walker.turn(walker.either() * float(walker.random.uniform(0.6, 2.6)))
     elif what < 0.4:
         yield from walker.nod(float(walker.random.uniform(-0.5, 0.4)))
-    elif what < 0.5:
+    elif what < 0.55:
+        there = walker.sight()
+        if there is not None:
+            yield from walker.face(there)
         yield from walker.stand(walker.chunks(0.5, 2.0))
-    elif what < 0.62:
+    elif what < 0.65:
         yield from walker.retrace(walker.chunks(2.0, 5.0))
 
 
@@ -59,6 +62,8 @@ def there_and_back(walker: Walker) -> Iterator[Action]:
     if goal is None:
         return (yield from free(walker))
     yield from walker.go(goal, glancing(walker))
+    if walker.far(start) < 2.0:
+        return  # somebody stood in the way: another goal
     yield from walker.stand(walker.chunks(0.3, 1.5))
     if walker.random.random() < 0.65:
         yield from walker.retrace(len(walker.walked))
@@ -71,7 +76,7 @@ def there_and_back(walker: Walker) -> Iterator[Action]:
 def rooms(walker: Walker) -> Iterator[Action]:
     """From one named place to another, as far apart as may be, with a look about in each."""
     for spot in stations(walker, 5):
-        yield from walker.go(spot)
+        yield from walker.go(spot, glancing(walker))
         yield from walker.turn(walker.either() * float(walker.random.uniform(1.5, 4.0)))
 
 
@@ -79,14 +84,17 @@ def waypoints(walker: Walker) -> Iterator[Action]:
     """By several places; from each a look back to where one came from."""
     for spot in stations(walker, 4, room=0.5):
         came = walker.here
-        yield from walker.go(spot)
+        yield from walker.go(spot, glancing(walker))
         if walker.far(came) > 1.0:
             yield from walker.face(walker.bearing(came))
             yield from walker.stand(walker.chunks(0.5, 1.5))
 
 
 def stand(walker: Walker) -> Iterator[Action]:
-    """Standing still; after a while a small look to the side, and standing again."""
+    """Standing still; after a while a look at someone or to the side, and standing again."""
+    there = walker.sight()
+    if there is not None and walker.walked and walker.random.random() < 2 * walker.interest:
+        yield from walker.face(there)
     yield from walker.stand(walker.chunks(6.0, 15.0))
     yield from walker.turn(walker.either() * float(walker.random.uniform(0.3, 1.2)))
 
@@ -123,16 +131,18 @@ def backward(walker: Walker) -> Iterator[Action]:
 
 
 def glancing(walker: Walker) -> Gaze:
-    """Looking ahead, or somewhat to one side, changing now and then."""
-    until, aside = 0, 0.0
+    """Looking ahead, at creatures, or somewhat to one side, changing now and then."""
+    until, aside, curious = 0, 0.0, False
 
     def gaze(heading: float) -> Sight:
-        nonlocal until, aside
+        nonlocal until, aside, curious
         if len(walker.poses) >= until:
             until = len(walker.poses) + walker.chunks(1.0, 3.0)
+            curious = walker.random.random() < walker.interest
             calm = walker.random.random() < 0.6
             aside = 0.0 if calm else walker.either() * float(walker.random.uniform(0.4, 1.3))
-        return heading + aside if aside else None
+        there = walker.sight() if curious else None
+        return there if there is not None else heading + aside if aside else None
 
     return gaze
 

@@ -40,6 +40,7 @@ ASKEW = 0.5  # radians that the feet may go off their way
 EASE = 0.1  # radians a chunk by which turning gets faster or slower, in a chunk
 BERTH = 1.0  # metres that are kept from the middle of a creature
 WAIT = 5  # chunks to wait for one that stands in the way
+SEEN = 6.0  # metres within which a creature is worth a look
 OPEN = 1.3  # metres of free ground ahead, with less than which there is little to look at
 MOVES = Keys.FORWARD | Keys.BACK | Keys.LEFT | Keys.RIGHT
 
@@ -58,6 +59,7 @@ class Walker:
         self.poses: list[Array] = []  # of the eye, a chunk each
         self.haste = float(self.random.uniform(0.16, 0.34))  # radians a chunk that it turns at most
         self.level = float(self.random.uniform(-0.12, 0.02))  # pitch at which it looks ahead
+        self.interest = 0.4  # how often it would rather look at creatures than anywhere else
         self.asked = self.stopped = 0  # chunks in which it meant to move, and in which it hardly did
         self.blocked = False  # whether the last step was one of those
         self._script = script
@@ -125,6 +127,15 @@ class Walker:
     @property
     def doors(self) -> list[int]:
         return [seat.entity for seat in self.world.physics.mechanism.compiled.things if seat.aim >= 0]
+
+    def sight(self) -> tuple[float, float, float] | None:
+        """What there is to look at: the creature that is nearest, or the middle of two; None if none is in view."""
+        seen = sorted((self.far(self.where(entity)), *self.where(entity)) for entity in self.creatures)
+        seen = [at for far, *at in seen if far < SEEN and self._free(self.bearing(at)) > min(far, SEEN) - 1.0]
+        if not seen:
+            return None
+        x, y, z = np.mean(seen[:2], axis=0)
+        return float(x), float(y), min(float(z), self.eye)
 
     def crowd(self) -> list[tuple[float, float, float]]:
         """Circles that creatures stand in."""
@@ -281,8 +292,8 @@ class Walker:
         return any(math.dist(there, (x, y)) < min(BERTH, self.far((x, y))) for x, y, _ in self.crowd())
 
     def _free(self, way: float) -> float:
-        """How far one could walk along a bearing, up to a few metres."""
-        along = np.arange(0.2, 5.0, 0.2)[:, None] * np.array([math.cos(way), math.sin(way)]) + self.here
+        """How far one could walk along a bearing, up to SEEN."""
+        along = np.arange(0.2, SEEN, 0.2)[:, None] * np.array([math.cos(way), math.sin(way)]) + self.here
         blocked = ~self.ground.holds_all(along)
         return 0.2 * (int(np.argmax(blocked)) if blocked.any() else len(along))
 
