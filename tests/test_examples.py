@@ -16,6 +16,7 @@ EXAMPLES = Path(__file__).parents[1] / "examples"
         ("01_walk.py", "walk.png", "12 steps"),
         ("02_keep_and_fork.py", "home", "the same frames: True"),
         ("03_agent.py", "agent.png", "the same bytes again: True"),
+        ("04_data.py", "clip.png", "the same way: True"),
     ],
 )
 def test_example(name: str, made: str, says: str, tmp_path: Path) -> None:

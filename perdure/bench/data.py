@@ -53,7 +53,7 @@ def speed(
     )
     if ended.returncode:
         lines = ended.stderr.strip().splitlines()
-        raise ValueError(lines[-1] if lines else f"ended with exit code {ended.returncode}")
+        raise ValueError(lines[-1].removeprefix("ValueError: ") if lines else f"exit code {ended.returncode}")
     said = json.loads(ended.stdout.splitlines()[-1])
     return {FIGURES.get(name, f"{name}_fps"): said.pop("fps"), **{f"{name}_{key}": said[key] for key in said}}
 

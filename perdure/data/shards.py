@@ -127,7 +127,14 @@ class Sheet(msgspec.Struct, frozen=True, omit_defaults=True):
         return msgspec.json.decode(payload, type=cls)
 
     def to_json(self) -> bytes:
-        return msgspec.json.encode(self)
+        return msgspec.json.encode(self, enc_hook=_plain)
+
+
+def _plain(value: Any) -> Any:
+    """A number of numpy as one of Python, which recipes and the like may hold unawares."""
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"expected plain data in a clip, got a {type(value).__name__}: {value!r}")
 
 
 # A clip in files

@@ -103,6 +103,16 @@ def test_equal_clips_have_equal_bytes_and_others_do_not():
     assert once["json"] != other["json"]
 
 
+def test_numbers_of_numpy_are_written_as_numbers_and_what_is_not_plain_is_refused():
+    def begun(value: object) -> dict[str, Any]:
+        clip = replace(rich(), recipe=Recipe({"hour": value}, "abc", lambda data: pytest.fail("made")))
+        return json.loads(shards.files(clip)["json"])["recipe"]["data"]
+
+    assert begun(np.float64(7.25)) == {"hour": 7.25} and begun(np.int16(7)) == {"hour": 7}
+    with pytest.raises(TypeError, match="expected plain data in a clip, got a object"):
+        begun(object())
+
+
 def test_what_is_not_known_has_no_file():
     assert set(shards.files(poor())) == {"json", "mp4"}
     assert set(json.loads(shards.files(poor())["json"])) == {
