@@ -3,7 +3,8 @@
     python -m perdure.recipes.nano all --runs ~/perdure-runs
 
 Stages may run apart (`lessons`, `codec`, `latents`, `decoder`, `flow`, `export`), so that one can go on in the
-background while another is looked at. Held-out scenes have seeds below 1000 and are never drawn here.
+background while another is looked at. Clips come from the playground's schedule, which deals scenes, hours, weathers,
+creatures and events by number; it never touches the held-out scenes, of seeds below 1000.
 """
 
 import sys
@@ -14,10 +15,7 @@ from typing import Annotated
 import torch
 import typer
 
-from perdure.agents.player import Explorer, Stroller
-from perdure.data.clip import record
-from perdure.data.founding import found
-from perdure.data.scenes import KINDS, build
+from perdure.data.sources import playground
 from perdure.models.decoder import Decoder, Encoder
 from perdure.models.dit import NanoTransformer
 from perdure.models.export import examples, export, graphs
@@ -28,16 +26,15 @@ from perdure.training.flow import flow_loss
 from perdure.training.lessons import Lessons, make
 from perdure.training.trainer import TrainConfig, Trainer, load_average
 
-HELD_OUT = 1000
-"""Scene seeds below this are for evaluation only."""
+SEED = 1
+"""Of the clips: another set than the one that `perdure data make` gives unless told otherwise."""
 
 
 @dataclass(frozen=True)
 class Recipe:
     preset: Preset
-    clips: int = 240
-    chunks: int = 32  # a clip
-    looks: tuple[int, ...] = (6, 6, 3, 1)  # directions a world was founded on, drawn at random
+    clips: int = 100
+    seconds: float = 12.0  # a clip: long enough for something to happen in most
     codec: TrainConfig = TrainConfig(minutes=60, learning_rate=8e-4)
     codec_batch: int = 4
     decoder: TrainConfig = TrainConfig(minutes=60, learning_rate=5e-4, cooldown=0.5)
@@ -49,17 +46,14 @@ class Recipe:
 
 def make_lessons(recipe: Recipe, runs: Path, share: int = 0, shares: int = 1) -> None:
     """Clip by clip; several processes may each take a share."""
-    for number in range(share, recipe.clips, shares):
-        folder = runs / "lessons" / f"{number:05d}"
+    for job in playground.plan(recipe.clips, SEED, seconds=recipe.seconds)[share::shares]:
+        folder = runs / "lessons" / f"{job.number:05d}"
         if folder.exists():
             continue
-        kind, seed = tuple(KINDS)[number % len(KINDS)], HELD_OUT + number
-        world, painter = found(
-            build(kind, seed), recipe.preset, seed=seed, looks=recipe.looks[(number // 3) % len(recipe.looks)]
-        )
-        walker = Stroller(seed) if number % 4 == 3 else Explorer(seed)
-        make(record(world, painter, walker, recipe.chunks), recipe.preset, seed, folder)
-        print(f"lesson {number + 1} of {recipe.clips}: {kind} {seed}", flush=True)
+        (clip,) = playground.make(job)
+        make(clip, recipe.preset, job.number, folder)
+        said = ", ".join(clip.tags[tag] for tag in ("scene", "trajectory", "drama", "weather"))
+        print(f"lesson {job.number + 1} of {recipe.clips}: {said}", flush=True)
 
 
 def fresh_codec(recipe: Recipe) -> Codec:
@@ -122,7 +116,7 @@ STAGES = {
 def main(
     stage: str,
     runs: Annotated[Path, typer.Option(help="folder for lessons and checkpoints; tens of gigabytes")],
-    clips: int = 240,
+    clips: int = 100,
     codec_minutes: float = 60,
     decoder_minutes: float = 60,
     flow_minutes: float = 60,
