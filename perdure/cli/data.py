@@ -1,5 +1,6 @@
-"""perdure data make | ingest | stats: clips to learn from."""
+"""perdure data make | ingest | profile | caption | stats | view | export: clips to learn from."""
 
+import json
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -71,6 +72,77 @@ def ingest(
             raise ValueError(f"expected a film or a folder of films, there is no {path}")
     jobs = find("video").plan(paths=paths, **parsed(settings or []))
     _run(folder or Path("data") / "video", jobs, workers, ray, patience)
+
+
+@app.command()
+def profile(
+    folder: Folder,
+    where: Annotated[str, typer.Option(help="Which clips to keep: \"sharpness > 40 and 'snow' in events\".")] = "",
+    again: Annotated[bool, typer.Option("--again", help="Measure them anew.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Measure clips, and try a filter on them: what it keeps, and what each of its conditions drops.
+
+    The numbers go to profile.parquet beside the shards, the filter's report to filter-report.json. Read what is kept
+    by Dataset(FOLDER, where="...").
+    """
+    from perdure.data.choosing import choose
+    from perdure.data.dataset import Dataset
+    from perdure.data.profiling import measured, summary
+
+    data = Dataset(folder)
+    with stage(f"measuring {folder}"):
+        rows = measured(data, again)
+    if not where:
+        return _print_summary(summary(rows), len(rows), as_json)
+    report = choose(rows, where).report()
+    (folder / "filter-report.json").write_text(json.dumps(report, indent=2) + "\n", "utf-8")
+    if as_json:
+        return print_json(report)
+    out.print(f"{report['kept']} of {report['clips']} kept, {report['dropped']} dropped", soft_wrap=True)
+    for it in report["conditions"]:
+        first = f": {', '.join(it['names'][:3])}{', …' if it['dropped'] > 3 else ''}" if it["names"] else ""
+        unknown = f", {it['unknown']} do not know" if it["unknown"] else ""
+        says = f"  {it['condition']} drops {it['dropped']} ({it['by it alone']} by it alone{unknown}){first}"
+        out.print(says, markup=False, soft_wrap=True)
+
+
+def _print_summary(facts: dict[str, Any], clips: int, as_json: bool) -> None:
+    if as_json:
+        return print_json({"clips": clips, "columns": facts})
+    out.print(f"{clips} clips")
+    table = Table(box=None, pad_edge=False, padding=(0, 1))
+    for title in ("column", "least", "median", "greatest", "unknown"):
+        table.add_column(title, justify="left" if title == "column" else "right")
+    for name, it in facts.items():
+        if "median" in it:
+            table.add_row(
+                name, *(f"{it[key]:.4g}" for key in ("least", "median", "greatest")), str(it["unknown"] or "")
+            )
+    out.print(table)
+    words = {name: it["values"] for name, it in facts.items() if "values" in it}
+    for name, values in words.items():
+        out.print(f"  {name}: {', '.join(f'{value} {n}' for value, n in values.items())}", markup=False)
+    return None
+
+
+@app.command()
+def caption(
+    folder: Folder,
+    model: Annotated[Path | None, typer.Option(help="A folder of weights that tells pictures, for films.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Another seed says the same in other words.")] = 0,
+) -> None:
+    """Write captions anew: from the state, where it is known; of films by a model of yours, where one is given."""
+    from perdure.data.dataset import Dataset
+    from perdure.data.profiling import recaptioned
+    from perdure.data.video import ports
+
+    data = Dataset(folder)
+    with stage(f"captioning {folder}"):
+        done, left = recaptioned(data, seed, None if model is None else ports.captions(model))
+    out.print(
+        f"{done} captioned, {left} left as they were: nothing tells what they show" if left else f"{done} captioned"
+    )
 
 
 @app.command()

@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from perdure.data.choosing import choose
 from perdure.data.clip import Clip
+from perdure.data.profile import Row, profiles
 from perdure.data.shards import Place, Sheet, arrays_of, clip_of, places, taken
 
 SHARDS = "shard-*.tar"
@@ -19,9 +21,10 @@ class Dataset:
     data = Dataset("data/playground")
     for clip in data: ...
     clip = data["playground-000007"]
+    some = Dataset("data", where="sharpness > 40 and 'snow' in events")
     """
 
-    def __init__(self, folder: str | Path) -> None:
+    def __init__(self, folder: str | Path, where: str = "") -> None:
         self.folder = Path(folder)
         self.shards = sorted(self.folder.rglob(SHARDS))
         if not self.shards:
@@ -33,6 +36,19 @@ class Dataset:
                     other = self._places[name]["json"][0]
                     raise ValueError(f"two clips are named {name}, in {other} and {shard}: read their folders apart")
                 self._places[name] = found
+        if where:
+            chosen = choose(self.profiles(), where)
+            if not chosen.kept:
+                raise ValueError(f"no clip of {len(self)} in {folder} is left by {where!r}: see `perdure data profile`")
+            self._places = {name: self._places[name] for name in chosen.kept}
+
+    def profiles(self) -> list[Row]:
+        """The profiles of these clips, in their order."""
+        rows = {row["name"]: row for row in profiles(self.folder, self.shards)}
+        lacks = [name for name in self._places if name not in rows]
+        if lacks:
+            raise ValueError(f"{lacks[0]} has no profile: `perdure data profile {self.folder} --again` makes it")
+        return [rows[name] for name in self._places]
 
     @property
     def names(self) -> list[str]:

@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from perdure.data import workers
+from perdure.data import profile, workers
 from perdure.data.card import card
 from perdure.data.clip import Job
 from perdure.data.work import PARTS, Broken, Lost, Record, joined, part_of, read_record, replacing, write_record
@@ -168,6 +168,8 @@ def _report(folder: Path, jobs: Sequence[Job], records: Sequence[Record], groups
         "why": _reasons(skipped),
         "shards": [_shard(path) for path in (shard_of(folder, n) for n in range(groups)) if path.exists()],
     }
+    if rows := [clip.profile for clip in clips if clip.profile]:
+        profile.write(folder / profile.PROFILE, rows)
     with replacing(folder / REPORT) as beside:
         beside.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n")
     with replacing(folder / CARD) as beside:

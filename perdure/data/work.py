@@ -9,12 +9,16 @@ import os
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from perdure.data import shards
+from perdure.data.captions import caption
 from perdure.data.clip import LONGEST, SHORTEST, Clip, Job, Skipped
+from perdure.data.profile import Row, profile
 from perdure.data.sources import source
 from perdure.world.action import FRAMES_PER_CHUNK
 
@@ -44,6 +48,7 @@ class Kept(msgspec.Struct, frozen=True):
     frames: int
     fps: float
     size: int  # bytes in the shard
+    profile: dict[str, Any] = {}
 
     @property
     def seconds(self) -> float:
@@ -98,17 +103,17 @@ def work(job: Job, folder: Path) -> Record:
             if isinstance(item, Lost):
                 lost.append(item)
                 continue
-            clip, files = item
+            clip, files, row = item
             size = shards.append(out, clip.name, files)
             n = len(clip.rgb)
-            kept.append(Kept(clip.name, clip.source, clip.licence, clip.seed, n, float(clip.fps), size))
+            kept.append(Kept(clip.name, clip.source, clip.licence, clip.seed, n, float(clip.fps), size, row))
     record = Record(job.number, tuple(kept), tuple(lost))
     write_record(folder, record)
     return record
 
 
-def _tried(job: Job) -> Iterator[tuple[Clip, dict[str, bytes]] | Lost]:
-    """The clips of a job as files, and what was skipped."""
+def _tried(job: Job) -> Iterator[tuple[Clip, dict[str, bytes], Row] | Lost]:
+    """The clips of a job as files, captioned and profiled, and what was skipped."""
     name = called(job)
     try:
         for item in source(job.source).make(job):
@@ -117,7 +122,9 @@ def _tried(job: Job) -> Iterator[tuple[Clip, dict[str, bytes]] | Lost]:
             elif why := unfit(item):
                 yield Lost(job.number, item.name, why)
             else:
-                yield item, shards.files(item)
+                if item.captions is None and (captions := caption(item)) is not None:
+                    item = replace(item, captions=captions)
+                yield item, shards.files(item), profile(item)
     except Skipped as skipped:
         yield Lost(job.number, skipped.what or name, str(skipped))
     except ModuleNotFoundError as error:

@@ -48,7 +48,8 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, byt
 
 def test_a_run_leaves_shards_a_report_and_a_card(whole: tuple[Path, dict[str, bytes]]):
     folder, files = whole
-    assert sorted(files) == ["card.md", "plan.json", "report.json", *(f"shard-00000{n}.tar" for n in range(3))]
+    names = ["card.md", "plan.json", "profile.parquet", "report.json"]
+    assert sorted(files) == [*names, *(f"shard-00000{n}.tar" for n in range(3))]
     assert Dataset(folder).names == [f"made-up-{n:06d}" for n in range(20)]
     report = json.loads(files["report.json"])
     assert report["clips"] == 20 and report["skipped"] == 0 and report["seconds"] == 100.0
