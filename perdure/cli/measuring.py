@@ -32,6 +32,7 @@ EVALUATIONS: Mapping[str, tuple[str, ...]] = {
     "film": ("strolling through each kind of scene", "film", "film", "folder"),
     "structure": ("finding where the camera of a film was", "structure", "structures"),
     "rerender": ("filming walks again along new ways", "rerender", "rerendered", "folder"),
+    "recogniser": ("learning who does what in boxing, and saying it of others", "recogniser", "recognise", "folder"),
 }
 
 
@@ -73,7 +74,8 @@ def evaluate(
     """Measure how good it is, against a truth that is known.
 
     return: there and back. movers: who was out of view. structure: camera poses that COLMAP finds in films of the
-    playground. rerender: clips seen again along new ways, against the engine's pictures. film: strolls to look at.
+    playground. rerender: clips seen again along new ways, against the engine's pictures. recogniser:
+    commands read off frames, against those that were given. film: strolls to look at.
     """
     options = dict(locals()) | {"sheets": folder}
     if name not in EVALUATIONS:

@@ -58,12 +58,12 @@ def test_depth(tmp_path: Path):
 def test_depths_of_a_film_are_in_the_units_of_its_points():
     lens, poses = Intrinsics.from_fov(64, 36, 75.0), np.tile(np.eye(4), (2, 1, 1))
     poses[1, 0, 3] = 0.5
-    far = (3 + np.arange(36)[:, None] / 12 + np.zeros((36, 64))).astype(np.float32)
+    far = 3 + np.arange(36)[:, None] / 12 + np.zeros((36, 64))
     points = unproject(far[::3, ::3], lens.scaled(22, 12), poses[0]).reshape(-1, 3)
     found = ports.depths(np.stack([PICTURE] * 2), poses, lens, points, lambda _: (7 / far - 2).astype(np.float32))
     assert found.shape == (2, 36, 64) and np.median(np.abs(found[0] / far - 1)) < 0.06
     away = poses @ np.diag([-1.0, 1.0, -1.0, 1.0])  # none of the points is in view
-    assert not ports.depths(np.stack([PICTURE] * 2), away, lens, points, lambda _: far).any()
+    assert not ports.depths(np.stack([PICTURE] * 2), away, lens, points, lambda _: far.astype(np.float32)).any()
 
 
 def test_people(tmp_path: Path):

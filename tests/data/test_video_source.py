@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from perdure.data.video.shots import Shot
 from perdure.data.video.structure import Solution, Structure
 from tests.data.films import sliding, stroll, write
 
-SMALL = (192, 108)
+SMALL = (128, 72)
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ def made(job: Job) -> tuple[list[Clip], list[str]]:
 
 
 def jobs(folder: Path) -> dict[str, Job]:
-    planned = video.plan(seed=7, paths=[folder], poses="no", width=192, height=108)
+    planned = video.plan(seed=7, paths=[folder], poses="no", width=128, height=72)
     return {Path(str(job.options["path"])).name: job for job in planned}
 
 
@@ -79,7 +80,7 @@ def test_shots_become_clips_and_what_is_dropped_is_named(folder: Path):
         assert np.abs(clip.rgb.astype(int) - true[: len(clip.rgb)]).mean() < 5
         assert clip.poses is None and clip.actions is None and clip.depth is None  # it cannot know
         assert (clip.source, clip.licence, clip.fps, clip.tags["file"]) == ("video", "unstated", 24.0, "a.mp4")
-        assert float(clip.tags["motion"]) == pytest.approx(24 * (1.5 if clip is clips[0] else 1) / 192, rel=0.25)
+        assert float(clip.tags["motion"]) == pytest.approx(24 * (1.5 if clip is clips[0] else 1) / 128, rel=0.25)
     assert len(why) == 1 and re.search(r"a\.mp4 at 12\.\d s: motion", why[0])
 
 
@@ -119,6 +120,7 @@ def test_a_film_with_poses_and_depth_is_seen_again(tmp_path: Path, monkeypatch: 
     known = Structure(0, 120, walk.poses, walk.intrinsics, points, np.zeros((len(points), 3), np.uint8), sound())
     monkeypatch.setattr(video, "structure", lambda *_: known)
     monkeypatch.setattr(video, "pictures", lambda _: iter([Unpacked(frame) for frame in walk.rgb]))
+    monkeypatch.setattr(video, "again", partial(video.again, seconds=1.0))
     monkeypatch.setattr(video, "_estimator", lambda _: lambda frame: 3 / far[frame.tobytes()[::1000]] + 1)
     path = write(tmp_path / "a.mp4", walk.rgb)
     (tmp_path / "config.json").write_text("{}")

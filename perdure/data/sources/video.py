@@ -8,9 +8,11 @@ nearest walk, at a scale at which its usual speed is that of walking.
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
+from importlib import import_module
 from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,8 +47,8 @@ def plan(
 
     Options: `width` and `height` of the frames, `poses` (try, need or no), `licence`, `depth` (a folder of weights of
     a model that estimates it), `again` (how many times each clip with poses and depth is seen again, along new ways
-    that come back). A copy of an earlier film,
-    whatever its size or codec, is planned to be skipped, so that it is named.
+    that come back), `recogniser` (a file that `perdure eval recogniser` kept: it says who does what). A copy of an
+    earlier film, whatever its size or codec, is planned to be skipped, so that it is named.
     """
     if not paths:
         raise ValueError("expected films or folders of films to take in: name some")
@@ -106,7 +108,9 @@ def make(job: Job) -> Iterator[Clip | Skipped]:
         seen.append(it.hashes)
         try:
             clip = _clip(job, film, number, span, rgb, large, picker.numbers, it.tags())
-            yield clip
+            yield (
+                clip if "recogniser" not in job.options else _recogniser(str(job.options["recogniser"])).labelled(clip)
+            )
             if job.options.get("again") and clip.depth is not None:
                 yield from again(clip, job.seed, int(job.options["again"]))
         except Skipped as why:
@@ -142,6 +146,12 @@ def _clip(job: Job, film: Film, number: int, span: Shot, rgb: NDArray[np.uint8],
                 raise Collapsed(f"poses: {why}") from None
             tags["poses"] = f"none: {why}"
     return Clip(name, NAME, licence, float(FRAMES_PER_SECOND), rgb, seed=job.seed, tags=tags)
+
+
+@lru_cache(maxsize=1)
+def _recogniser(path: str) -> Any:
+    # By its name: torch comes with it, which a film that nobody labels does not need.
+    return import_module("perdure.data.video.recogniser").Recogniser.load(Path(path))
 
 
 @lru_cache(maxsize=1)
