@@ -1,14 +1,18 @@
 """Directing: in a few hundred clips everything comes, and what creatures are told is what they understand."""
 
+import math
 from collections import Counter
+from itertools import combinations
 
+import msgspec
 import numpy as np
 import pytest
 
 from perdure.data.clip import LONGEST, SHORTEST, Job
 from perdure.data.directing.roles import phrased, third
 from perdure.data.directing.schedule import AFTER, FIELDS, HELD_OUT, LINES, STYLES, WEATHERS, Direction, dealt, direct
-from perdure.data.scenes import KINDS, creatures
+from perdure.data.directing.staging import recipe
+from perdure.data.scenes import KINDS, build, creatures
 from perdure.data.sources.playground import NAME, plan
 from perdure.data.trajectories import CATEGORIES, SCRIPTS
 from perdure.world.command import FORCED, understood
@@ -84,6 +88,19 @@ def test_a_direction_depends_on_its_number_alone(schedule: list[Direction]) -> N
     assert direct(Job(NAME, 123, 5, schedule[123].seconds, {})) == schedule[123]
     assert direct(Job(NAME, 123, 6, schedule[123].seconds, {})) != schedule[123]
     assert plan(7, 5) == plan(COUNT, 5)[:7]
+
+
+@pytest.mark.parametrize("number", [0, 9, 18, 27])
+def test_a_recipe_is_plain_and_fits_its_scene(number: int, schedule: list[Direction]) -> None:
+    it = schedule[number]
+    data = recipe(it, number)
+    assert msgspec.json.decode(msgspec.json.encode(data)) == data
+    assert [part for part, *_ in data["cast"]] == [part.kind for part in it.cast]
+    half = build(it.scene, it.scene_seed).extent
+    spots = [data["spawn"][:2], *(place[2:4] for place in data["cast"])]
+    assert all(abs(x) < half[0] and abs(y) < half[1] for x, y in spots)
+    assert all(math.dist(a, b) > 0.5 for a, b in combinations(spots, 2))
+    assert recipe(it, number) == data
 
 
 def test_what_is_asked_for_is_given() -> None:

@@ -1,7 +1,7 @@
 """Staging: the world that a clip begins in, from a few numbers that say all of it."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -36,13 +36,13 @@ def recipe(direction: Direction, number: int) -> dict[str, Any]:
     ground = Ground.around(bare, scene.extent)
     spawn = scene.spawn if rng.random() < 0.5 else _start(ground, rng) or scene.spawn
     homes = _homes(direction, ground, spawn, rng)
-    cast = [[part.kind, part.seed, *(round(value, 3) for value in home)] for part, home in zip(direction.cast, homes)]
+    cast = [[part.kind, part.seed, *_plain(home)] for part, home in zip(direction.cast, homes)]
     handy = [home for home, lines in zip(homes, direction.deeds) if "grab" in lines]
     gifts = [gift for home in handy for gift in _gift(ground, home, rng)]
     return {
         "scene": direction.scene,
         "scene_seed": direction.scene_seed,
-        "spawn": [round(value, 3) for value in spawn],
+        "spawn": _plain(spawn),
         "cast": cast,
         "gifts": gifts,
         "environment": {
@@ -76,6 +76,11 @@ def stage(data: Mapping[str, Any]) -> tuple[Scene, World, Painter]:
     return scene, world, painter
 
 
+def _plain(values: Sequence[float]) -> list[float]:
+    """To the millimetre, as JSON has it."""
+    return [round(float(value), 3) for value in values]
+
+
 def _gift(ground: Ground, place: tuple[float, float, float], rng: np.random.Generator) -> list[list[Any]]:
     """Something small for a creature to take up, a step before it; nothing where there is no room."""
     x, y, facing = place
@@ -83,7 +88,7 @@ def _gift(ground: Ground, place: tuple[float, float, float], rng: np.random.Gene
         spot = x + 0.95 * math.cos(facing + turn), y + 0.95 * math.sin(facing + turn)
         if ground.straight((x, y), spot):
             height = float(ground.height[ground.cell(spot)])
-            return [[str(rng.choice(["ball", "crate"])), int(rng.integers(8)), *(round(v, 3) for v in (*spot, height))]]
+            return [[str(rng.choice(["ball", "crate"])), int(rng.integers(8)), *_plain((*spot, height))]]
     return []
 
 
