@@ -23,6 +23,7 @@ from perdure.data.painting.shading import (
     LAMP_REACH,
     LAMPS,
     OPEN,
+    SCENE_VALUES,
     SUN,
     SUN_FOCAL,
     SUN_POSE,
@@ -74,8 +75,24 @@ def _bake_lamps(geoms, scene, lamps, volume):
                             volume[i, j, k, LAMPS + n] = 1.0
 
 
+@kernel
+def _cast_around(geoms, scene, volume, directions, hit, far):
+    """What each open cell sees in each direction, and how far off."""
+    for i in range(volume.shape[0]):
+        for j in range(volume.shape[1]):
+            for k in range(volume.shape[2]):
+                if volume[i, j, k, OPEN] == 0.0:
+                    continue
+                x = scene[CORNER] + i * scene[CELL]
+                y = scene[CORNER + 1] + j * scene[CELL]
+                z = scene[CORNER + 2] + k * scene[CELL]
+                for n in range(directions.shape[0]):
+                    g, t = nearest(geoms, x, y, z, directions[n, 0], directions[n, 1], directions[n, 2], 60.0)
+                    hit[i, j, k, n], far[i, j, k, n] = g, t
+
+
 @kernel_that_allocates
-def _bake_around(geoms, surfaces, scene, lamps, shadow, volume, directions, fill, ground):
+def _bake_around(geoms, surfaces, scene, lamps, shadow, volume, directions, hit, far, fill, ground):
     """Light from all around each open cell: sky where a ray leaves, one bounce where it does not."""
     count = directions.shape[0]
     total, lamplight = np.empty(3), np.empty(3)
@@ -90,7 +107,7 @@ def _bake_around(geoms, surfaces, scene, lamps, shadow, volume, directions, fill
                 total[:] = 0.0
                 for n in range(count):
                     dx, dy, dz = directions[n, 0], directions[n, 1], directions[n, 2]
-                    g, t = nearest(geoms, x, y, z, dx, dy, dz, 60.0)
+                    g, t = hit[i, j, k, n], far[i, j, k, n]
                     if g < 0:
                         if dz > 0.0:
                             r, gr, b = sky(scene, dx, dy, dz)
@@ -193,12 +210,41 @@ class Light(NamedTuple):
     encode: np.ndarray  # (ENCODE_STEPS,) uint8
 
 
+class Cast(NamedTuple):
+    """What rays from the volume's cells meet, whatever the light: cast once for a scene, since that takes longest."""
+
+    hit: np.ndarray  # (X, Y, Z, D) int16, -1 for nothing
+    far: np.ndarray  # (X, Y, Z, D) metres
+    shares: np.ndarray  # (X, Y, Z, 1 + L) float32: OPEN, then the share of each lamp of the scene
+
+
+def cast(still: np.ndarray, lamps: np.ndarray, extent: tuple[float, float, float]) -> Cast:
+    scene = np.zeros(SCENE_VALUES)
+    shape = _volume(scene, extent)
+    if len(still) >= 1 << 15:
+        raise ValueError(f"expected a scene of fewer than {1 << 15} geoms, got {len(still)}")
+    volume = np.zeros((*shape, LAMPS + len(lamps)), np.float32)
+    _bake_lamps(still, scene, lamps, volume)
+    hit, far = np.full((*shape, DIRECTIONS), -1, np.int16), np.zeros((*shape, DIRECTIONS))
+    _cast_around(still, scene, volume, _directions(), hit, far)
+    return Cast(hit, far, np.concatenate([volume[..., OPEN : OPEN + 1], volume[..., LAMPS:]], axis=3))
+
+
+def _volume(scene: np.ndarray, extent: tuple[float, float, float]) -> list[int]:
+    """The number of cells along each axis; where they are is written into `scene`."""
+    cells = [max(int(np.ceil(size / CELL_SIZE)), 2) for size in (2 * extent[0], 2 * extent[1], extent[2])]
+    scene[CORNER : CORNER + 3] = [-0.5 * CELL_SIZE * (n - 1) for n in cells[:2]] + [0.5 * CELL_SIZE]
+    scene[CELL] = CELL_SIZE
+    return cells
+
+
 def bake(
     still: np.ndarray,  # (G, GEOM_COLUMNS)
     surfaces: np.ndarray,  # (S, 14)
     scene: np.ndarray,  # (SCENE_VALUES,) complete but for the volume's place and the sun's camera
-    lamps: np.ndarray,  # (L, 7)
+    lamps: np.ndarray,  # (L, 7) the first of those that were cast
     extent: tuple[float, float, float],
+    known: Cast,
     fill: float,
     ground: np.ndarray,  # (3,)
 ) -> Light:
@@ -215,10 +261,9 @@ def bake(
     scene[SUN_POSE : SUN_POSE + 12] = pose[:3].ravel()
     scene[SUN_FOCAL] = focal
 
-    cells = [max(int(np.ceil(size / CELL_SIZE)), 2) for size in (2 * extent[0], 2 * extent[1], extent[2])]
-    scene[CORNER : CORNER + 3] = [-0.5 * CELL_SIZE * (n - 1) for n in cells[:2]] + [0.5 * CELL_SIZE]
-    scene[CELL] = CELL_SIZE
+    cells = _volume(scene, extent)
     volume = np.zeros((*cells, LAMPS + len(lamps)), np.float32)
-    _bake_lamps(still, scene, lamps, volume)
-    _bake_around(still, surfaces, scene, lamps, shadow, volume, _directions(), fill, ground)
+    volume[..., OPEN], volume[..., LAMPS:] = known.shares[..., 0], known.shares[..., 1 : 1 + len(lamps)]
+    directions = _directions()
+    _bake_around(still, surfaces, scene, lamps, shadow, volume, directions, known.hit, known.far, fill, ground)
     return Light(scene, lamps, volume, shadow, encode_table())

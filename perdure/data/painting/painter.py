@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perdure.camera import FAR, Intrinsics, check_pose, rays
-from perdure.data.painting.baking import COLUMN, Light, bake, bake_roof, lamp_share
+from perdure.data.painting.baking import COLUMN, Light, bake, bake_roof, cast, lamp_share
 from perdure.data.painting.scenery import DEFAULT, Key, Scenery, mixed, sky_at, surface_table
 from perdure.data.painting.shading import shade
 from perdure.data.painting.spectacles import LOOKS, glow, seen
@@ -107,6 +107,9 @@ class Painter:
         self._lights: dict[Key, Light] = {}
         self._more: dict[tuple[float, float, float], NDArray[np.float32]] = {}
         self._roof: tuple[NDArray[np.float32], NDArray[np.float64], bool] | None = None
+        every = sorted(scene.lamps, key=lambda lamp: lamp.dusk)
+        where = np.array([[*lamp.position, 0.0, 0.0, 0.0, lamp.reach] for lamp in every], np.float64).reshape(-1, 7)
+        self._cast = cast(self._still, where, scene.extent)
         self._light = self._baked(DEFAULT)
         self._scratch: dict[tuple[int, int], tuple[NDArray, NDArray, NDArray]] = {}
 
@@ -127,7 +130,8 @@ class Painter:
             table = np.array(rows, np.float64).reshape(-1, 7)
             while len(self._lights) >= KEPT:  # the oldest but the first, which is that of noon
                 del self._lights[[*self._lights][1]]
-            self._lights[key] = bake(self._still, surfaces, air.values, table, scene.extent, air.fill, air.ground)
+            parts = air.values, table, scene.extent, self._cast, air.fill, air.ground
+            self._lights[key] = bake(self._still, surfaces, *parts)
         return self._lights[key]
 
     def _roofs(self) -> tuple[NDArray[np.float32], NDArray[np.float64], bool]:
@@ -265,9 +269,9 @@ class Painter:
         surfaces = surface_table(self._looks, self._surfaces, dark, scenery.held("season"))
         light = with_flash(light, scenery)
         wet, white = wetness(scenery), whiteness(scenery)
-        if wet == white == 0.0 and not scenery.spectacles:
+        roof, corner, indoor = self._roofs()
+        if indoor or wet == white == 0.0:
             return light, surfaces, None, None
-        roof, corner, _ = self._roofs()
         return light, surfaces, np.array([wet, white, scenery.seconds, *corner, COLUMN]), roof
 
     def _with_lamps(self, light: Light, lamps: NDArray[np.float64]) -> Light:
