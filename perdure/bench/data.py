@@ -1,8 +1,8 @@
 """`perdure bench data`: how fast clips are made, and whether the same plan gives the same bytes.
 
-Each source makes clips as it does for a data set, in a process of its own on one core, after one clip that is not
-counted. Then a small set is made by one worker, by two, and by one that is killed in the middle, with all that it
-started, and taken up again: the shards must be equal, byte for byte.
+Each source makes clips as it does for a data set, in a process of its own on one core. Then a small set is made by
+one worker, by two, and by one that is killed in the middle, with all that it started, and taken up again: the shards
+must be equal, byte for byte.
 """
 
 import json
@@ -15,14 +15,15 @@ import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from perdure.data import pipeline
-from perdure.data.clip import Clip, Job
+from perdure.data.clip import SHORTEST, Clip, Job
 from perdure.data.sources import source
 from perdure.data.work import PARTS, THREADS
 
-MEASURED: Mapping[str, Mapping[str, str | int]] = {"playground": {}, "doom": {}, "atari": {}}
+MEASURED: Mapping[str, Mapping[str, str | float]] = {"playground": {}, "doom": {}, "atari": {}}
 """Sources, and with which options each is measured."""
 
 FIGURES = {"playground": "playground_fps_per_core", "doom": "doom_fps", "atari": "atari_fps"}
@@ -34,7 +35,7 @@ def run(clips: int = 6, seconds: float = 20.0, seed: int = 1) -> dict[str, Any]:
     for name, options in MEASURED.items():
         try:
             figures |= speed(name, clips, seconds, seed, options)
-            few = source(name).plan(2, seed, seconds=5.0, **options)
+            few = source(name).plan(2, seed, seconds=SHORTEST, **options)
             plan += [Job(job.source, len(plan) + i, job.seed, job.seconds, job.options) for i, job in enumerate(few)]
         except (ValueError, ModuleNotFoundError) as error:
             figures[FIGURES[name]], skipped[name] = None, str(error)
@@ -44,7 +45,7 @@ def run(clips: int = 6, seconds: float = 20.0, seed: int = 1) -> dict[str, Any]:
 
 
 def speed(
-    name: str, clips: int, seconds: float, seed: int, options: Mapping[str, str | int] | None = None
+    name: str, clips: int, seconds: float, seed: int, options: Mapping[str, str | float] | None = None
 ) -> dict[str, Any]:
     """What a source makes in a second, in a process that has one core for itself and all that it starts."""
     asked = json.dumps([name, clips, seconds, seed, dict(options or {})])
@@ -59,26 +60,33 @@ def speed(
 
 
 def _made(name: str, clips: int, seconds: float, seed: int, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Make clips here and take the time; the first, for which everything is compiled and loaded, is not counted."""
+    """Make clips here, each a short one first, for which all is compiled and loaded, then as short and as long.
+
+    What the long ones take more than the short ones is the pace of recording; the rest is what setting up takes.
+    """
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     module = source(name)
-    first, *jobs = module.plan(clips + 1, seed, seconds=seconds, **options)
-    _frames(module.make(first))
-    frames, rates, began, busy = 0, list[float](), time.perf_counter(), time.process_time()
-    for job in jobs:
-        start = time.perf_counter()
-        made = _frames(module.make(job))
-        frames += made
-        rates.append(made / (time.perf_counter() - start))
-    took, busy = time.perf_counter() - began, time.process_time() - busy
+    short, long = (module.plan(clips, seed, seconds=length, **options) for length in (SHORTEST, seconds))
+    for job in short:
+        _frames(module.make(job))
+    few, brief, _ = _timed(module, short)
+    many, took, busy = _timed(module, long)
+    pace = (many - few) / (took - brief) if took > brief else many / took
     return {
-        "fps": round(frames / took, 1),
-        "fps_slowest": round(min(rates), 1),
-        "fps_fastest": round(max(rates), 1),
-        "frames": frames,
+        "fps": round(pace, 1),
+        "fps_with_setup": round(many / took, 1),
+        "setup_s": round((took - many / pace) / clips, 2),  # a clip
+        "frames": many,
         "busy": round(busy / took, 2),  # share of the time in which this very process worked: near 1 on a quiet machine
     }
+
+
+def _timed(module: ModuleType, jobs: list[Job]) -> tuple[int, float, float]:
+    """Frames, seconds by the clock, and seconds of this process."""
+    began, busy = time.perf_counter(), time.process_time()
+    frames = sum(_frames(module.make(job)) for job in jobs)
+    return frames, time.perf_counter() - began, time.process_time() - busy
 
 
 def _frames(clips: Any) -> int:

@@ -18,10 +18,13 @@ def _found(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_short_run_says_what_it_found(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(data, "MEASURED", {SOURCE: {"pause": 0.05}, "moon": {}})
+    monkeypatch.setattr(data, "MEASURED", {SOURCE: {"pause": 0.05, "pace": 0.01}, "moon": {}})
     monkeypatch.setattr(data, "FIGURES", {SOURCE: "fps", "moon": "moon_fps"})
-    found = data.run(clips=3, seconds=5.0)
-    assert found["fps"] == pytest.approx(made_up.FRAMES / 0.05, rel=0.4)
+    found = data.run(clips=3, seconds=20.0)
+    # A clip waits 0.05 s before it begins and 0.01 s for each second: the first is no part of the pace.
+    assert found["fps"] == pytest.approx(made_up.FPS / 0.01, rel=0.5)
+    assert 0.02 < found[f"{SOURCE}_setup_s"] < 0.3
+    assert found[f"{SOURCE}_fps_with_setup"] < found["fps"]
     assert found["deterministic"] is True and found["resume"] is True
     assert found["moon_fps"] is None and "no source named 'moon'" in found["skipped"]["moon"]
 

@@ -15,7 +15,7 @@ FPS, FRAMES = 4.0, 20
 
 
 def plan(count: int, seed: int, seconds: float = FRAMES / FPS, **options: str | float | int | bool) -> list[Job]:
-    """Options: `nNUMBER=what befalls that job`; `beside`, a folder where each making leaves a trace; `pause`."""
+    """Options: `nNUMBER=what befalls that job`; `beside`, a folder where makings leave traces; `pause`, `pace`."""
     return [Job(__name__, number, seed + number, seconds, options) for number in range(count)]
 
 
@@ -23,7 +23,8 @@ def make(job: Job) -> Iterator[Clip | Skipped]:
     if "beside" in job.options:
         with Path(str(job.options["beside"]), str(job.number)).open("a") as traces:
             traces.write("made\n")
-    time.sleep(float(job.options.get("pause", 0.0)))
+    frames = round(job.seconds * FPS)
+    time.sleep(float(job.options.get("pause", 0.0)) + job.seconds * float(job.options.get("pace", 0.0)))
     what = job.options.get(f"n{job.number}", "")
     if what == "raises":
         raise RuntimeError("the sky fell")
@@ -45,11 +46,11 @@ def make(job: Job) -> Iterator[Clip | Skipped]:
         yield clip(job, 8)
         return
     if what == "two":
-        yield clip(job, FRAMES, "-a")
+        yield clip(job, frames, "-a")
         yield Skipped("blurred", "the second of them")
-        yield clip(job, FRAMES, "-b")
+        yield clip(job, frames, "-b")
         raise Skipped("the rest is empty")
-    yield clip(job, FRAMES)
+    yield clip(job, frames)
 
 
 def clip(job: Job, frames: int, after: str = "") -> Clip:
