@@ -59,13 +59,13 @@ def garden(seed: int) -> Scene:
     blocks.box("gravel", (x, 0, 0.011), (2.6, 2.6, 0.011))
     blocks.spot(landmarks.pavilion(blocks, x, 0.0, colours[1]), x, 0.0, 1.6, 0.32)
     side = 1 if rng.integers(2) else -1
-    _pergola(blocks, rng, side * (half[1] - 3.2), int(rng.integers(len(plants.FLOWERS))))
+    _pergola(blocks, rng, side * (half[1] - 1.75), int(rng.integers(len(plants.FLOWERS))))
 
     quarters = [(1, 1), (-1, 1), (-1, -1), (1, -1)]
     kinds = [QUARTERS[int(n)] for n in rng.permutation(len(QUARTERS))[:4]]
     for (sx, sy), colour, kind in zip(quarters, colours[2:], kinds, strict=True):
         near = PATH + 0.5
-        x, y = sx * 0.5 * (centre + half[0] - 2.0), sy * 0.5 * (centre + half[1] - 1.0)
+        x, y = sx * 0.5 * (centre + half[0] - 2.0), sy * (0.5 * (centre + half[1] - 1.0) - 0.8 * (sy == side))
         kind(blocks, rng, x + 0.2 * sx * near, y, sx, sy, colour, s)
     for n, (sx, sy) in enumerate(quarters):
         blocks.take(sx * (centre - 0.4), sy * (centre - 0.4), 0.3)

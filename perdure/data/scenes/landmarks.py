@@ -176,13 +176,13 @@ def fountain(blocks: Blocks, x: float, y: float, word: str, z: float = 0.0, radi
     return f"the {word} fountain"
 
 
-def lantern(blocks: Blocks, x: float, y: float, z: float = 0.0, tall: float = 2.5, strength: float = 1.6) -> None:
+def lantern(blocks: Blocks, x: float, y: float, z: float = 0.0, tall: float = 2.5, strength: float = 2.2) -> None:
     """A lamp on a post. 4 geoms and a light."""
     blocks.post("iron", x, y, z, z + tall, 0.05)
     blocks.post("iron", x, y, z, z + 0.35, 0.1)
     blocks.ball("lamplight", (x, y, z + tall + 0.12), 0.16)
     blocks.post("iron", x, y, z + tall + 0.24, z + tall + 0.3, 0.19)
-    blocks.lamp((x, y, z + tall + 0.12), "#ffcf8a", strength, 7.0)
+    blocks.lamp((x, y, z + tall + 0.12), "#ffcf8a", strength, 8.0)
     blocks.take(x, y, 0.3)
 
 

@@ -32,9 +32,9 @@ def greens(blocks: Blocks, s: int, tint: int = 0) -> None:
         ("#57834a", "#719a58", "#e6e8b4"),
         ("#768f4c", "#94a65c", "#eee2a0"),
     )
-    blocks.surface("hedge", Surface("leaf", crowns[(tint + 2) % 4], 0.24, s))
-    blocks.surface("crown", Surface("leaf", crowns[tint % 4], 0.34, s + 1))
-    blocks.surface("needle", Surface("leaf", ("#2a5a40", "#427852", "#15362a"), 0.26, s + 2))
+    blocks.surface("hedge", Surface("leaf", crowns[(tint + 2) % 4], 0.16, s))
+    blocks.surface("crown", Surface("leaf", crowns[tint % 4], 0.22, s + 1))
+    blocks.surface("needle", Surface("leaf", ("#2a5a40", "#427852", "#15362a"), 0.17, s + 2))
     blocks.surface("lawn", Surface("grass", lawns[tint % 4], 1.0, s + 3))
     blocks.surface("bark", Surface("bark", ("#6b4d36", "#84644a", "#35251a"), 0.8, s + 4))
     blocks.surface("birch", Surface("bark", ("#e9e4d8", "#cfc8b8", "#3b3733"), 0.9, s + 5))
