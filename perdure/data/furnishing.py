@@ -1,6 +1,7 @@
 """Furnishing: a few things put into a new world, near where the player begins, to be handled."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 import mujoco
@@ -8,6 +9,7 @@ import numpy as np
 
 from perdure.camera import Array
 from perdure.data import props
+from perdure.data.scenes import MEASURED
 from perdure.data.scenes.scene import PLAYER, Doorway, Scene
 from perdure.world.body import Body
 from perdure.world.identity import Entity
@@ -18,6 +20,7 @@ APART = 0.85  # metres between the middles of two things
 NEAREST, FARTHEST = 1.5, 4.0  # metres from the player
 AHEAD = 0.55  # radians to either side of where the player looks first
 FLAT = 0.03  # metres that the ground about a thing may differ by
+FREE = (0.15, 0.4, 0.9, 1.5)  # metres above the ground at which nothing must be in the way
 ROOM = 0.5  # metres around its middle that a thing must have free
 
 WHAT = {
@@ -26,10 +29,10 @@ WHAT = {
     "rooms": ("crate", "ball"),
     "garden": ("urn", "ball", "urn"),
     "terraces": ("crate", "urn", "ball"),
-    "maze": ("ball", "crate"),
-    "corridors": ("crate", "ball", "urn"),
-    "table": ("ball", "crate"),
-    "island": ("crate", "plank", "ball"),
+    "maze": ("ball", "crate", "ball"),
+    "corridors": ("crate", "ball"),
+    "table": ("ball", "crate", "ball"),
+    "island": ("crate", "urn", "ball"),
 }
 """By the kind of scene; where there are doorways, one gets a door."""
 
@@ -42,7 +45,7 @@ def furnish(world: World, scene: Scene) -> World:
     taken = [poses[-1, :2, 3] for poses in world.motion.bodies.values()]
     put: list[tuple[Entity, Body]] = []
     for kind in WHAT.get(scene.kind, ()):
-        at = _spot(world, data, rng, taken)
+        at = _spot(world, data, rng, taken, FREE if scene.kind in MEASURED else (*FREE, 0.7))  # 0.7: a table's top
         if at is not None:
             taken.append(np.array(at[:2]))
             seed, yaw = int(rng.integers(1 << 16)), float(rng.uniform(-math.pi, math.pi))
@@ -73,9 +76,9 @@ def _door(world: World, scene: Scene, entity: int, seed: int) -> tuple[Entity, B
 
 
 def _spot(
-    world: World, data: mujoco.MjData, rng: np.random.Generator, taken: list[Array]
+    world: World, data: mujoco.MjData, rng: np.random.Generator, taken: list[Array], levels: Sequence[float]
 ) -> tuple[float, float, float] | None:
-    """Free and even ground that the player sees and can walk to; None if there is none."""
+    """Free and even ground that the player sees and can walk to, free at these levels; None if there is none."""
     eye = world.motion.cameras[-1]
     yaw = math.atan2(eye[1, 2], eye[0, 2])
     model = world.physics.mechanism.compiled.model
@@ -95,7 +98,7 @@ def _spot(
         x, y = float(eye[0, 3] + far * way[0]), float(eye[1, 3] + far * way[1])
         if any(np.hypot(x - a, y - b) < APART for a, b in taken):
             continue
-        free = [met(eye[0, 3], eye[1, 3], height, way) for height in (0.15, 0.4, 0.9, 1.5)]
+        free = [met(eye[0, 3], eye[1, 3], height, way) for height in levels]
         if any(0 <= distance < far + ROOM for distance in free):
             continue
         around = [(x + ROOM * math.cos(a), y + ROOM * math.sin(a)) for a in np.arange(8) * math.pi / 4]

@@ -76,6 +76,7 @@ def garden(seed: int) -> Scene:
     spawn = -end * (half[0] - float(rng.uniform(1.6, 2.6))), float(rng.uniform(-0.3, 0.3))
     yaw = (0.0 if end > 0 else float(np.pi)) + float(rng.uniform(-0.2, 0.2))
     blocks.take(*spawn, 1.0)
+    blocks.take(spawn[0] + 2.8 * math.cos(yaw), spawn[1] + 2.8 * math.sin(yaw), 2.2)  # the view, and things to handle
     found = [blocks.place(rng, (half[0] - 2.0, half[1] - 2.0), 0.9) for _ in range(int(rng.integers(2, 4)))]
     populate(blocks, rng, [home for home in found if home], 2.6, CREATURES)
 

@@ -69,12 +69,13 @@ def island(seed: int) -> Scene:
     spawn = (SHORE - 2.0) * math.cos(a), (SHORE - 2.0) * math.sin(a)
     yaw = a + math.pi + float(rng.uniform(-0.15, 0.15))
     blocks.take(*spawn, 1.0)
+    blocks.take(spawn[0] + 2.8 * math.cos(yaw), spawn[1] + 2.8 * math.sin(yaw), 2.2)  # the view, and things to handle
     for _ in range(3):
         spot = blocks.place(rng, (6.8, 6.8), 0.8)
         if spot and math.hypot(*spot) < SHORE - 1.6:
             plants.palm(blocks, *spot, float(rng.uniform(3.4, 4.6)))
     homes = [blocks.place(rng, (5.8, 5.8), 0.9) for _ in range(int(rng.integers(2, 4)))]
-    kept = [home for home in homes if home] or [(0.6 * spawn[0], 0.6 * spawn[1])]
+    kept = [home for home in homes if home] or [(6.0 * math.cos(a + 1.1), 6.0 * math.sin(a + 1.1))]
     populate(blocks, rng, kept, 1.8, CREATURES)
     blocks.spot("the landing place", *spawn, 0.8)
     blocks.ways.append(("the landing place", "the temple"))

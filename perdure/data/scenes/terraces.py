@@ -107,7 +107,8 @@ def terraces(seed: int) -> Scene:
 
     spawn = -m * (half[0] - float(rng.uniform(1.2, 1.6))), float(rng.choice([-1.0, 1.0])) * float(rng.uniform(1.8, 3.0))
     yaw = float(np.arctan2(-0.8 * spawn[1], m * edges[1] - spawn[0])) + float(rng.uniform(-0.1, 0.1))
-    blocks.take(*spawn, 0.9)
+    blocks.take(*spawn, 1.0)
+    blocks.take(spawn[0] + 2.8 * math.cos(yaw), spawn[1] + 2.8 * math.sin(yaw), 2.2)  # the view, and things to handle
     homes = []
     for _ in range(int(rng.integers(2, 4))):
         for _ in range(40):
