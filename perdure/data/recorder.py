@@ -40,9 +40,10 @@ LASTING = {"hit": 12, "block": 12, "death": 36, "open": 24, "close": 24, "take":
 ACTED = ("hit", "block", "death")
 """Kinds of notes that tell what creatures did to each other."""
 
-TOLD = {"take": "{who} takes up {whom}", "place": "{who} puts {whom} down", "throw": "{who} throws {whom}",
-        "open": "{who} opens {whom}", "close": "{who} closes {whom}", "hit": "{who} strikes {whom}",
+TOLD = {"take": "{who} take{s} up {whom}", "place": "{who} put{s} {whom} down", "throw": "{who} throw{s} {whom}",
+        "open": "{who} open{s} {whom}", "close": "{who} close{s} {whom}", "hit": "{who} strike{s} {whom}",
         "block": "{whom} blocks {who}", "death": "{whom} falls to {who}"}  # fmt: skip
+"""How it is said; {s} is there unless it is you who do it."""
 
 Values = dict[str, NDArray[Any]]
 
@@ -238,11 +239,16 @@ class Recorder:
             return
         start = first + int(str(note.args.get("frame", 0)))
         by = [*note.targets] if note.actor == "creature" else [0, *note.targets]
-        who, whom = (self.cast[entity].name if entity in self.cast else "something" for entity in [*by, -1, -1][:2])
-        words = TOLD[kind].format(who=who, whom=whom)
+        who, whom = (self._called(entity) for entity in [*by, -1, -1][:2])
+        words = TOLD[kind].format(who=who, whom=whom, s="" if who == "you" else "s")
         end = min(start + LASTING[kind], len(self.rgb))
         self._groups.append("")
         self.moments.append(Moment(start, end, kind, words, by[1] if kind in ACTED and len(by) > 1 else by[0]))
+
+    def _called(self, entity: int) -> str:
+        """How one speaks of someone or something: "the crate"."""
+        name = self.cast[entity].name if entity in self.cast else "something"
+        return name if name.startswith(("the ", "you", "some")) else f"the {name}"
 
     def _ended(self) -> Sequence[Moment]:
         """The moments, each ended where another takes its place: night ends where day comes."""

@@ -9,7 +9,7 @@ logged, undone and replayed by the same few lines, a function of the words and t
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import msgspec
@@ -27,6 +27,7 @@ from perdure.world.setting import SPECTACLES, Onset, Spectacle
 from perdure.world.slots import State
 
 FADE = 2.0  # seconds in which a fire that dies down does so
+SHOAL = 0.7  # metres: half as wide has water to be for fish to leap from it
 HIGH = 30.0  # metres above which nothing shelters
 
 
@@ -106,29 +107,36 @@ def _shows(kind: str, seconds: float, ahead: float, up: float) -> Callable[[Stat
     return make
 
 
+def pools(model: mujoco.MjModel) -> Iterator[tuple[int, float, float]]:
+    """Where fish can be: geoms of water that are no mere basins, their half width, and half their height."""
+    for geom in range(model.ngeom):
+        material = int(model.geom_matid[geom])
+        name = mujoco.mj_id2name(model, mujoco.mjtObj.mjOBJ_MATERIAL, material) if material >= 0 else None
+        if name is None or not any(word in name for word in ("water", "pond", "pool")):
+            continue
+        kind, size = int(model.geom_type[geom]), model.geom_size[geom]
+        if kind == mujoco.mjtGeom.mjGEOM_CYLINDER:
+            wide, half = float(size[0]), float(size[1])
+        elif kind == mujoco.mjtGeom.mjGEOM_BOX:
+            wide, half = float(min(size[0], size[1])), float(size[2])
+        else:
+            continue
+        if wide > SHOAL:
+            yield geom, wide, half
+
+
 def _fish(world: State, bare: str) -> Edit:
     """Fish leap where there is water: that nearest to the player."""
     model, data = world.physics.posed()
     eye = _eye(world)[0]
     best: tuple[float, Point] | None = None
-    for geom in range(model.ngeom):
-        material = int(model.geom_matid[geom])
-        name = mujoco.mj_id2name(model, mujoco.mjtObj.mjOBJ_MATERIAL, material) if material >= 0 else None
-        if name is None or ("water" not in name and "pond" not in name):
-            continue
-        kind, size = int(model.geom_type[geom]), model.geom_size[geom]
-        if kind == mujoco.mjtGeom.mjGEOM_CYLINDER:
-            half, wide = size[1], size[0]
-        elif kind == mujoco.mjtGeom.mjGEOM_BOX:
-            half, wide = size[2], min(size[0], size[1])
-        else:
-            continue
+    for geom, wide, half in pools(model):
         x, y, z = (float(value) for value in data.geom_xpos[geom])
         far = math.hypot(x - eye[0], y - eye[1])
-        if wide > 0.5 and (best is None or far < best[0]):
+        if best is None or far < best[0]:
             # On the near side, for there may be something in the middle of it.
-            near = min(0.62 * float(wide), 0.7 * far) / max(far, 1e-6)
-            best = far, (x + near * (float(eye[0]) - x), y + near * (float(eye[1]) - y), z + float(half))
+            near = min(0.62 * wide, 0.7 * far) / max(far, 1e-6)
+            best = far, (x + near * (float(eye[0]) - x), y + near * (float(eye[1]) - y), z + half)
     if best is None:
         raise ValueError("fish need water, and here is none")
     return _spectacle(world, "fish", best[1], 20.0)

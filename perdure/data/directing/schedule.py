@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TypeVar
 
+import mujoco
 import numpy as np
 
 from perdure.data.casting import Part
@@ -19,7 +20,7 @@ from perdure.data.scenes import KINDS, build, creatures
 from perdure.data.trajectories import SCRIPTS
 from perdure.world.action import FRAMES_PER_CHUNK, FRAMES_PER_SECOND
 from perdure.world.command import FORCED
-from perdure.world.events import EVENTS
+from perdure.world.events import EVENTS, pools
 from perdure.world.setting import SEASONS, STYLES
 
 T = TypeVar("T")
@@ -160,7 +161,7 @@ def _chosen(asked: Mapping[str, str | float | int | bool], name: str, known: tup
 def _facts(kind: str) -> frozenset[str]:
     """What there is in scenes of a kind: a sky, water, doorways. So it is in one of them, and so in all."""
     scene = build(kind, HELD_OUT)
-    water = any(surface.texture == "water" for surface in scene.surfaces.values())
+    water = any(True for _ in pools(mujoco.MjModel.from_xml_string(scene.xml)))
     roof = any("ceiling" in name or "vault" in name for name in scene.surfaces)
     found = {"doorway": bool(scene.doorways), "water": water, "sky": not roof}
     return frozenset(name for name, there in found.items() if there)

@@ -187,5 +187,7 @@ def _seat(walker: Walker, pair: tuple[int, int]) -> Point:
     aside = np.abs(np.cos(np.arctan2(dy, dx) - across))
     far = np.hypot(dx, dy)
     cost = np.abs(far - 3.4) + 1.5 * (1 - aside) + 0.15 * np.hypot(*(spots - walker.here).T)
-    best = spots[int(np.argmin(cost))]
-    return float(best[0]), float(best[1])
+    best = spots[np.argsort(cost, kind="stable")[:60]]
+    middle = walker.ground.nearest((x, y))
+    seat = next((spot for spot in best if walker.ground.straight((float(spot[0]), float(spot[1])), middle)), best[0])
+    return float(seat[0]), float(seat[1])
