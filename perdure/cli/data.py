@@ -146,6 +146,29 @@ def caption(
 
 
 @app.command()
+def view(
+    folder: Folder,
+    page: Annotated[Path | None, typer.Option("--out", "-o", help="The file; FOLDER/view.html unless said.")] = None,
+    clips: Annotated[int, typer.Option(min=1, help="How many are shown; all are counted.")] = 24,
+    where: Annotated[str, typer.Option(help="Only clips for which this is true, as with `profile`.")] = "",
+) -> None:
+    """Write a contact sheet: one HTML file with pictures, ways from above, commands, captions and histograms."""
+    from perdure.data import view as sheet
+    from perdure.data.dataset import Dataset
+    from perdure.data.profiling import measured
+
+    data = Dataset(folder)
+    path = page or folder / "view.html"
+    with stage(f"looking at {folder}"):
+        rows = measured(data)
+        if where:
+            names = set(Dataset(folder, where).names)
+            rows = [row for row in rows if row["name"] in names]
+        shown = sheet.write(data, path, rows, clips)
+    out.print(f"{path}: {shown} of {len(rows)} clips, {megabytes(path.stat().st_size)}", soft_wrap=True)
+
+
+@app.command()
 def stats(folder: Folder, as_json: AsJson = False) -> None:
     """Count what is in a data set: sources, scenes, views, lengths, who is told to do what, what happens."""
     from perdure.data import stats as counting
