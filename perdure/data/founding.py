@@ -19,6 +19,7 @@ from perdure.data.furnishing import furnish
 from perdure.data.painting.painter import SKY, STATIC, Painter
 from perdure.data.scenes import build
 from perdure.data.scenes.scene import EYE, STILL, Scene
+from perdure.data.views import embodied
 from perdure.memory.appearance import acquaint, colours
 from perdure.memory.track import look_around
 from perdure.presets.nano import Preset
@@ -37,9 +38,17 @@ CLOSE = Intrinsics.from_fov(128, 128, 50.0)  # the camera of a look at a creatur
 
 
 def found(
-    scene: Scene, preset: Preset, name: str = "", seed: int = 0, looks: int = LOOKS, spots: int = 1
+    scene: Scene,
+    preset: Preset,
+    name: str = "",
+    seed: int = 0,
+    looks: int = LOOKS,
+    spots: int = 1,
+    view: str = "first",
+    avatar: str = "",
 ) -> tuple[World, Painter]:
-    """A world of this scene, and the painter that can show the truth of it."""
+    """A world of this scene, and the painter that can show the truth of it; see `views.py` for views and avatars."""
+    scene, mount, rates = embodied(scene, view, avatar, seed, preset.rates)
     intrinsics = Intrinsics.from_fov(preset.width, preset.height, preset.horizontal_degrees)
     name = name or f"{scene.kind}-{scene.seed}"
     bare = World.create(
@@ -51,22 +60,34 @@ def found(
         scene.spawn,
         intrinsics=intrinsics,
         seed=seed,
-        rates=preset.rates,
+        rates=rates,
+        mount=mount,
     )
     model, data = bare.physics.posed()
     painter = Painter(scene, model)
-    entities = (Entity(0, "player", "you", "player"), *creatures(scene, painter, data))
+    known = {entity.id: entity for entity in creatures(scene, painter, data)}
+    entities = tuple({0: Entity(0, "player", "you", "player"), **known}.values())
     eye = bare.motion.cameras[-1]
+    if mount is not None:  # it is surveyed from where one stands
+        eye = look(np.array([*scene.spawn[:2], bare.physics.standing + EYE]), scene.spawn[2], 0.0)
     yaw, _ = yaw_pitch(eye)
     places = survey(model, data, eye[:3, 3], spots, bare.physics.terrain)
     seeds = [keyframe for place in places for keyframe in look_about(painter, data, place, yaw, looks, intrinsics)]
     return replace(bare, entities=entities, geometry=Geometry(tuple(seeds))), painter
 
 
-def found_kind(kind: str, scene_seed: int, preset: Preset, name: str = "", spots: int = SPOTS) -> World:
+def found_kind(
+    kind: str,
+    scene_seed: int,
+    preset: Preset,
+    name: str = "",
+    spots: int = SPOTS,
+    view: str = "first",
+    avatar: str = "",
+) -> World:
     """A new world by the kind and seed of its scene, with a few things to handle in it."""
     scene = build(kind, scene_seed)
-    bare, painter = found(scene, preset, name or kind, seed=scene_seed, spots=spots)
+    bare, painter = found(scene, preset, name or kind, scene_seed, spots=spots, view=view, avatar=avatar)
     world = furnish(bare, scene)
     put = [poses[-1, :3, 3] for entity, poses in world.motion.bodies.items() if entity not in bare.motion.bodies]
     return replace(world, geometry=bare.geometry.append(*grounds(painter, bare, put)))
@@ -164,5 +185,6 @@ def creatures(scene: Scene, painter: Painter, data: mujoco.MjData) -> list[Entit
         body[:3, 3] = data.body(mover.body).xpos
         patches = look_around(paint, 1 + mover.entity, body, CREATURE, CLOSE)
         name, coat = scene.names[mover.entity], colours(patches)
-        out.append(acquaint(Entity(mover.entity, "creature", name, mover.body, patches, attributes=coat)))
+        kind = "creature" if mover.entity else "player"
+        out.append(acquaint(Entity(mover.entity, kind, name, mover.body, patches, attributes=coat)))
     return out

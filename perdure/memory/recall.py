@@ -71,7 +71,8 @@ def look(world: World, preset: Preset, proxy: NDArray[np.float32]) -> View:
     """The state's own view of the coming frames."""
     motion = world.motion
     keyframes = choose_keyframes(world.geometry, motion.cameras, motion.intrinsics, preset, proxy[0])
-    placed = [Placed(e.patches, motion.bodies[e.id]) for e in world.entities if e.patches and e.id in motion.bodies]
+    there = motion.bodies if world.physics.mechanism.mount else {e: p for e, p in motion.bodies.items() if e}
+    placed = [Placed(e.patches, there[e.id]) for e in world.entities if e.patches and e.id in there]
     view = render(keyframes, placed, motion.cameras, motion.intrinsics)
     contact.ground(view, contact.things(world), motion.cameras, motion.intrinsics)
     if world.geometry.splats.pages:

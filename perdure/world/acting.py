@@ -118,6 +118,11 @@ def led(mover: Mover, gait: Gait, at: Point, heading: float, dt: float) -> Gait:
     return replace(gait, x=at[0], y=at[1], heading=heading, strides=strides, pace=far / dt, act=act)
 
 
+def joined(gait: Gait, at: Point, heading: float) -> Gait:
+    """Put where the one is who leads it, without having gone there."""
+    return replace(gait, x=at[0], y=at[1], heading=heading, pace=0.0)
+
+
 def _gone(mover: Mover, pace: float, turning: float) -> int:
     """The deed that goes with such a pace and such a turning."""
     idle, walk, run = (number(mover, name) for name in ("idle", "walk", "run"))

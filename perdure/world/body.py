@@ -15,6 +15,7 @@ from xml.etree import ElementTree
 
 import msgspec
 
+from perdure.world.follow import Chase
 from perdure.world.mover import Gait, Mover
 
 Point = tuple[float, float, float]
@@ -37,8 +38,9 @@ class Pose(msgspec.Struct, frozen=True, omit_defaults=True):
     motion: tuple[float, ...] = ()  # free: velocity in the world, spin in the body. hinge: its rate. Else nothing.
     warm: tuple[float, ...] = ()  # where the solver goes on from, so that what is put back goes on bit for bit
     aim: float | None = None  # the angle that a door swings to
-    gait: Gait | None = None
+    gait: Gait | None = None  # of the player: that of its own body, if it has one
     held: bool = False  # by the player
+    chase: Chase | None = None  # of the player: where the camera is that follows it
 
     @classmethod
     def at(cls, x: float, y: float, z: float, yaw: float = 0.0, velocity: Point = (0.0, 0.0, 0.0)) -> "Pose":

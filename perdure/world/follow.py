@@ -39,6 +39,7 @@ class Mount:
     lag: float  # by which the pivot trails the body
     turn_lag: float  # by which the heading does
     grow: float = 0.5  # in which the boom grows back
+    rolls: bool = False  # on wheels: it turns only as it goes, and never sideways
 
     def __post_init__(self) -> None:
         for name in ("distance", "ahead", "lag", "turn_lag", "grow"):
@@ -48,7 +49,7 @@ class Mount:
 
 ON_FOOT = Mount(middle=0.9, height=1.5, distance=2.4, rise=0.3, ahead=4.0, lead=0.2, lag=0.1, turn_lag=0.2)
 QUADRUPED = Mount(middle=0.0, height=0.5, distance=2.0, rise=0.5, ahead=3.0, lead=0.3, lag=0.15, turn_lag=0.3)
-CART = Mount(middle=0.6, height=1.3, distance=5.0, rise=1.2, ahead=9.0, lead=0.5, lag=0.25, turn_lag=0.5)
+CART = Mount(middle=0.6, height=1.3, distance=5.0, rise=1.2, ahead=9.0, lead=0.5, lag=0.25, turn_lag=0.5, rolls=True)
 
 Triple = tuple[float, float, float]
 

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from perdure.camera import Intrinsics
 from perdure.world.action import FRAMES_PER_SECOND, STANDARD, Rates
 from perdure.world.body import Body, Kind
+from perdure.world.follow import Mount
 from perdure.world.limbs import Rig, posed, rig
 from perdure.world.mover import Gait, Mover, part_pose, root_pose
 from perdure.world.terrain import Terrain
@@ -36,7 +37,7 @@ TICK = 1.0 / FRAMES_PER_SECOND
 SUBSTEPS = 4
 STATE = mujoco.mjtState.mjSTATE_INTEGRATION
 EYE_HEIGHT = 1.55  # metres above the origin of the player's body, where the scene has no site "eye" that says another
-WORLD, MOVER, PLAYER, THING = 0, 1, 2, 3  # geom groups of the model that rays are cast in
+WORLD, MOVER, PLAYER, THING, AVATAR = 0, 1, 2, 3, 4  # geom groups of the model that rays are cast in
 
 BURDEN = 2.0
 """Kilograms that the player weighs on what can be pushed. Its velocity is set anew each substep, so it pushes with
@@ -80,6 +81,8 @@ class Compiled:
     things: tuple[Seat, ...]  # of those that are not creatures
     owners: NDArray[np.int32]  # body -> entity: 0 for the player, -1 for nobody
     rigs: Mapping[int, Rig]  # of creatures that have deeds
+    avatar: int  # the root of the player's own body; -1: it has none
+    moving: tuple[int, ...]  # groups of what the camera sees that does not stand still
     local: threading.local
 
     @cached_property
@@ -110,6 +113,7 @@ class Mechanism:
     bodies: tuple[Body, ...] = ()  # put in since, by entity
     gone: tuple[int, ...] = ()  # the scene's creatures that were taken out
     rates: Rates = STANDARD  # of the player
+    mount: Mount | None = None  # how the camera follows the player; None: it is the player's eye
 
     @classmethod
     def found(
@@ -120,13 +124,14 @@ class Mechanism:
         intrinsics: Intrinsics,
         bodies: tuple[Body, ...] = (),
         rates: Rates = STANDARD,
+        mount: Mount | None = None,
     ) -> "Mechanism":
         model = mujoco.MjModel.from_xml_string(xml)
         check(model, movers)
         tame(model)
         buffer = np.zeros(mujoco.mj_sizeModel(model), np.uint8)
         mujoco.mj_saveModel(model, None, buffer)
-        mechanism = cls(xml, buffer.tobytes(), tuple(movers), seed, intrinsics, rates=rates)
+        mechanism = cls(xml, buffer.tobytes(), tuple(movers), seed, intrinsics, rates=rates, mount=mount)
         mechanism = cls.from_bytes(mechanism.to_bytes())  # an int given for a float is one no more
         for body in bodies:
             mechanism = mechanism._with(body.entity, body)
@@ -142,6 +147,8 @@ class Mechanism:
         movers = [mover.said() for mover in self.movers]
         fields = self.xml, self.model, movers, self.seed, self.intrinsics
         bodies = [(body.entity, body.mjcf, body.mover and body.mover.said()) for body in self.bodies]
+        if self.mount is not None:
+            return msgspec.msgpack.encode((*fields, bodies, self.gone, self.rates, self.mount))
         if self.rates != STANDARD:
             return msgspec.msgpack.encode((*fields, bodies, self.gone, self.rates))
         if self.bodies or self.gone:
@@ -152,14 +159,16 @@ class Mechanism:
     def from_bytes(cls, payload: bytes | memoryview, digest: bytes | None = None) -> "Mechanism":
         said = msgspec.msgpack.decode(payload, type=_Said)
         bodies = tuple(Body(*body) for body in said.bodies)
-        mechanism = cls(said.xml, said.model, said.movers, said.seed, said.intrinsics, bodies, said.gone, said.rates)
+        mechanism = cls(
+            said.xml, said.model, said.movers, said.seed, said.intrinsics, bodies, said.gone, said.rates, said.mount
+        )  # fmt: skip
         if digest is not None:
             mechanism.__dict__["digest"] = digest  # where cached_property looks first
         return mechanism
 
     @cached_property
     def creatures(self) -> tuple[Mover, ...]:
-        """The movers that there are now: the scene's, then those put in."""
+        """The movers that there are now: the scene's, then those put in. That of entity 0 is the player's own body."""
         mine = [mover for mover in self.movers if mover.entity not in self.gone]
         return (*mine, *(body.mover for body in self.bodies if body.mover is not None))
 
@@ -236,7 +245,7 @@ class Mechanism:
 
     def _lend_weight(self, root: ElementTree.Element) -> None:
         """Let the player push, and creatures too."""
-        creatures = {name for mover in self.movers for name in mover.bodies}
+        creatures = {name for mover in self.movers if mover.entity for name in mover.bodies}
         for body in root.iter("body"):
             geoms = body.findall("geom")
             if body.get("name") == "player":
@@ -272,6 +281,7 @@ class _Said(msgspec.Struct, array_like=True):
     bodies: tuple[tuple[int, str, Mover | None], ...] = ()
     gone: tuple[int, ...] = ()
     rates: Rates = STANDARD
+    mount: Mount | None = None
 
 
 class _Key:
@@ -317,7 +327,7 @@ def _compiled(key: _Key) -> Compiled:
     for mover in movers:
         for name in mover.bodies:
             owners[model.body(name).id] = mover.entity
-    seats = {mover.entity: _seat(model, owners, mover.entity, "creature", mover.body) for mover in movers}
+    seats = {m.entity: _seat(model, owners, m.entity, "creature", m.body) for m in movers if m.entity}
     things: list[Seat] = []
     for body in mechanism.bodies:
         for name in body.names:
@@ -327,15 +337,18 @@ def _compiled(key: _Key) -> Compiled:
             seats[body.entity] = things[-1]
     # Grouped for rays. What of a thing stands still, as a door's frame does, is part of the world.
     sight = copy.copy(model)
-    creatures = [int(model.body(name).id) for name in names]
+    creatures = [int(model.body(name).id) for mover in movers if mover.entity for name in mover.bodies]
+    worn = [int(model.body(name).id) for mover in movers if not mover.entity for name in mover.bodies]
     moving = [b for b in range(model.nbody) if owners[b] > 0 and (model.body_weldid[b] or model.body_mocapid[b] >= 0)]
     sight.geom_group[:] = np.where(np.isin(model.geom_bodyid, moving), THING, WORLD)
     sight.geom_group[np.isin(model.geom_bodyid, creatures)] = MOVER
     sight.geom_group[model.geom_bodyid == player] = PLAYER
+    sight.geom_group[np.isin(model.geom_bodyid, worn)] = AVATAR
     rigs = {mover.entity: rig(mover, model, mocap) for mover in movers if mover.deeds}
     return Compiled(
-        model, sight, player, slides, dofs, rise, height, mocap, seats, tuple(things), owners, rigs, threading.local()
-    )
+        model, sight, player, slides, dofs, rise, height, mocap, seats, tuple(things), owners, rigs,
+        worn[0] if worn else -1, (MOVER, THING, *([] if mechanism.mount is None else [AVATAR])), threading.local(),
+    )  # fmt: skip
 
 
 def _from_source(mechanism: Mechanism) -> mujoco.MjModel:
@@ -383,12 +396,20 @@ def _touch(geom: ElementTree.Element) -> None:
         geom.set("conaffinity", str(_TOUCHING))
 
 
+def standing(compiled: Compiled, data: mujoco.MjData) -> float:
+    """How high the player stands."""
+    height = float(compiled.model.body_pos[compiled.player, 2])
+    return height if compiled.rise is None else height + float(data.qpos[compiled.rise[0]])
+
+
 def place(compiled: Compiled, data: mujoco.MjData, movers: tuple[Mover, ...], gaits: tuple[Gait, ...]) -> None:
     """Put each creature's bodies where its gait has them."""
     for mover, gait in zip(movers, gaits):
         if gait.act is not None:
             slots = compiled.rigs[mover.entity].slots
             data.mocap_pos[slots], data.mocap_quat[slots] = posed(compiled.rigs[mover.entity], gait)
+            if mover.entity == 0:
+                data.mocap_pos[slots, 2] += standing(compiled, data)
             continue
         root = root_pose(mover, gait)
         slot = compiled.mocap[mover.body]
@@ -465,6 +486,8 @@ def check(model: mujoco.MjModel, movers: tuple[Mover, ...]) -> None:
         for name in mover.bodies:
             if name not in bodies or model.body_mocapid[bodies[name]] < 0:
                 raise ValueError(f'expected a body {name!r} with mocap="true" for entity {mover.entity} in the XML')
+        if mover.entity == 0 and not mover.deeds:
+            raise ValueError(f"expected deeds of the player's own body {mover.body!r}, which it is led by, got none")
     entities = [mover.entity for mover in movers]
     if len(set(entities)) != len(entities):
         raise ValueError(f"expected one mover for each entity, got entities {entities}")

@@ -19,10 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perdure.camera import Intrinsics, look, yaw_pitch
-from perdure.world import acting, hands, posing, sight, troupe
+from perdure.world import acting, hands, mounted, posing, sight, troupe
 from perdure.world.action import FRAMES_PER_CHUNK, STANDARD, Action, Hand, Rates, Word
 from perdure.world.body import Body, Pose
 from perdure.world.deed import Condition, Vitals
+from perdure.world.follow import Chase, Mount
 from perdure.world.history import Note
 from perdure.world.law import Law
 from perdure.world.mechanism import (
@@ -32,8 +33,8 @@ from perdure.world.mechanism import (
     TICK,
     Compiled,
     Mechanism,
-    Seat,
     place,
+    standing,
     transplant,
 )
 from perdure.world.motion import Motion
@@ -59,6 +60,7 @@ class Physics:
     pitch: float
     tick: int  # 24 a second since the world began
     held: int = -1  # the entity that the player carries
+    chase: Chase | None = None  # where the camera is in following the player; None where it has not begun to
 
     @classmethod
     def from_xml(
@@ -70,15 +72,18 @@ class Physics:
         intrinsics: Intrinsics = EYE,
         bodies: tuple[Body, ...] = (),
         rates: Rates = STANDARD,
+        mount: Mount | None = None,
     ) -> "Physics":
         """Physics as it begins; `spawn` is the player's x, y and yaw."""
-        mechanism = Mechanism.found(xml, movers, seed, intrinsics, bodies, rates)
+        mechanism = Mechanism.found(xml, movers, seed, intrinsics, bodies, rates, mount)
         compiled, movers = mechanism.compiled, mechanism.creatures
         data = mujoco.MjData(compiled.model)
         for axis in (0, 1):
             data.qpos[compiled.slides[axis]] = spawn[axis] - compiled.model.body_pos[compiled.player, axis]
         posing.stand(compiled, data, float(compiled.model.body_pos[compiled.player, 2]))
+        here = (float(spawn[0]), float(spawn[1]))
         gaits = tuple(settle(mover, seed) for mover in movers)
+        gaits = tuple(g if m.entity else acting.joined(g, here, float(spawn[2])) for m, g in zip(movers, gaits))
         place(compiled, data, movers, gaits)
         mujoco.mj_forward(compiled.model, data)
         physics = cls(mechanism, _state(compiled.model, data), gaits, float(spawn[2]), 0.0, 0)
@@ -95,9 +100,12 @@ class Physics:
         model, data = compiled.model, compiled.scratch()
         mujoco.mj_setState(model, data, self.state, STATE)
         mujoco.mj_kinematics(model, data)
-        rates, (forward, sideways, turns, ups) = self.mechanism.rates, action.axes
+        rates, (forward, sideways, turns, ups) = self.mechanism.rates, mounted.axes(action, self.mechanism.mount)
         pace = rates.walk / math.hypot(forward, sideways) if forward or sideways else 0.0
-        turn = turns * rates.turn * TICK + rates.swung(action.turn) / FRAMES_PER_CHUNK
+        mount, chase, own = self.mechanism.mount, self.chase, compiled.avatar >= 0
+        turn = turns * rates.turn * TICK
+        if mounted.swings(action, mount):
+            turn += rates.swung(action.turn) / FRAMES_PER_CHUNK
         tilt = ups * rates.turn * TICK + rates.swung(action.tilt) / FRAMES_PER_CHUNK
         gaits, yaw, pitch, held = self.gaits, self.yaw, self.pitch, self.held
         path = None if action.path is None else action.path.poses
@@ -125,6 +133,8 @@ class Physics:
             notes += [replace(note, args={**note.args, "frame": i}) for note in met]
             place(compiled, data, movers, gaits)
             loads = troupe.carry(compiled, movers, before, gaits) if compiled.rigs else []
+            if own and not mounted.alive(movers, gaits):
+                pace = 0.0
             # Half the turn before the step and half after it: so an action and its reverse cancel out.
             middle = yaw + 0.5 * turn
             velocity = (
@@ -157,14 +167,23 @@ class Physics:
                 cameras[i] = _camera(compiled, data, yaw, pitch)
             else:
                 cameras[i] = path[i]
+            if own:
+                gaits, met = troupe.led(compiled, data, movers, gaits, yaw, held)
+                notes += [replace(note, args={**note.args, "frame": i}) for note in met]
+                place(compiled, data, movers, gaits)
+                mujoco.mj_kinematics(model, data)
+            if mount is not None:
+                chase, camera = mounted.chased(mount, compiled, data, yaw, pitch, chase, held, TICK)
+                chase, cameras[i] = (None, path[i]) if path is not None else (chase, camera)
             for mover, gait in zip(movers, gaits):
                 if gait.act is None:
                     bodies[mover.entity][i] = root_pose(mover, gait)
                 else:
-                    _frame(data, compiled.seats[mover.entity], bodies[mover.entity][i])
+                    root = compiled.seats[mover.entity].body if mover.entity else compiled.avatar
+                    _frame(data, root, bodies[mover.entity][i])
                     conditions[mover.entity].append(acting.condition(mover, gait.act))
             for seat in compiled.things:
-                _frame(data, seat, things[seat.entity][i])
+                _frame(data, seat.body, things[seat.entity][i])
             if observe is not None:
                 observe(model, data, cameras[i])
         if held >= 0:
@@ -183,6 +202,7 @@ class Physics:
             pitch=pitch,
             tick=self.tick + FRAMES_PER_CHUNK,
             held=held,
+            chase=chase,
         )
         told = {entity: tuple(frames) for entity, frames in conditions.items()}
         return moved, Motion(cameras, self.mechanism.intrinsics, bodies, tuple(notes), told)
@@ -192,8 +212,13 @@ class Physics:
         _, data = self.posed()
         compiled = self.mechanism.compiled
         camera = _camera(compiled, data, self.yaw, self.pitch)
+        if self.mechanism.mount is not None:
+            at = compiled, data, self.yaw, self.pitch, self.chase, self.held, 0.0
+            camera = mounted.chased(self.mechanism.mount, *at)[1]
         pairs = [(mover, gait) for mover, gait in zip(self.mechanism.creatures, self.gaits) if gait.act is None]
-        roots = {entity: _frame(data, seat, np.zeros((4, 4))) for entity, seat in compiled.seats.items()}
+        roots = {entity: _frame(data, seat.body, np.zeros((4, 4))) for entity, seat in compiled.seats.items()}
+        if compiled.avatar >= 0:
+            roots[0] = _frame(data, compiled.avatar, np.zeros((4, 4)))
         roots |= {mover.entity: root_pose(mover, gait) for mover, gait in pairs}
         held = {entity: np.broadcast_to(root, (FRAMES_PER_CHUNK, 4, 4)) for entity, root in roots.items()}
         return Motion(np.broadcast_to(camera, (FRAMES_PER_CHUNK, 4, 4)), self.mechanism.intrinsics, held)
@@ -225,6 +250,11 @@ class Physics:
     def entities(self) -> tuple[int, ...]:
         """All that have a body, the player first."""
         return (0, *sorted(self.mechanism.compiled.seats))
+
+    @property
+    def standing(self) -> float:
+        """How high the player stands."""
+        return standing(self.mechanism.compiled, self._spare())
 
     @property
     def things(self) -> tuple[int, ...]:
@@ -286,7 +316,13 @@ class Physics:
         if seat is None:
             posing.write_player(compiled, data, pose)
             pitch = self.mechanism.rates.level(pose.place[3])
-            physics = replace(self, yaw=pose.place[2], pitch=pitch)
+            gaits = list(self.gaits)
+            for i, mover in enumerate(movers):
+                if mover.entity == 0:
+                    at = pose.place[0], pose.place[1]
+                    gaits[i] = fit(mover, pose.gait or acting.joined(gaits[i], at, pose.place[2]))
+                    place(compiled, data, (mover,), (gaits[i],))
+            physics = replace(self, yaw=pose.place[2], pitch=pitch, gaits=tuple(gaits), chase=pose.chase)
         elif seat.kind == "creature":
             order = self._order(entity)
             gait = posing.write_creature(compiled, data, movers[order], self.gaits[order], pose)
@@ -363,13 +399,15 @@ class Physics:
     def to_bytes(self) -> bytes:
         """All but the mechanism, which is kept once and not at every step. With empty hands, as in the first format."""
         fields = self.state.tobytes(), self.gaits, self.yaw, self.pitch, self.tick
+        if self.chase is not None:
+            return msgspec.msgpack.encode((*fields, self.held, self.chase))
         return msgspec.msgpack.encode(fields if self.held < 0 else (*fields, self.held))
 
     @classmethod
     def from_bytes(cls, mechanism: Mechanism, payload: bytes) -> "Physics":
         said = msgspec.msgpack.decode(payload, type=_Said)
         state = np.frombuffer(said.state, np.float64)
-        return cls(mechanism, state, said.gaits, said.yaw, said.pitch, said.tick, said.held)
+        return cls(mechanism, state, said.gaits, said.yaw, said.pitch, said.tick, said.held, said.chase)
 
     def condition(self, entity: int) -> Condition | None:
         """How a creature is doing; None for what has no deeds."""
@@ -382,7 +420,8 @@ class Physics:
         compiled = self.mechanism.compiled
         seat = compiled.seats.get(entity)
         if entity == 0:
-            return posing.read_player(compiled, self._spare(), self.yaw, self.pitch)
+            gait = self.gaits[self._order(0)] if compiled.avatar >= 0 else None
+            return posing.read_player(compiled, self._spare(), self.yaw, self.pitch, gait, self.chase)
         if seat is None:
             return None
         gait = self.gaits[self._order(entity)] if seat.kind == "creature" else None
@@ -430,6 +469,7 @@ class _Said(msgspec.Struct, array_like=True):
     pitch: float
     tick: int
     held: int = -1
+    chase: Chase | None = None
 
 
 def _state(model: mujoco.MjModel, data: mujoco.MjData) -> Array:
@@ -463,9 +503,9 @@ def _tread(compiled: Compiled, data: mujoco.MjData, fall: float) -> float:
     return fall
 
 
-def _frame(data: mujoco.MjData, seat: Seat, out: Array) -> Array:
-    out[:3, :3] = data.xmat[seat.body].reshape(3, 3)
-    out[:3, 3] = data.xpos[seat.body]
+def _frame(data: mujoco.MjData, body: int, out: Array) -> Array:
+    out[:3, :3] = data.xmat[body].reshape(3, 3)
+    out[:3, 3] = data.xpos[body]
     out[3, 3] = 1.0
     return out
 

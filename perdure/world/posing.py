@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from perdure.world.body import Pose
+from perdure.world.follow import Chase
 from perdure.world.mechanism import Compiled, Seat, place
 from perdure.world.mover import Gait, Mover, fit
 
@@ -56,7 +57,14 @@ def write_creature(compiled: Compiled, data: mujoco.MjData, mover: Mover, gait: 
     return gait
 
 
-def read_player(compiled: Compiled, data: mujoco.MjData, yaw: float, pitch: float) -> Pose:
+def read_player(
+    compiled: Compiled,
+    data: mujoco.MjData,
+    yaw: float,
+    pitch: float,
+    gait: Gait | None = None,
+    chase: Chase | None = None,
+) -> Pose:
     at: list[float] = []
     rest: list[float] = []
     for slide, origin in zip(compiled.slides, compiled.model.body_pos[compiled.player]):
@@ -65,9 +73,9 @@ def read_player(compiled: Compiled, data: mujoco.MjData, yaw: float, pitch: floa
     dofs = list(compiled.dofs)
     motion, warm = _floats(data.qvel[dofs]), _floats(data.qacc_warmstart[dofs])
     if compiled.rise is None:
-        return Pose((at[0], at[1], yaw, pitch), motion, (*warm, *rest))
+        return Pose((at[0], at[1], yaw, pitch), motion, (*warm, *rest), gait=gait, chase=chase)
     high, fall = float(data.qpos[compiled.rise[0]]), float(data.qvel[compiled.rise[1]])
-    return Pose((at[0], at[1], yaw, pitch), (*motion, fall), (*warm, *rest, high))
+    return Pose((at[0], at[1], yaw, pitch), (*motion, fall), (*warm, *rest, high), gait=gait, chase=chase)
 
 
 def write_player(compiled: Compiled, data: mujoco.MjData, pose: Pose) -> None:

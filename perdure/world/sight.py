@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perdure.camera import invert, rays
-from perdure.world.mechanism import MOVER, THING, WORLD, Compiled
+from perdure.world.mechanism import WORLD, Compiled
 from perdure.world.motion import Motion
 
 Array = NDArray[np.float64]
@@ -18,18 +18,18 @@ def proxy(compiled: Compiled, data: mujoco.MjData, motion: Motion, width: int, h
     """(5, H, W) inverse depth along the camera's z (0 for the sky), the surface's normal in camera coordinates, and 1
     where a creature or a thing is seen."""
     pose = motion.cameras[-1]
-    geoms, depths, normals = _cast(compiled, data, motion, width, height, WORLD, MOVER, THING)
+    geoms, depths, normals = _cast(compiled, data, motion, width, height, WORLD, *compiled.moving)
     hit = geoms >= 0
     out = np.zeros((5, width * height), np.float32)
     out[0, hit] = 1.0 / np.maximum(depths[hit], 0.05)
     out[1:4, hit] = invert(pose)[:3, :3] @ normals[hit].T
-    out[4, hit] = np.isin(compiled.sight.geom_group[geoms[hit]], (MOVER, THING))
+    out[4, hit] = np.isin(compiled.sight.geom_group[geoms[hit]], compiled.moving)
     return out.reshape(5, height, width)
 
 
 def silhouette(compiled: Compiled, data: mujoco.MjData, motion: Motion, width: int, height: int) -> NDArray[np.float32]:
     """(H, W) inverse depth of the nearest creature or thing, whatever stands before it; 0 where there is none."""
-    geoms, depths, _ = _cast(compiled, data, motion, width, height, MOVER, THING)
+    geoms, depths, _ = _cast(compiled, data, motion, width, height, *compiled.moving)
     out = np.where(geoms >= 0, 1.0 / np.maximum(depths, 0.05), 0.0)
     return out.astype(np.float32).reshape(height, width)
 

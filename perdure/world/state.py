@@ -27,6 +27,7 @@ from perdure.world.command import addressed
 from perdure.world.command import understood as obeys
 from perdure.world.edit import Change, Edit, digest
 from perdure.world.events import happening, understood
+from perdure.world.follow import Mount
 from perdure.world.geometry import Geometry, Keyframe
 from perdure.world.history import Event, History, Memory, Note, Value
 from perdure.world.identity import Entity
@@ -100,13 +101,14 @@ class World:
         seed: int = 0,
         rates: Rates = STANDARD,
         bodies: tuple[Body, ...] = (),
+        mount: Mount | None = None,
     ) -> "World":
         """A world as it begins. `keyframes` are its seeds: what is known before anything is drawn; `bodies` are
         things that stand in its scene."""
         ids = [entity.id for entity in entities]
         if len(set(ids)) != len(ids):
             raise ValueError(f"expected entities with different ids, got {ids}")
-        physics = Physics.from_xml(xml, movers, spawn, seed, intrinsics, bodies, rates)
+        physics = Physics.from_xml(xml, movers, spawn, seed, intrinsics, bodies, rates, mount)
         world = cls(
             name=name,
             branch="main",

@@ -56,11 +56,15 @@ def told(movers: Movers, gaits: Gaits, words: Sequence[Word]) -> tuple[Gaits, li
 def moved(
     compiled: Compiled, data: mujoco.MjData, movers: Movers, gaits: Gaits, seed: int, tick: int, held: int
 ) -> tuple[Gaits, list[Note]]:
-    """Everyone a tick later; `held` is what the player holds."""
+    """Everyone a tick later but the player's own body, which goes where the player went: `led`. `held` is what the
+    player holds."""
     player = float(data.xpos[compiled.player, 0]), float(data.xpos[compiled.player, 1])
     points: list[Point] = [(gait.x, gait.y) for gait in gaits]
     out: list[Gait] = []
     for i, (mover, gait) in enumerate(zip(movers, gaits)):
+        if mover.entity == 0:
+            out.append(gait)
+            continue
         others = [player, *(point for j, point in enumerate(points) if j != i)]
         act = gait.act
         if act is None:
@@ -76,6 +80,19 @@ def moved(
     notes = _handle(compiled, data, movers, gaits, out, held)
     notes += _strike(compiled, data, movers, gaits, out, player, held)
     return tuple(out), notes
+
+
+def led(
+    compiled: Compiled, data: mujoco.MjData, movers: Movers, gaits: Gaits, heading: float, held: int
+) -> tuple[Gaits, list[Note]]:
+    """The player's own body, where the player has gone in a tick; what it strikes and what it does with its hands."""
+    player = float(data.xpos[compiled.player, 0]), float(data.xpos[compiled.player, 1])
+    mine = [i for i, mover in enumerate(movers) if mover.entity == 0]
+    out = list(gaits)
+    for i in mine:
+        out[i] = acting.led(movers[i], gaits[i], player, heading, TICK)
+    notes = _handle(compiled, data, movers, gaits, out, held, mine)
+    return tuple(out), notes + _strike(compiled, data, movers, gaits, out, player, held, mine)
 
 
 def carry(compiled: Compiled, movers: Movers, before: Gaits, gaits: Gaits) -> "list[Load]":
@@ -152,11 +169,16 @@ def _strike(
     gaits: list[Gait],
     player: Point,
     held: int,
+    those: Sequence[int] | None = None,
 ) -> list[Note]:
-    """Strokes meet whom they meet: all as everyone stands now, then all have their effect."""
+    """Strokes meet whom they meet: all as everyone stands now, then all have their effect. `those` are who strike, by
+    number; all but the player's own body, unless said."""
     blows: list[tuple[int, int, Stroke, str]] = []  # who, whom (-1: the player), how, by which deed
     notes: list[Note] = []
+    bare = compiled.avatar < 0  # a player without a body of its own can be struck, too
     for i, (mover, old, gait) in enumerate(zip(movers, before, gaits)):
+        if mover.entity == 0 if those is None else i not in those:
+            continue
         for n, stroke in acting.strokes(mover, old, gait):
             act = gait.act
             assert act is not None
@@ -171,7 +193,7 @@ def _strike(
                 if within and _clear(compiled, data, stroke, gait, at):
                     blows.append((i, j, stroke, name))
                     met.append(other.entity)
-            within = 0 not in done and acting.within(stroke, gait, player, PERSON, 0.0, TALL)
+            within = bare and 0 not in done and acting.within(stroke, gait, player, PERSON, 0.0, TALL)
             if within and _clear(compiled, data, stroke, gait, player):
                 blows.append((i, -1, stroke, name))
                 met.append(0)
@@ -234,12 +256,20 @@ def _kicked(compiled: Compiled, data: mujoco.MjData, stroke: Stroke, gait: Gait,
 
 
 def _handle(
-    compiled: Compiled, data: mujoco.MjData, movers: Movers, before: Gaits, gaits: list[Gait], held: int
+    compiled: Compiled,
+    data: mujoco.MjData,
+    movers: Movers,
+    before: Gaits,
+    gaits: list[Gait],
+    held: int,
+    those: Sequence[int] | None = None,
 ) -> list[Note]:
     """Deeds that take up, put down, throw or open come to it at their own moment."""
     notes: list[Note] = []
     for i, (mover, old, gait) in enumerate(zip(movers, before, gaits)):
         act = gait.act
+        if mover.entity == 0 if those is None else i not in those:
+            continue
         if act is None or act.deed < 0 or not act.alive or act.stagger:
             continue
         deed = mover.deeds[act.deed]

@@ -100,8 +100,11 @@ class Walker:
 
     @property
     def eye(self) -> float:
-        """Its height in the world."""
-        return float(self.world.motion.cameras[-1, 2, 3])
+        """Its height in the world; of one who is followed by a camera, that of its own eye."""
+        physics = self.world.physics
+        if physics.mechanism.mount is None:
+            return float(self.world.motion.cameras[-1, 2, 3])
+        return physics.standing + physics.mechanism.compiled.eye
 
     @property
     def step_length(self) -> float:
@@ -117,7 +120,7 @@ class Walker:
 
     @property
     def creatures(self) -> list[int]:
-        return [mover.entity for mover in self.world.physics.mechanism.creatures]
+        return [mover.entity for mover in self.world.physics.mechanism.creatures if mover.entity]
 
     @property
     def things(self) -> list[int]:
