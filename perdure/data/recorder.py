@@ -11,7 +11,6 @@ there in a frame has no state in it: NaN, or -1.
 Shapes: N frames (four a chunk), H W frame size.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -23,16 +22,11 @@ from perdure.camera import angles
 from perdure.data.clip import Actor, Clip, Moment, Recipe
 from perdure.data.painting.painter import Painter
 from perdure.data.painting.scenery import scenery
-from perdure.data.scenes import creatures
-from perdure.data.scenes.scene import Surface
 from perdure.data.truth import shown
 from perdure.world.action import FRAMES_PER_CHUNK, FRAMES_PER_SECOND, Action
 from perdure.world.events import understood
 from perdure.world.history import Note
 from perdure.world.state import World
-
-MATERIAL = re.compile(r'material="([a-z-]+)-(\d+)/')
-"""How creatures' materials are called, by kind and seed."""
 
 LASTING = {"hit": 12, "block": 12, "death": 36, "open": 24, "close": 24, "take": 12, "place": 12, "throw": 24}
 """Frames that what creatures and hands did can be seen, about."""
@@ -51,8 +45,8 @@ Values = dict[str, NDArray[Any]]
 class Recorder:
     def __init__(self, world: World, painter: Painter, chunks: int, view: str = "first") -> None:
         self.start, self.view = world, view
-        self.painter = shown(painter, world, _surfaces(world))
-        self.hidden = (0,) if view == "first" else ()  # who looks is not seen
+        self.painter = shown(painter, world)
+        self.hidden = (0,) if world.physics.mechanism.mount is None else ()  # who looks is not seen
         self.intrinsics = world.motion.intrinsics
         n, h, w = chunks * FRAMES_PER_CHUNK, self.intrinsics.height, self.intrinsics.width
         self.rgb = np.empty((n, h, w, 3), np.uint8)
@@ -82,7 +76,7 @@ class Recorder:
         begun = world.begun(action) if action.edits or action.events else world
         if begun.physics.mechanism is not self._mechanism:
             self._mechanism = begun.physics.mechanism
-            self.painter = shown(self.painter, begun, _surfaces(begun))
+            self.painter = shown(self.painter, begun)
             self._meet(begun)
         self._tell_events(begun, world)
         first, tick = self.at, begun.physics.tick
@@ -114,7 +108,8 @@ class Recorder:
         """All of it, once it is full."""
         if not self.full:
             raise ValueError(f"expected {len(self.rgb)} frames of {name}, got {self.at} so far")
-        said = {entity: [""] * len(self.actions) for entity, actor in self.cast.items() if actor.role == "creature"}
+        acts = {entity for entity, actor in self.cast.items() if actor.role == "creature"} | ({0} & self.deeds.keys())
+        said = {entity: [""] * len(self.actions) for entity in sorted(acts)}
         for chunk, action in enumerate(self.actions):
             for word in action.words:
                 if word.entity in said:
@@ -195,7 +190,8 @@ class Recorder:
         self._put(0, "held", frames, np.full(FRAMES_PER_CHUNK, world.physics.held), -1)
         for mover in world.physics.mechanism.creatures:
             body = world.motion.bodies[mover.entity]
-            self._put(mover.entity, "position", frames, body[:, :3, 3])
+            if mover.entity:
+                self._put(mover.entity, "position", frames, body[:, :3, 3])
             self._put(mover.entity, "heading", frames, np.arctan2(body[:, 1, 0], body[:, 0, 0]))
             conditions = world.motion.conditions.get(mover.entity, ())
             if not conditions:
@@ -207,7 +203,8 @@ class Recorder:
             self._put(mover.entity, "health", frames, [each.health for each in conditions])
             for what in ("staggered", "alive", "commanded"):
                 self._put(mover.entity, what, frames, [int(getattr(each, what)) for each in conditions], -1)
-            self._put(mover.entity, "held", frames, [each.held for each in conditions], -1)
+            if mover.entity:
+                self._put(mover.entity, "held", frames, [each.held for each in conditions], -1)
 
     # What happened
 
@@ -259,13 +256,3 @@ class Recorder:
             if end > moment.start:
                 out.append(Moment(moment.start, end, moment.kind, moment.words, moment.entity))
         return out
-
-
-def _surfaces(world: World) -> dict[str, Surface]:
-    """Of the creatures that came in since the scene was built."""
-    out: dict[str, Surface] = {}
-    for body in world.physics.mechanism.bodies:
-        if body.mover is not None:
-            for kind, seed in sorted(set(MATERIAL.findall(body.mjcf))):
-                out |= creatures.surfaces(kind.replace("-", " "), int(seed))
-    return out

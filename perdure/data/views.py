@@ -64,7 +64,7 @@ def _mount(view: str, avatar: str, seed: int) -> Mount:
     if view == "vehicle":
         return CART
     if view == "third":
-        return ON_FOOT
+        return replace(ON_FOOT, distance=2.9, rise=0.4)
     tall = creatures.KINDS[avatar].height * creatures.figure(avatar, seed).scale
     return replace(QUADRUPED, middle=0.5 * tall, height=0.8 * tall, distance=1.2 + 1.1 * tall, rise=0.2 + 0.2 * tall)
 

@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 
 from perdure.world.action import Action
 from perdure.world.follow import Chase, Mount, follow
-from perdure.world.mechanism import THING, WORLD, Compiled
+from perdure.world.mechanism import MOVER, THING, WORLD, Compiled
 from perdure.world.mover import Gait, Mover
 
 Array = NDArray[np.float64]
 
 _SOLID = np.zeros(mujoco.mjNGROUP, np.uint8)
-_SOLID[[WORLD, THING]] = 1
+_SOLID[[WORLD, MOVER, THING]] = 1
 
 
 def axes(action: Action, mount: Mount | None) -> tuple[int, int, int, int]:

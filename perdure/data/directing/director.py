@@ -4,20 +4,22 @@ import numpy as np
 
 from perdure.camera import Array
 from perdure.data.creature import creature
-from perdure.data.directing.roles import Role
+from perdure.data.directing.roles import Role, phrased
 from perdure.data.directing.schedule import Direction, dealt
 from perdure.data.ground import Point
 from perdure.data.scenes import creatures
 from perdure.data.scenes.scene import Scene
 from perdure.data.trajectories import Walker
 from perdure.world import edit
-from perdure.world.action import FRAMES_PER_CHUNK, FRAMES_PER_SECOND, Action
+from perdure.world.action import FRAMES_PER_CHUNK, FRAMES_PER_SECOND, Action, Word
+from perdure.world.command import FORCED
 from perdure.world.edit import Edit
 from perdure.world.events import EVENTS
 from perdure.world.state import World
 
 LATER = 9  # chunks until what could not happen is tried again
 TRIES = 5
+OWN = (15, 50)  # chunks between two deeds of the player's own body
 
 
 class Director:
@@ -34,14 +36,31 @@ class Director:
         self.due = [(round(at * FRAMES_PER_SECOND / FRAMES_PER_CHUNK), kind, TRIES) for at, kind in direction.events]
         self.asked: tuple[str, str, int] | None = None  # kind, words and tries left of what was asked for last
         self.seed = seed
+        self.random_own = np.random.default_rng([15, seed])
+        self.next = int(self.random_own.integers(*OWN))  # chunk in which the player's own body does something
 
     def __call__(self, world: World, frames: object = None) -> Action:
         self._see(world)
-        step = self.walker(world, frames)
+        if (doing := world.physics.condition(0)) is not None and doing.commanded:
+            step = Action()  # it stands still while its own body does something
+        else:
+            step = self.walker(world, frames)
         words = tuple(word for role in self.roles if (word := role(world, self.chunk)) is not None)
         events, edits = self._events(world)
+        words = (*words, *self._own(world))
         self.chunk += 1
         return Action(step.keys, step.turn, step.tilt, step.hand, words, events, edits, step.path)
+
+    def _own(self, world: World) -> tuple[Word, ...]:
+        """What the player's own body is to do, every few seconds, if it has one; never what only makes sense afoot."""
+        me = [mover for mover in world.physics.mechanism.creatures if mover.entity == 0]
+        if not me or self.chunk < self.next or self.direction.view == "vehicle":
+            return ()
+        deeds = me[0].deeds
+        able = [n for n, deed in enumerate(deeds) if not deed.loops and not deed.holds and deed.name not in FORCED]
+        self.next = self.chunk + int(self.random_own.integers(*OWN))
+        deed = able[int(self.random_own.integers(len(able)))]
+        return (Word(0, phrased(deeds, deed, me[0].kind, self.random_own)),)
 
     def _see(self, world: World) -> None:
         """What was asked for and could not be is asked for again, a little later, in other words."""

@@ -28,6 +28,15 @@ T = TypeVar("T")
 HELD_OUT = 1000
 """Scenes of lower seeds are kept for evaluation."""
 
+VIEWS = ("first", "third", "first", "animal", "first", "vehicle", "third", "first", "first", "third")
+"""Through whose eyes, or after whom."""
+
+OPEN = ("court", "garden", "terraces", "island")
+"""Scenes with room for a cart."""
+
+RIDDEN = {"third": ("knight", "mage"), "animal": ("", "strider", "", "bird", "frog", "crab"), "vehicle": ("cart",)}
+"""Whose body the player has; "": none that is seen."""
+
 LENGTHS = ((60.0, 60.0), (60.0, 60.0), (60.0, 60.0), (5.0, 8.0), (8.0, 12.0), (12.0, 18.0), (16.0, 24.0),
            (20.0, 30.0), (28.0, 40.0), (36.0, 52.0))  # fmt: skip
 """Seconds from, to: three clips of ten are of a whole minute."""
@@ -80,6 +89,7 @@ class Direction:
     cast: tuple[Part, ...]
     deeds: tuple[tuple[str, ...], ...]  # what each is to be asked for, as far as there is time
     events: tuple[tuple[float, str], ...]  # seconds, kind
+    avatar: str = ""  # the kind of creature that the player is, where that is seen
 
     @property
     def chunks(self) -> int:
@@ -123,11 +133,19 @@ def direct(job: Job) -> Direction:
     density = dealt(turn, DENSITIES, seed, "density", scene) if trajectory == "dense" else None
     if "density" in asked:
         trajectory, density = "dense", float(asked["density"])
-    view = "first"  # the others need someone to look at, or to ride
+    view = dealt(number, _chosen(asked, "view", VIEWS), seed, "view")
+    if view == "vehicle" and "view" not in asked and scene not in OPEN:
+        view = "third"
+    if "carried" in asked:
+        view = "first"  # its ways are those of an eye
+    bodies = RIDDEN.get(view, ("",))
+    avatar = dealt(number // len(VIEWS), bodies, seed, "avatar", view)
+    if view == "vehicle":
+        trajectory, density = "drive", None
     return Direction(
         scene, scene_seed, job.seconds, trajectory, density, view,
         float(start["hour"]), str(start["weather"]), str(start["season"]), str(start["style"]),
-        drama, tuple(cast), tuple(lines), events,
+        drama, tuple(cast), tuple(lines), events, avatar,
     )  # fmt: skip
 
 

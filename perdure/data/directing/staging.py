@@ -34,7 +34,8 @@ def recipe(direction: Direction, number: int) -> dict[str, Any]:
     rng = np.random.default_rng([14, direction.scene_seed, number])
     bare = Physics.from_xml(scene.xml, scene.movers, scene.spawn)
     ground = Ground.around(bare, scene.extent)
-    spawn = scene.spawn if rng.random() < 0.5 else _start(ground, rng) or scene.spawn
+    broad = direction.view != "first"  # who has a body that is seen needs room for it
+    spawn = scene.spawn if rng.random() < 0.5 and not broad else _start(ground, rng) or scene.spawn
     homes = _homes(direction, ground, spawn, rng)
     cast = [[part.kind, part.seed, *_plain(home)] for part, home in zip(direction.cast, homes)]
     handy = [home for home, lines in zip(homes, direction.deeds) if "grab" in lines]
@@ -52,6 +53,8 @@ def recipe(direction: Direction, number: int) -> dict[str, Any]:
             "style": direction.style,
         },
         "looks": LOOKS[number % len(LOOKS)],
+        "view": direction.view,
+        "avatar": direction.avatar,
         "seed": number,
     }
 
@@ -63,7 +66,8 @@ def stage(data: Mapping[str, Any]) -> tuple[Scene, World, Painter]:
     cast = [Part(str(kind), int(seed)) for kind, seed, *_ in data["cast"]]
     places = [(float(a), float(b), float(heading)) for _, _, a, b, heading in data["cast"]]
     scene = replace(recast(scene, cast, [place[:2] for place in places]), spawn=(x, y, yaw))
-    world, painter = found(scene, nano(), seed=int(data["seed"]), looks=int(data["looks"]))
+    seen = {"view": str(data.get("view", "first")), "avatar": str(data.get("avatar", ""))}
+    world, painter = found(scene, nano(), seed=int(data["seed"]), looks=int(data["looks"]), **seen)
     world = furnish(world, scene)
     for kind, seed, a, b, z in data["gifts"]:
         number = 1 + max(entity.id for entity in world.entities)

@@ -1,7 +1,7 @@
 """The playground: the built-in engine as a source of clips, of which everything is known.
 
 Options, all of them optional: scene, creatures (some kinds, "court,hall"), trajectory, density (0 to 1), drama, hour,
-weather, season, style, seconds; carried (a file of a measured trajectory, to be flown where it fits).
+weather, season, style, view, seconds; carried (a file of a measured trajectory, to be flown where it fits).
 """
 
 from collections.abc import Iterator, Mapping
@@ -14,6 +14,7 @@ from perdure.data.directing.staging import recipe, stage
 from perdure.data.recorder import Recorder
 from perdure.data.scenes import KINDS, creatures
 from perdure.data.trajectories import CATEGORIES, SCRIPTS, revisit_density, trajectory
+from perdure.data.views import VIEWS
 from perdure.world import formats
 from perdure.world.setting import SEASONS, STYLES, WEATHERS
 from perdure.world.state import World
@@ -29,6 +30,7 @@ CHOICES = {
     "weather": WEATHERS,
     "season": SEASONS,
     "style": STYLES,
+    "view": VIEWS,
 }
 """What options may say; of scenes and creatures several, with commas."""
 

@@ -10,6 +10,7 @@ from functools import partial
 
 from perdure.data.scenes.scene import Scene
 from perdure.data.trajectories import interaction, navigation, sightseeing
+from perdure.data.trajectories.driving import drive
 from perdure.data.trajectories.imported import Carried
 from perdure.data.trajectories.revisit import dense, revisit_density
 from perdure.data.trajectories.walker import Script, Walker
@@ -42,12 +43,14 @@ KINDS: dict[str, dict[str, Script]] = {
         "watch": interaction.watch,
     },
 }
-"""Scripts by what they are for. Beside these: "dense", which sees as much again as it is asked to, and what is read."""
+"""Scripts by what they are for. Beside these: "dense", which sees as much again as it is asked to, what is read, and
+"drive", of those on wheels."""
 
 SCRIPTS = {name: script for scripts in KINDS.values() for name, script in scripts.items()}
 CATEGORIES = {name: category for category, scripts in KINDS.items() for name in scripts} | {
     "dense": "navigation",
     "carried": "navigation",
+    "drive": "navigation",
 }
 
 
@@ -63,6 +66,8 @@ def trajectory(
         if carried is None:
             raise ValueError("expected a trajectory to be carried along, got none")
         return Walker(scene, seed, Carried(carried))
+    if kind == "drive":
+        return Walker(scene, seed, drive)
     if kind not in SCRIPTS:
         raise ValueError(f"expected a trajectory out of {', '.join([*SCRIPTS, 'dense', 'carried'])}, got {kind!r}")
     return Walker(scene, seed, SCRIPTS[kind])
