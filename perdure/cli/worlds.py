@@ -28,6 +28,8 @@ def new(
     scene: Annotated[str, typer.Option(help=SCENES)] = FIRST,
     seed: Annotated[int, typer.Option(help="Another seed, another place.")] = 0,
     spots: Annotated[int, typer.Option(help="Places it is surveyed from; with 1 the model imagines most of it.")] = 10,
+    view: Annotated[str, typer.Option(help="first, third, animal or vehicle.")] = "first",
+    avatar: Annotated[str, typer.Option(help="Who you are, where that is seen: knight, mage, strider, bird...")] = "",
 ) -> None:
     """Make a world."""
     check_name("world", name)
@@ -35,7 +37,7 @@ def new(
         raise ValueError(f"expected at least 1 place to survey a world from, got {spots}")
     if (home() / name).exists():
         raise ValueError(f"a world named {name!r} exists already in {home()}: play it, or take another name")
-    make_world(load_engine(), name, scene, seed, spots)
+    make_world(load_engine(), name, scene, seed, spots, view, avatar)
     out.print(f"{name} is in {home() / name}. Next: perdure play {name}")
 
 
@@ -163,12 +165,14 @@ def load_engine() -> "Engine":
         return load()
 
 
-def make_world(engine: "Engine", name: str, scene: str, seed: int, spots: int = 10) -> None:
+def make_world(
+    engine: "Engine", name: str, scene: str, seed: int, spots: int = 10, view: str = "first", avatar: str = ""
+) -> None:
     """Found a world and keep it, with what its frames depend on."""
     with stage(f"founding {name}: {scene}, seed {seed}"):
         from perdure.data.founding import found_kind
 
-        world = found_kind(scene, seed, engine.preset, name, spots)
+        world = found_kind(scene, seed, engine.preset, name, spots, view, avatar)
         Store.create(home(), world, engine.backend.fingerprint()).close()
 
 

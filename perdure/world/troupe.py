@@ -92,7 +92,8 @@ def led(
     for i in mine:
         out[i] = acting.led(movers[i], gaits[i], player, heading, TICK)
     notes = _handle(compiled, data, movers, gaits, out, held, mine)
-    return tuple(out), notes + _strike(compiled, data, movers, gaits, out, player, held, mine)
+    notes += _strike(compiled, data, movers, gaits, out, player, held, mine)
+    return tuple(out), notes
 
 
 def carry(compiled: Compiled, movers: Movers, before: Gaits, gaits: Gaits) -> "list[Load]":

@@ -44,7 +44,7 @@ class Engine:
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    def found_kind(kind: str, seed: int, preset: Preset, name: str, spots: int) -> World:
+    def found_kind(kind: str, seed: int, preset: Preset, name: str, spots: int, view: str, avatar: str) -> World:
         if kind not in ("court", "hall", "rooms"):
             raise ValueError(f"expected a scene out of court, hall, rooms, got {kind!r}")
         return World.create(name, kind, seed, XML, seed=seed)

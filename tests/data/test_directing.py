@@ -37,7 +37,10 @@ def test_cards_are_dealt_each_once_before_any_comes_again() -> None:
 def test_everything_comes_in_a_few_hundred_clips(schedule: list[Direction]) -> None:
     scenes = Counter(it.scene for it in schedule)
     assert set(scenes) == set(KINDS) and max(scenes.values()) - min(scenes.values()) <= 1
-    assert {it.trajectory for it in schedule} == {*SCRIPTS, "dense"}
+    assert {it.trajectory for it in schedule} == {*SCRIPTS, "dense", "drive"}
+    views = Counter(it.view for it in schedule)
+    assert set(views) == {"first", "third", "animal", "vehicle"} and min(views.values()) > 0.06 * COUNT
+    assert all((it.trajectory == "drive") == (it.view == "vehicle") for it in schedule)
     assert {CATEGORIES[it.trajectory] for it in schedule} == set(CATEGORIES.values())
     assert {it.weather for it in schedule} >= set(WEATHERS)
     assert {it.style for it in schedule} >= set(STYLES)

@@ -55,7 +55,7 @@ def deeds(worlds: list[World]) -> list[object]:
 
 
 def test_every_kind_has_a_category_and_no_two_the_same_name() -> None:
-    assert set(CATEGORIES) == {*SCRIPTS, "dense", "carried"}
+    assert set(CATEGORIES) == {*SCRIPTS, "dense", "carried", "drive"}
     assert len(SCRIPTS) == sum(len(scripts) for scripts in KINDS.values())
     with pytest.raises(ValueError, match=r"out of free, .*, got 'sideways'"):
         trajectory("sideways", place("court")[0], 0)

@@ -28,7 +28,7 @@ T = TypeVar("T")
 HELD_OUT = 1000
 """Scenes of lower seeds are kept for evaluation."""
 
-VIEWS = ("first", "third", "first", "animal", "first", "vehicle", "third", "first", "first", "third")
+VIEWS = ("first", "third", "first", "animal", "first", "vehicle", "third", "first", "vehicle", "animal")
 """Through whose eyes, or after whom."""
 
 OPEN = ("court", "garden", "terraces", "island")
@@ -134,7 +134,7 @@ def direct(job: Job) -> Direction:
     if "density" in asked:
         trajectory, density = "dense", float(asked["density"])
     view = dealt(number, _chosen(asked, "view", VIEWS), seed, "view")
-    if view == "vehicle" and "view" not in asked and scene not in OPEN:
+    if view == "vehicle" and "view" not in asked and (scene not in OPEN or {"trajectory", "density"} & asked.keys()):
         view = "third"
     if "carried" in asked:
         view = "first"  # its ways are those of an eye
