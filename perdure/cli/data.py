@@ -57,21 +57,27 @@ def make(
 
 @app.command()
 def ingest(
-    paths: Annotated[list[Path], typer.Argument(help="Films (mp4, webm, mov, ...), or folders of them.")],
+    paths: Annotated[
+        list[Path], typer.Argument(help="Films (mp4, webm, mov, ...), folders of them, or data sets of LeRobot.")
+    ],
     folder: Out = None,
     workers: Workers = 0,
     ray: Ray = False,
     patience: Patience = 0.0,
     settings: Settings = None,
 ) -> None:
-    """Make clips out of films: cut into shots, filtered, with camera poses where they can be found."""
+    """Make clips out of films, cut into shots, filtered, posed where that can be done; or out of episodes of robots."""
     from perdure.data.sources import source as find
 
     for path in paths:
         if not path.exists():
             raise ValueError(f"expected a film or a folder of films, there is no {path}")
-    jobs = find("video").plan(paths=paths, **parsed(settings or []))
-    _run(folder or Path("data") / "video", jobs, workers, ray, patience)
+    robots = [path for path in paths if (path / "meta" / "info.json").exists()]
+    if robots and len(robots) < len(paths):
+        raise ValueError("expected either films or data sets of LeRobot, got both: ingest each by itself")
+    source = "lerobot" if robots else "video"
+    jobs = find(source).plan(paths=paths, **parsed(settings or []))
+    _run(folder or Path("data") / source, jobs, workers, ray, patience)
 
 
 @app.command()
@@ -166,6 +172,25 @@ def view(
             rows = [row for row in rows if row["name"] in names]
         shown = sheet.write(data, path, rows, clips)
     out.print(f"{path}: {shown} of {len(rows)} clips, {megabytes(path.stat().st_size)}", soft_wrap=True)
+
+
+@app.command()
+def export(
+    folder: Folder,
+    into: Annotated[Path, typer.Option("--out", "-o", help="A new folder.")],
+    form: Annotated[str, typer.Option("--format", help="lerobot, webdataset or mp4.")] = "lerobot",
+    where: Annotated[str, typer.Option(help="Only clips for which this is true, as with `profile`.")] = "",
+) -> None:
+    """Write clips in another form: a data set of LeRobot (v3.0), shards of what is chosen, or plain films."""
+    from perdure.data import exporting
+    from perdure.data.dataset import Dataset
+
+    data = Dataset(folder, where)
+    with stage(f"exporting {folder}"):
+        written = exporting.export(data, into, form)
+    out.print(f"{len(data)} clips in {into}, as {form}", soft_wrap=True)
+    if form == "lerobot" and written != [into]:
+        out.print(f"one data set for each source, size and rate: {', '.join(path.name for path in written)}")
 
 
 @app.command()

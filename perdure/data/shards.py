@@ -159,8 +159,8 @@ def files(clip: Clip) -> dict[str, bytes]:
     return out
 
 
-def clip_of(files: Mapping[str, bytes]) -> Clip:
-    """The clip whose files these are."""
+def clip_of(files: Mapping[str, bytes], rgb: NDArray[np.uint8] | None = None) -> Clip:
+    """The clip whose files these are; with `rgb` for its pictures, where those are decoded already."""
     sheet = Sheet.from_json(files["json"])
     depth = entity = None
     if "depth.mkv" in files:
@@ -174,7 +174,7 @@ def clip_of(files: Mapping[str, bytes]) -> Clip:
         sheet.source,
         sheet.licence,
         sheet.fps,
-        decoded(files["mp4"], "mp4"),
+        decoded(files["mp4"], "mp4") if rgb is None else rgb,
         seed=sheet.seed,
         view=sheet.view,
         intrinsics=None if lens is None else Intrinsics(sheet.width, sheet.height, *lens),
