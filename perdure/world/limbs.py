@@ -38,7 +38,7 @@ class Rig:
     deeds: Array  # (D, 5) seconds, loops, pace, turn, the part of the trail or -1
     tips: Array  # (P, 3) the far end of each part, which is what leaves a trail
     grip: int  # the row of the part that holds what it carries; 0: the root
-    own: Array  # (6,) speed, hover, bob, home x, home y, beads
+    own: Array  # (6,) speed, hover above 0, bob, home x, home y, beads
 
 
 def rig(mover: Mover, model: mujoco.MjModel, mocap: Mapping[str, int]) -> Rig:
@@ -76,7 +76,7 @@ def rig(mover: Mover, model: mujoco.MjModel, mocap: Mapping[str, int]) -> Rig:
         deeds,
         np.array([_tip(model, part.body) for part in mover.parts]).reshape(-1, 3),
         labels[mover.grip] + 1 if mover.grip else 0,
-        np.array([mover.speed, mover.hover, mover.bob, *mover.home, len(mover.beads)]),
+        np.array([mover.speed, mover.ground + mover.hover, mover.bob, *mover.home, len(mover.beads)]),
     )
 
 

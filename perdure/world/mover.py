@@ -24,6 +24,7 @@ Point = tuple[float, float]
 RAYS = 16  # evenly around it, the first straight ahead: how a creature feels what is about it
 REACH = 1.6  # metres: how far it feels
 CLEARANCE = 0.6  # metres kept between its root and whatever is ahead
+LEDGE = 0.3  # metres up or down from the floor of its home, at most: what is more is an edge, and as good as a wall
 HALF_WIDTH = 0.45  # metres: what is nearer than this to its path stands in its way
 TURNING = 1.8  # radians a second at most
 HASTE = 1.5  # metres a second each second, to speed up or slow down
@@ -72,6 +73,7 @@ class Mover:
     height: float = 1.6  # metres from the ground to its top, for strokes
     grip: str = ""  # the label of the part that holds what it carries; "": before its root
     beads: tuple[str, ...] = ()  # mocap bodies that show the trail of a deed, under the ground while none has one
+    ground: float = 0.0  # height of the floor at its home, metres; it stays on that level
 
     def __post_init__(self) -> None:
         labels = [part.label for part in self.parts if part.label]
@@ -94,6 +96,8 @@ class Mover:
                 )
         if self.grip and self.grip not in labels:
             raise ValueError(f"expected the grip of the creature {self.body!r} among {labels}, got {self.grip!r}")
+        if not math.isfinite(self.ground):
+            raise ValueError(f"expected a height of the ground for the creature {self.body!r}, got {self.ground}")
         if not (self.speed > 0 and self.stride > 0 and self.radius > 0):
             raise ValueError(
                 f"expected a positive speed, stride and radius for the creature {self.body!r}, "
@@ -224,7 +228,7 @@ def felt_of(others: Sequence[Point], gait: Gait) -> Array:
 def root_pose(mover: Mover, gait: Gait) -> Array:
     """(4, 4) body to world of the creature's root."""
     cos, sin = math.cos(gait.heading), math.sin(gait.heading)
-    height = mover.hover + mover.bob * math.sin(4 * math.pi * gait.strides)  # two steps to a stride
+    height = mover.ground + mover.hover + mover.bob * math.sin(4 * math.pi * gait.strides)  # two steps to a stride
     return np.array([[cos, -sin, 0, gait.x], [sin, cos, 0, gait.y], [0, 0, 1, height], [0, 0, 0, 1]])
 
 

@@ -132,7 +132,7 @@ class Physics:
             gaits, met = troupe.moved(compiled, data, movers, gaits, self.mechanism.seed, self.tick + i, held)
             notes += [replace(note, args={**note.args, "frame": i}) for note in met]
             place(compiled, data, movers, gaits)
-            loads = troupe.carry(compiled, movers, before, gaits) if compiled.rigs else []
+            loads = troupe.carry(compiled, data, movers, before, gaits) if compiled.rigs else []
             if own and not mounted.alive(movers, gaits):
                 pace = 0.0
             # Half the turn before the step and half after it: so an action and its reverse cancel out.

@@ -57,6 +57,14 @@ class Terrain:
         weight[near < top - DROP] = 0.0
         return float((weight * np.where(weight > 0, near, 0.0)).sum() / weight.sum())
 
+    def level(self, points: Array, z: float, within: float) -> NDArray[np.bool_]:
+        """(N,) whether at each of these places (N, 2), which are near one another, a floor is about as high as `z`."""
+        cells = np.floor(points / CELL).astype(np.int64)
+        low = cells.min(0)
+        floors = self._window(int(low[0]), int(low[1]), int((cells - low).max()) + 1)
+        near: NDArray[np.bool_] = np.abs(floors[tuple((cells - low).T)] - z) <= within
+        return np.logical_or.reduce(near, 1)
+
     def settle(self, x: float, y: float, z: float) -> float:
         """How high one stands there that is put down at about the height `z`: on the floor that is nearest to it."""
         floors = self._window(math.floor(x / CELL), math.floor(y / CELL), 1)[0, 0]

@@ -17,8 +17,8 @@ from perdure.world.action import Word
 from perdure.world.deed import Act, Stroke
 from perdure.world.history import Note
 from perdure.world.measure import radius
-from perdure.world.mechanism import THING, TICK, WORLD, Compiled, Seat
-from perdure.world.mover import BEARINGS, PERSON, RAYS, REACH, Gait, Mover, Point, felt_of, wander
+from perdure.world.mechanism import THING, TICK, WORLD, Compiled, Seat, standing
+from perdure.world.mover import BEARINGS, LEDGE, PERSON, RAYS, REACH, Gait, Mover, Point, felt_of, wander
 
 Array = NDArray[np.float64]
 Movers = tuple[Mover, ...]
@@ -32,6 +32,7 @@ HANDY = ("grab", "drop", "throw", "open")
 """Names of deeds that do something to things."""
 NEAR = REACH + PERSON  # metres beyond which nobody is felt
 AHEAD = math.radians(100.0)  # to either side, where what it takes hold of may be
+_ALONG = np.linspace(0.1, REACH, 16)  # metres along a ray at which the ground is felt for
 
 _STANDS, _WALLS = np.zeros(mujoco.mjNGROUP, np.uint8), np.zeros(mujoco.mjNGROUP, np.uint8)
 _STANDS[[WORLD, THING]] = _WALLS[WORLD] = 1
@@ -60,19 +61,23 @@ def moved(
     player holds."""
     player = float(data.xpos[compiled.player, 0]), float(data.xpos[compiled.player, 1])
     points: list[Point] = [(gait.x, gait.y) for gait in gaits]
+    floors, here = [_floor(compiled, data, mover) for mover in movers], _footing(compiled, data)
     out: list[Gait] = []
     for i, (mover, gait) in enumerate(zip(movers, gaits)):
         if mover.entity == 0:
             out.append(gait)
             continue
-        others = [player, *(point for j, point in enumerate(points) if j != i)]
+        # Nobody minds those on other levels.
+        near = [j for j, floor in enumerate(floors) if j != i and abs(floor - floors[i]) < TALL]
+        one = [player] if abs(here - floors[i]) < TALL else []
+        others = [*one, *(points[j] for j in near)]
         act = gait.act
         if act is None:
             out.append(wander(mover, gait, felt(compiled, data, mover, gait), others, seed, tick, TICK))
             continue
         if act.held >= 0 and (act.held == held or act.held not in compiled.seats):
             gait = replace(gait, act=replace(act, held=-1))
-        marks = [player, *(p for j, p in enumerate(points) if j != i and (a := gaits[j].act) and a.alive)]
+        marks = [*one, *(points[j] for j in near if (a := gaits[j].act) and a.alive)]
         sense = _Sense(compiled, data, mover, gait, others)
         out.append(acting.live(mover, compiled.rigs[mover.entity], gait, sense, marks, seed, tick, TICK))
     if not compiled.rigs:
@@ -96,7 +101,7 @@ def led(
     return tuple(out), notes
 
 
-def carry(compiled: Compiled, movers: Movers, before: Gaits, gaits: Gaits) -> "list[Load]":
+def carry(compiled: Compiled, data: mujoco.MjData, movers: Movers, before: Gaits, gaits: Gaits) -> "list[Load]":
     """What creatures hold as a tick begins, and where it should be."""
     out: list[Load] = []
     for mover, old, gait in zip(movers, before, gaits):
@@ -106,7 +111,10 @@ def carry(compiled: Compiled, movers: Movers, before: Gaits, gaits: Gaits) -> "l
         target = limbs.grip(rig, gait)
         ahead = radius(compiled, seat) + 0.02
         target += ahead * np.array((math.cos(gait.heading), math.sin(gait.heading), 0.0))
-        target[2] = max(target[2], ahead)
+        floor = _floor(compiled, data, mover)
+        if mover.entity == 0:  # who is posed as if it stood at 0, and then lifted
+            target[2] += floor
+        target[2] = max(target[2], floor + ahead)
         velocity = np.array(((gait.x - old.x) / TICK, (gait.y - old.y) / TICK, 0.0))
         out.append(Load(seat, target, velocity, gait.heading))
     return out
@@ -128,15 +136,30 @@ class Load:
 
 
 def felt(compiled: Compiled, data: mujoco.MjData, mover: Mover, gait: Gait, without: int = -1) -> Array:
-    """(RAYS,) how far off the next wall or thing is, at BEARINGS from the heading."""
-    low = np.array([gait.x, gait.y, min(0.35, mover.hover)])  # whatever stands, stands on the floor
+    """(RAYS,) how far off the next wall or thing is, or the edge of its level, at BEARINGS from the heading."""
+    low = np.array([gait.x, gait.y, mover.ground + min(0.35, mover.hover)])  # whatever stands, stands on the floor
     ways = np.zeros((RAYS, 3))
     ways[:, 0], ways[:, 1] = np.cos(gait.heading + BEARINGS), np.sin(gait.heading + BEARINGS)
     geoms, far = np.empty(RAYS, np.int32), np.empty(RAYS)
     mujoco.mj_multiRay(
         compiled.sight, data, low, ways.ravel(), _STANDS, True, without, geoms, far, None, RAYS, 2 * REACH
     )
-    return np.where(geoms >= 0, np.minimum(far, REACH), REACH)
+    free = np.where(geoms >= 0, np.minimum(far, REACH), REACH)
+    if mover.ground == 0.0:
+        return free
+    points = low[:2] + ways[:, None, :2] * _ALONG[:, None]
+    level = compiled.terrain.level(points.reshape(-1, 2), mover.ground, LEDGE).reshape(RAYS, -1)
+    return np.minimum(free, np.where(level.all(1), REACH, _ALONG[np.argmin(level, 1)]))
+
+
+def _footing(compiled: Compiled, data: mujoco.MjData) -> float:
+    """How high the player stands, as everyone else does where all is even."""
+    return 0.0 if compiled.rise is None else standing(compiled, data)
+
+
+def _floor(compiled: Compiled, data: mujoco.MjData, mover: Mover) -> float:
+    """How high the floor is that a creature stands on."""
+    return mover.ground if mover.entity else _footing(compiled, data)
 
 
 class _Sense:
@@ -176,10 +199,12 @@ def _strike(
     number; all but the player's own body, unless said."""
     blows: list[tuple[int, int, Stroke, str]] = []  # who, whom (-1: the player), how, by which deed
     notes: list[Note] = []
+    floors, feet = [_floor(compiled, data, mover) for mover in movers], _footing(compiled, data)
     bare = compiled.avatar < 0  # a player without a body of its own can be struck, too
     for i, (mover, old, gait) in enumerate(zip(movers, before, gaits)):
         if mover.entity == 0 if those is None else i not in those:
             continue
+        floor = floors[i]
         for n, stroke in acting.strokes(mover, old, gait):
             act = gait.act
             assert act is not None
@@ -190,17 +215,19 @@ def _strike(
                 if j == i or other.entity in done or there.act is None or not there.act.alive:
                     continue
                 up, at = acting.lifted(compiled.rigs[other.entity], there), (there.x, there.y)
+                up += floors[j] - floor
                 within = acting.within(stroke, gait, at, other.girth, up, up + other.height)
-                if within and _clear(compiled, data, stroke, gait, at):
+                if within and _clear(compiled, data, stroke, gait, at, floor):
                     blows.append((i, j, stroke, name))
                     met.append(other.entity)
-            within = bare and 0 not in done and acting.within(stroke, gait, player, PERSON, 0.0, TALL)
-            if within and _clear(compiled, data, stroke, gait, player):
+            up = feet - floor
+            within = bare and 0 not in done and acting.within(stroke, gait, player, PERSON, up, up + TALL)
+            if within and _clear(compiled, data, stroke, gait, player, floor):
                 blows.append((i, -1, stroke, name))
                 met.append(0)
             for seat in compiled.things:
                 loose = seat.kind == "free" and seat.entity not in (held, act.held)
-                if loose and seat.entity not in done and _kicked(compiled, data, stroke, gait, seat):
+                if loose and seat.entity not in done and _kicked(compiled, data, stroke, gait, seat, floor):
                     notes.append(Note("kick", "creature", (mover.entity, seat.entity), {"deed": name}))
                     met.append(seat.entity)
             if met:
@@ -224,27 +251,27 @@ def _strike(
     return notes
 
 
-def _clear(compiled: Compiled, data: mujoco.MjData, stroke: Stroke, gait: Gait, at: Point) -> bool:
+def _clear(compiled: Compiled, data: mujoco.MjData, stroke: Stroke, gait: Gait, at: Point, floor: float) -> bool:
     """Whether no wall is between a creature and whom it would strike."""
     far = math.dist(at, (gait.x, gait.y))
     if far < 1e-6:
         return True
-    height = min(1.5, max(0.2, 0.5 * (stroke.low + stroke.high)))
+    height = floor + min(1.5, max(0.2, 0.5 * (stroke.low + stroke.high)))
     way = np.array(((at[0] - gait.x) / far, (at[1] - gait.y) / far, 0.0))
     geom = np.full(1, -1, np.int32)
     met = mujoco.mj_ray(compiled.sight, data, np.array((gait.x, gait.y, height)), way, _WALLS, True, -1, geom)
     return geom[0] < 0 or met >= far
 
 
-def _kicked(compiled: Compiled, data: mujoco.MjData, stroke: Stroke, gait: Gait, seat: Seat) -> bool:
+def _kicked(compiled: Compiled, data: mujoco.MjData, stroke: Stroke, gait: Gait, seat: Seat, floor: float) -> bool:
     """Sends off a thing that is in a stroke's way."""
     x, y, z = (float(value) for value in data.qpos[seat.qpos][:3])
     if math.dist((x, y), (gait.x, gait.y)) > stroke.reach + 2.0:
         return False
     wide = radius(compiled, seat)
-    if not acting.within(stroke, gait, (x, y), wide, z - wide, z + wide) or not _clear(
-        compiled, data, stroke, gait, (x, y)
-    ):
+    if not acting.within(stroke, gait, (x, y), wide, z - wide - floor, z + wide - floor):
+        return False
+    if not _clear(compiled, data, stroke, gait, (x, y), floor):
         return False
     out = np.array((x - gait.x, y - gait.y, 0.0))
     out /= float(np.linalg.norm(out)) or 1.0
@@ -320,12 +347,12 @@ def _done(
 
 def _nearest(compiled: Compiled, data: mujoco.MjData, mover: Mover, gait: Gait, seats: Sequence[Seat]) -> Seat | None:
     """The nearest of these that it can take hold of."""
-    best, found = mover.girth + ARM, None
+    best, found, floor = mover.girth + ARM, None, _floor(compiled, data, mover)
     for seat in seats:
         x, y, z = (float(value) for value in data.xpos[seat.body])
         wide = radius(compiled, seat)
         far = math.dist((x, y), (gait.x, gait.y))
         off = abs(math.remainder(math.atan2(y - gait.y, x - gait.x) - gait.heading, 2 * math.pi))
-        if far - wide < best and off <= AHEAD and z - wide <= mover.height + 0.3:
+        if far - wide < best and off <= AHEAD and z - wide <= mover.height + 0.3 + floor:
             best, found = far - wide, seat
     return found
