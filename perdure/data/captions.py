@@ -39,6 +39,8 @@ SHORT = 0.4  # seconds below which what somebody does is not told
 LEG = 0.7  # the same of the camera's way
 MANY = 12  # passages that a narrative tells
 CROWD = 6  # that a narrative introduces
+ALIKE = 3  # moments of one kind that it tells
+PLAYER = "the player"
 INDOORS = ("hall", "rooms", "corridors", "table")
 
 MOTION = frozenset(
@@ -125,16 +127,19 @@ def _stems(word: str) -> set[str]:
 class _Place:
     what: str  # "a walled court of stone"
     when: str  # "at dusk, under a rainy sky"
+    words: tuple[str, ...]  # "paths of grey gravel cross at a pond"
     things: tuple[str, ...]  # "a floor of grey tiles", "the blue well"
 
 
 def _place(clip: Clip, kind: str, rng: np.random.Generator) -> _Place:
     built = _built(clip)
+    words: list[str] = []
     things: list[str] = []
     if built is not None:
         marks = [name for name in built.places if not re.search(r"corner|side\b|middle|room$", name)]
         marks = [name for name in marks if f"{name} " not in " ".join(built.words)]
-        things = [*built.words, *([] if built.words else _materials(built))]
+        words = [built.words[i] for i in sorted(rng.permutation(len(built.words))[:2])]
+        things = [] if words else _materials(built)
         things = [things[i] for i in sorted(rng.permutation(len(things))[:3])]
         things += [marks[i] for i in rng.permutation(len(marks))[:3]]
     elif kind == "doom":
@@ -143,7 +148,7 @@ def _place(clip: Clip, kind: str, rng: np.random.Generator) -> _Place:
         things = [f"{light} light", f"the walls of {clip.tags['map']}" if "map" in clip.tags else "painted walls"]
     elif kind in ("boxing", "pong", "tennis"):
         things = ["the score at the top", *phrases.SCREENS[kind]]
-    return _Place(said(phrases.KINDS[kind], rng), _when(clip, kind, rng), tuple(things))
+    return _Place(said(phrases.KINDS[kind], rng), _when(clip, kind, rng), tuple(words), tuple(things))
 
 
 def _built(clip: Clip) -> Scene | None:
@@ -227,6 +232,8 @@ def _when(clip: Clip, kind: str, rng: np.random.Generator) -> str:
 def _scene(place: _Place, rng: np.random.Generator) -> str:
     slots = {"place": place.what, "Place": _up(place.what), "time": place.when, "Time": _up(place.when)}
     lines = [sentence(said(phrases.SCENE, rng, **slots))]
+    if place.words:
+        lines.append(sentence("; ".join(place.words)))
     if place.things:
         things = listed(list(place.things))
         lines.append(sentence(said(phrases.DETAILS, rng, things=things, Things=_up(things))))
@@ -240,11 +247,12 @@ def _dense(clip: Clip, eye: str, rng: np.random.Generator) -> list[Passage]:
     names = {actor.entity: actor for actor in clip.cast}
     out = [*_moments(clip, rng)]
     for entity, actor in names.items():
-        if actor.role == "creature":
+        if actor.role == "creature" or f"deeds {entity}" in clip.tags:
             out += _deeds(clip, entity, actor, rng)
-        if actor.role == "player" and entity in clip.commands:
+        elif actor.role == "player" and entity in clip.commands:
             out += _played(clip, entity, actor, rng)
-    if 0 not in clip.commands and clip.poses is not None:
+    walked = sum(map(bool, clip.commands.get(0, ())))  # chunks in which words tell the camera's way already
+    if clip.poses is not None and 2 * walked * FRAMES_PER_CHUNK < len(clip.rgb):
         out += _legs(clip, eye, rng)
     return sorted(out, key=lambda p: (p.start, p.end, p.event, p.caption))
 
@@ -255,13 +263,24 @@ def _moments(clip: Clip, rng: np.random.Generator) -> list[Passage]:
         table, slots = phrases.EVENTS.get(moment.kind), dict[str, str]()
         if table is None:
             hands = phrases.HANDS if moment.kind in ("open", "close") else ()
+            plain = _plain(moment.words)
             for pattern, entry in (*hands, *phrases.MOMENTS):
-                if found := re.fullmatch(pattern, moment.words):
+                if found := re.fullmatch(pattern, plain):
                     table, slots = phrases.MET[entry], found.groupdict()
                     break
         words = moment.words if table is None else said(table, rng, **slots)
         out.append(Passage(moment.start, moment.end, moment.kind, sentence(words)))
     return out
+
+
+def _plain(words: str) -> str:
+    """What you did, told of a player."""
+    told = f"{PLAYER} {third(words[4:])}" if words.startswith("you ") else words
+    return re.sub(r"\byou\b", PLAYER, told)
+
+
+def _called(actor: Actor) -> str:
+    return PLAYER if actor.name == "you" else actor.name
 
 
 def _deeds(clip: Clip, entity: int, actor: Actor, rng: np.random.Generator) -> list[Passage]:
@@ -273,10 +292,10 @@ def _deeds(clip: Clip, entity: int, actor: Actor, rng: np.random.Generator) -> l
         if name in UNTOLD or (not forced and (end - start < SHORT * clip.fps or not (told[start:end] > 0).any())):
             continue
         if forced:
-            words = said(phrases.BEFALLS[name], rng, who=actor.name)
+            words = said(phrases.BEFALLS[name], rng, who=_called(actor))
         else:
             verb = str(rng.choice(np.array(_verbs(actor.kind, name))))
-            words = said(phrases.DEED, rng, who=actor.name, do=verb, does=third(verb))
+            words = said(phrases.DEED, rng, who=_called(actor), do=verb, does=third(verb))
         out.append(Passage(start, end, f"{actor.kind}: {name}", sentence(words)))
     return out
 
@@ -304,7 +323,7 @@ def _played(clip: Clip, entity: int, actor: Actor, rng: np.random.Generator) -> 
         does = listed(clauses)
         out.append(
             Passage(
-                start, end, f"{actor.kind}: {words}", sentence(said(phrases.PLAYED, rng, who=actor.name, does=does))
+                start, end, f"{actor.kind}: {words}", sentence(said(phrases.PLAYED, rng, who=_called(actor), does=does))
             )
         )
     return out
@@ -386,13 +405,19 @@ def _worth(dense: Sequence[Passage]) -> list[Passage]:
         if passage.event.endswith((": hit", ": die")):
             continue  # the blow itself is told
         first.setdefault(passage.event if ": " in passage.event else passage.caption, passage)
-    ranked = sorted(first.values(), key=lambda p: (p.event.startswith("camera"), ": " in p.event, p.start))
+    seen = Counter[str]()
+    some: list[Passage] = []
+    for passage in first.values():
+        seen[passage.event] += 1
+        if seen[passage.event] <= ALIKE:
+            some.append(passage)
+    ranked = sorted(some, key=lambda p: (p.event.startswith("camera"), ": " in p.event, p.start))
     return sorted(ranked[:MANY], key=lambda p: (p.start, p.end, p.event))
 
 
 _LINKED = re.compile(
-    r"^(here|at this|after|it is|there it is|this time|in the end|at last|finally|and so|with)\b|"
-    r"\b(now|then|next|again|promptly|duly|at this point|once more)\b",
+    r"^(here|at this|after|it is|there it is|this time|in the end|at last|finally|and so|with|suddenly)\b|"
+    r"\b(now|then|next|again|promptly|duly|at this point|once more|suddenly)\b",
     re.IGNORECASE,
 )
 """What has its place in time already."""

@@ -219,7 +219,8 @@ def _colours(video: Path, frames: int) -> NDArray[np.float64]:
     """(P, 3) colours of some pixels of some frames, from 0 to 1."""
     wanted = set(np.linspace(0, frames - 1, min(SAMPLES, frames)).astype(int).tolist())
     with av.open(str(video)) as container:
-        some = [f.to_ndarray(format="rgb24")[::4, ::4] for i, f in enumerate(container.decode(video=0)) if i in wanted]
+        films: Any = container.decode(video=0)
+        some = [frame.to_ndarray(format="rgb24")[::4, ::4] for i, frame in enumerate(films) if i in wanted]
     return np.stack(some).reshape(-1, 3) / 255.0
 
 
@@ -313,7 +314,7 @@ def episode(folder: Path, info: Mapping[str, Any], row: Mapping[str, Any], camer
     names = [name for name in ("observation.state", "action") if name in info["features"]]
     table = pq.read_table(
         folder / info["data_path"].format(**where), columns=[*names, "frame_index"],
-        filters=[("episode_index", "=", number)], partitioning=None,
+        filters=[("episode_index", "=", number)]
     )  # fmt: skip
     order = np.argsort(table["frame_index"].to_numpy(), kind="stable")
     numbers = {name: np.array(table[name].to_pylist(), np.float64)[order] for name in names}
@@ -353,7 +354,7 @@ def _ours(
 
 def _between(film: Path, start: float, count: int, fps: float) -> NDArray[np.uint8]:
     """(count, H, W, 3) frames of a film from a second on."""
-    out: list[NDArray[np.uint8]] = []
+    out: list[Any] = []
     half = 0.5 / fps
     with av.open(str(film)) as container:
         stream = container.streams.video[0]

@@ -319,6 +319,9 @@ WAYS: Table = {
     "along walls": (f"{_BY} [along the walls|close to the walls|from wall to wall|with a wall at its side]",),
     "there-and-back": (f"{_BY} [out and back again|to a far spot and back|there and then back|"
         f"away, and returns the same way]",),
+    "drive": (
+        "{eye} [drives|rolls|goes|runs|travels] [on|along|about|from place to place] [on its wheels|over the ground]",
+    ),
     "fight": ("{eye} [goes|walks|moves|runs|heads] [into a fight|after monsters, gun in hand|"
         "to where the monsters are|about, looking for a fight]",),
 }  # fmt: skip

@@ -100,3 +100,21 @@ def test_stats_count_all_that_sheets_say():
     assert facts["commands"] == {"orb": {"roll": 50}, "strider": {"leap": 100}}
     assert facts["deeds"] == {"strider": {"idle": 100, "leap": 100, "walk": 0}}
     assert facts["cast"] == {"orb": 50, "strider": 50} and facts["events"] == {"snow": 49}
+
+
+def test_a_set_is_measured_filtered_looked_at_and_exported(capsys: Said, tmp_path: Path):
+    said(capsys, *MAKE, "--clips", "3", "--seed", "4", "--workers", "1")
+    assert "brightness" in said(capsys, "data", "profile", "data")
+    words = said(capsys, "data", "profile", "data/made_up", "--where", "seed > 4 and duration >= 5")
+    assert "2 of 3 kept, 1 dropped" in words and "seed > 4 drops 1 (1 by it alone): made-up-000000" in words
+    report = json.loads((tmp_path / "data" / "made_up" / "filter-report.json").read_text())
+    assert report["kept"] == 2 and report["conditions"][1]["dropped"] == 0
+    assert "no column named 'blur'" in refused(capsys, "data", "profile", "data", "--where", "blur > 1")
+    assert "0 captioned, 3 left as they were" in said(capsys, "data", "caption", "data")
+    assert "sheet.html: 2 of 2 clips" in said(
+        capsys, "data", "view", "data", "-o", "sheet.html", "--where", "seed > 4", "--clips", "9"
+    )
+    assert "2 clips in out, as lerobot" in said(capsys, "data", "export", "data", "-o", "out", "--where", "seed < 6")
+    again = said(capsys, "data", "ingest", "out", "-o", "back", "--workers", "1")
+    assert "2 clips" in again and (tmp_path / "back" / "shard-000000.tar").exists()
+    assert "got both" in refused(capsys, "data", "ingest", "out", "sheet.html")

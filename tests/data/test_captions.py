@@ -18,6 +18,7 @@ from perdure.data.clip import Actor, Captions, Clip, Moment, Recipe
 from perdure.data.phrases import listed, said, sentence, third, ways
 from perdure.data.scenes import KINDS, build, creatures
 from perdure.data.sources.atari_games import GAMES
+from perdure.data.trajectories import CATEGORIES
 from perdure.world.events import EVENTS
 
 HOME = Path(perdure.__file__).parent
@@ -51,7 +52,7 @@ def clip(number: int) -> Clip:
         Moment(30, N, happens, str(rng.choice(np.array(EVENTS[happens].phrases)))),
         Moment(100, 112, "hit", f"{a} strikes {b}", 2),
         Moment(150, 186, "death", f"{a} falls to {b}", 1),
-        Moment(190, 200, "take", "you takes up the crate", 5),
+        Moment(190, 200, "take", "you take up the crate", 5),
     )
     hours, weathers = ["12.0", "6.5", "22.5"], list(phrases.WEATHERS)
     environment = {"hour": float(rng.choice(np.array(hours))), "weather": str(rng.choice(np.array(weathers)))}
@@ -90,6 +91,7 @@ def test_common_things_can_be_said_in_twenty_ways():
     counts = {f"{name} {key}": ways(entry) for name, table in TABLES.items() for key, entry in table.items()}
     counts |= {name: ways(entry) for name, entry in LINES.items()}
     assert {name: n for name, n in counts.items() if n < 20} == {}
+    assert set(phrases.WAYS) >= set(CATEGORIES)
     assert set(phrases.EVENTS) == set(EVENTS) and set(phrases.KINDS) >= {*KINDS, *GAMES, "doom"}
 
 
@@ -127,6 +129,8 @@ def test_what_happens_is_told_when_it_does(many: list[tuple[Clip, Captions]]):
         a, b = it.cast[1].name, it.cast[2].name
         blow = next(p.caption for p in told.dense if p.event == "hit")
         assert a.lower() in blow.lower() and b.lower() in blow.lower()
+        taken = next(p.caption for p in told.dense if p.event == "take")
+        assert "the player" in taken.lower() and "crate" in taken and " you " not in f" {taken.lower()}"
         assert blow.rstrip(".")[1:] in told.narrative, "a story tells the blows"
         deeds = {p.event for p in told.dense if ": " in p.event and not p.event.startswith("camera")}
         for entity in (1, 2):
