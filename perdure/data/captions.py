@@ -35,6 +35,8 @@ PROBE = Path(__file__).with_name("probe.txt")
 
 UNTOLD = ("", "idle")
 """Deeds that are nothing to speak of."""
+BARE = ("go", "open", "push")
+"""Words for deeds that say nothing alone."""
 SHORT = 0.4  # seconds below which what somebody does is not told
 LEG = 0.7  # the same of the camera's way
 MANY = 12  # passages that a narrative tells
@@ -303,10 +305,9 @@ def _deeds(clip: Clip, entity: int, actor: Actor, rng: np.random.Generator) -> l
 @lru_cache(maxsize=256)
 def _verbs(kind: str, deed: str) -> tuple[str, ...]:
     """The words for a deed; none that lack an end, such as "land on"."""
-    if kind not in creatures.KINDS:
-        return (deed,)
-    known = next((it.words for it in creatures.deeds(kind, 0) if it.name == deed), ())
-    return tuple(words for words in known if not words.endswith((" on", " into")) and words != "go") or (deed,)
+    kinds = [kind] if kind in creatures.KINDS else list(creatures.KINDS)  # a player is of any kind
+    known = next((it.words for one in kinds for it in creatures.deeds(one, 0) if it.name == deed), ())
+    return tuple(words for words in known if not words.endswith((" on", " into")) and words not in BARE) or (deed,)
 
 
 def _played(clip: Clip, entity: int, actor: Actor, rng: np.random.Generator) -> list[Passage]:
@@ -333,9 +334,14 @@ def _legs(clip: Clip, eye: str, rng: np.random.Generator) -> list[Passage]:
     """The camera's way, in stretches."""
     assert clip.poses is not None
     return [
-        Passage(start, end, f"camera: {leg}", sentence(said(phrases.CAMERA[leg], rng, eye=eye)))
+        Passage(start, end, f"camera: {leg}", sentence(_went(said(phrases.CAMERA[leg], rng, eye=eye), eye)))
         for leg, start, end in legs(clip.poses, clip.fps)
     ]
+
+
+def _went(words: str, eye: str) -> str:
+    """The same of an eye that has no feet."""
+    return re.sub(r"\bwalks\b", "goes", words) if eye in phrases.CARRIED else words
 
 
 def legs(poses_N44: NDArray[np.float64], fps: float) -> list[tuple[str, int, int]]:
@@ -369,7 +375,7 @@ def _narrative(clip: Clip, place: _Place, dense: Sequence[Passage], eye: str, rn
     lines = [sentence(said(phrases.OPENS, rng, **slots))]
     way = phrases.WAYS.get(clip.tags.get("trajectory", ""))
     if way is not None and clip.poses is not None:
-        lines.append(sentence(said(way, rng, eye=eye)))
+        lines.append(sentence(_went(said(way, rng, eye=eye), eye)))
     cast = _cast(clip)
     if cast:
         table = phrases.CAST_ONE if len(cast) == 1 and not cast[0][:1].isdigit() else phrases.CAST_MANY

@@ -45,8 +45,12 @@ def third(words: str) -> str:
 
 
 def listed(names: list[str]) -> str:
-    """ "a, b and c" """
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}" if names else ""
+    """ "a, b and c"; what has commas of its own is parted by semicolons."""
+    if len(names) < 2:
+        return "".join(names)
+    if any("," in name for name in names):
+        return f"{'; '.join(names[:-1])}; and {names[-1]}"
+    return f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 # Who does what
@@ -268,6 +272,9 @@ CAMERA: Table = {
         "right]",),
 }  # fmt: skip
 """A stretch of the camera's way."""
+
+CARRIED = ("the view", "the vehicle", "the cart one rides")
+"""Eyes that cannot be said to walk."""
 
 EYES = {
     "first": ("the camera", "the eye", "the viewer", "whoever looks"),

@@ -223,6 +223,7 @@ def test_small_things():
         third("slam the ground") == "slams the ground" and third("fly") == "flies" and third("say hello")[:4] == "says"
     )
     assert third("push") == "pushes" and third("go") == "goes"
+    assert listed(["a, b", "c"]) == "a, b; and c"
     assert listed(["a", "b", "c"]) == "a, b and c" and listed(["a"]) == "a" and sentence("a b.") == "A b."
     assert [colour(c) for c in ("#ffffff", "#101010", "#808080", "#c02020", "#2040c0", "#6b4428")] == [
         "white", "black", "grey", "red", "blue", "brown",
