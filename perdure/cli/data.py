@@ -57,26 +57,37 @@ def make(
 
 @app.command()
 def ingest(
-    paths: Annotated[
-        list[Path], typer.Argument(help="Films (mp4, webm, mov, ...), folders of them, or data sets of LeRobot.")
-    ],
+    paths: Annotated[list[Path], typer.Argument(help="Films, folders of them; data sets of LeRobot; or worlds.")],
     folder: Out = None,
     workers: Workers = 0,
     ray: Ray = False,
     patience: Patience = 0.0,
     settings: Settings = None,
 ) -> None:
-    """Make clips out of films, cut into shots, filtered, posed where that can be done; or out of episodes of robots."""
-    from perdure.data.sources import source as find
+    """Make clips out of films, cut into shots, filtered, posed where that can be done; or out of episodes of robots.
 
-    for path in paths:
-        if not path.exists():
-            raise ValueError(f"expected a film or a folder of films, there is no {path}")
+    Or out of worlds that were played in, by name: with the very actions and poses, drawn again as it was seen. What was kept by
+    `perdure play --record` is taken in as it was shown.
+    """
+    from perdure.data.sources import source as find
+    from perdure.world.store import home
+
+    worlds = [path if path.exists() else home() / path for path in paths]
+    played = [(path / "world.db").is_file() or (path / "session.json").is_file() for path in worlds]
+    for path, is_world in zip(paths, played):
+        if not path.exists() and not is_world:
+            raise ValueError(f"expected a film, a folder of films or a world, there is no {path}")
+    if any(played) and not all(played):
+        raise ValueError("expected either films or worlds, got both: take them in one after the other")
+    options = parsed(settings or [])
+    if all(played):
+        jobs = find("recording").plan(paths=worlds, **{"draw": "perdure.runtime.drawing", **options})
+        return _run(folder or Path("data") / "recording", jobs, workers, ray, patience)
     robots = [path for path in paths if (path / "meta" / "info.json").exists()]
     if robots and len(robots) < len(paths):
         raise ValueError("expected either films or data sets of LeRobot, got both: ingest each by itself")
     source = "lerobot" if robots else "video"
-    jobs = find(source).plan(paths=paths, **parsed(settings or []))
+    jobs = find(source).plan(paths=paths, **options)
     _run(folder or Path("data") / source, jobs, workers, ray, patience)
 
 

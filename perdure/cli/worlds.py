@@ -3,6 +3,8 @@
 import socket
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -130,6 +132,7 @@ def play(
     world: Annotated[str | None, typer.Argument(help=f"A world; {FIRST} unless said, made if need be.")] = None,
     port: Annotated[int, typer.Option(help="Where the page is served.")] = 8700,
     host: Annotated[str, typer.Option(help="Whom to serve: 0.0.0.0 is everyone who can reach you.")] = "127.0.0.1",
+    record: Annotated[Path | None, typer.Option(help="Keep what is shown, and every control, in this folder.")] = None,
     no_open: Annotated[bool, typer.Option("--no-open", help="Open no browser.")] = False,
 ) -> None:
     """Walk in a world, in the browser."""
@@ -149,8 +152,13 @@ def play(
         make_world(engine, FIRST, FIRST, 0)
 
     shelf = Shelf(home(), lambda: engine, lambda *wanted: make_world(engine, *wanted), engine.backend.fingerprint())
+    keep = None
+    if record is not None:
+        from perdure.server.tape import Tape
+
+        keep = partial(Tape, folder=record)
     local = ["127.0.0.1", "localhost"]
-    application = create_app(shelf, hosts=local if host in local else None)
+    application = create_app(shelf, hosts=local if host in local else None, record=keep)
     url = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}/?world={world or FIRST}"
     out.print(f"[bold]{world or FIRST}[/bold] is at {url}   Ctrl-C ends; the world is kept.")
     if not no_open:

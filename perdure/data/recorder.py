@@ -26,6 +26,7 @@ from perdure.data.truth import shown
 from perdure.world.action import FRAMES_PER_CHUNK, FRAMES_PER_SECOND, Action
 from perdure.world.events import understood
 from perdure.world.history import Note
+from perdure.world.physics import Observer
 from perdure.world.state import World
 
 LASTING = {"hit": 12, "block": 12, "death": 36, "open": 24, "close": 24, "take": 12, "place": 12, "throw": 24}
@@ -43,9 +44,10 @@ Values = dict[str, NDArray[Any]]
 
 
 class Recorder:
-    def __init__(self, world: World, painter: Painter, chunks: int, view: str = "first") -> None:
+    def __init__(self, world: World, painter: Painter | None, chunks: int, view: str = "first") -> None:
+        """Without a painter, frames are told: `told`."""
         self.start, self.view = world, view
-        self.painter = shown(painter, world)
+        self.painter = None if painter is None else shown(painter, world)
         self.hidden = (0,) if world.physics.mechanism.mount is None else ()  # who looks is not seen
         self.intrinsics = world.motion.intrinsics
         n, h, w = chunks * FRAMES_PER_CHUNK, self.intrinsics.height, self.intrinsics.width
@@ -74,22 +76,36 @@ class Recorder:
     def advance(self, world: World, action: Action) -> World:
         """The world a chunk later, its frames and states recorded."""
         begun = world.begun(action) if action.edits or action.events else world
+        after = world.advance(action, self.watched(begun))
+        return self._lived(world, begun, after, action)
+
+    def watched(self, begun: World) -> Observer:
+        """Who looks on at each tick of the chunk that begins."""
         if begun.physics.mechanism is not self._mechanism:
             self._mechanism = begun.physics.mechanism
-            self.painter = shown(self.painter, begun)
+            self.painter = None if self.painter is None else shown(self.painter, begun)
             self._meet(begun)
-        self._tell_events(begun, world)
         first, tick = self.at, begun.physics.tick
 
         def observe(model: mujoco.MjModel, data: mujoco.MjData, camera: NDArray[np.float64]) -> None:
-            now = scenery(begun, tick + self.at - first + 1)
-            picture = self.painter.paint(data, camera, self.intrinsics, now, self.hidden)
-            self.rgb[self.at], self.depth[self.at], self.entity[self.at] = picture.rgb, picture.depth, picture.entity
+            if self.painter is not None:
+                now = scenery(begun, tick + self.at - first + 1)
+                seen = self.painter.paint(data, camera, self.intrinsics, now, self.hidden)
+                self.rgb[self.at], self.depth[self.at], self.entity[self.at] = seen.rgb, seen.depth, seen.entity
             self.poses[self.at] = camera
             self._read_things(data)
             self.at += 1
 
-        after = world.advance(action, observe)
+        return observe
+
+    def told(self, before: World, after: World, action: Action, frames: NDArray[np.uint8]) -> None:
+        """A chunk that was watched, and what was shown of it."""
+        self.rgb[self.at - FRAMES_PER_CHUNK : self.at] = frames
+        self._lived(before, after, after, action)
+
+    def _lived(self, before: World, begun: World, after: World, action: Action) -> World:
+        first = self.at - FRAMES_PER_CHUNK
+        self._tell_events(begun, before, first)
         self.actions.append(action)
         self._read_creatures(after, first)
         for note in after.motion.notes:
@@ -125,8 +141,8 @@ class Recorder:
             view=self.view,
             intrinsics=self.intrinsics,
             poses=self.poses,
-            depth=self.depth,
-            entity=self.entity,
+            depth=None if self.painter is None else self.depth,
+            entity=None if self.painter is None else self.entity,
             actions=tuple(self.actions),
             cast=tuple(self.cast[entity] for entity in sorted(self.cast)),
             commands={entity: tuple(words) for entity, words in said.items()},
@@ -208,7 +224,7 @@ class Recorder:
 
     # What happened
 
-    def _tell_events(self, begun: World, world: World) -> None:
+    def _tell_events(self, begun: World, world: World, first: int) -> None:
         """What was asked for in words, and came to be."""
         for event in begun.history.events[len(world.history.events) :]:
             said = event.args.get("said")
@@ -218,16 +234,16 @@ class Recorder:
             slots = event.args.get("slots")
             slots = slots if isinstance(slots, tuple) else ()
             group = next((str(slot) for slot in slots if str(slot).startswith(("environment/", "spectacle/"))), "")
-            end = self.at + 24
+            end = first + 24
             if group.startswith("environment/"):
                 end = len(self.rgb)
             elif group:
                 shown = begun.setting.spectacle(group.partition("/")[2])
                 last = shown.start + min(shown.seconds, 1e6) * FRAMES_PER_SECOND if shown else 0.0
-                end = self.at + max(1, round(last - begun.physics.tick))
+                end = first + max(1, round(last - begun.physics.tick))
             target = event.targets[0] if event.targets else None
             self._groups.append(group)
-            self.moments.append(Moment(self.at, min(end, len(self.rgb)), meant.kind, str(said), target))
+            self.moments.append(Moment(first, min(end, len(self.rgb)), meant.kind, str(said), target))
 
     def _tell(self, note: Note, first: int) -> None:
         """What hands did, and what creatures did to each other."""

@@ -31,6 +31,8 @@ Frames = NDArray[np.uint8]
 Agent = Callable[[World, Frames | None], Action | World]
 """Who acts: given the world and its last frames (None before the first step of a new world), the next action. One may
 answer with another world to go on from, and one that has done raises `SessionEnded`."""
+Heard = Callable[[str, float, int, float, float, int, str], None]
+"""Told of a control: who sent it, when by the sender's clock, keys, turn, tilt, hand, and words."""
 Result = TypeVar("Result")
 
 PERIOD = 1.0 / FRAMES_PER_SECOND
@@ -100,6 +102,7 @@ class Inbox:
     """
 
     def __init__(self) -> None:
+        self.heard: Heard | None = None  # told of all that is put in; it must be quick
         self._lock = threading.Lock()
         self._hands: dict[str, _Held] = {}
         self._deeds: deque[Hand] = deque()
@@ -122,6 +125,8 @@ class Inbox:
         if hand not in tuple(Hand):
             raise ValueError(f"expected a hand out of {', '.join(map(str, map(int, Hand)))}, got {hand}")
         with self._lock:
+            if self.heard is not None:
+                self.heard(sender, time, int(keys), turn, tilt, int(hand), "")
             held = self._hands.setdefault(sender, _Held())
             self._turn += turn
             self._tilt += tilt
@@ -134,13 +139,15 @@ class Inbox:
                 if keys & pair:
                     held.tapped = held.tapped & ~pair | keys & pair
 
-    def say(self, text: str) -> None:
+    def say(self, text: str, time: float = 0.0, sender: str = "") -> None:
         """Words of a player: what is to happen, or what someone is told by name. One saying a chunk, in their order."""
         text = text.strip()
         if not 0 < len(text) <= LONGEST:
             raise ValueError(f"expected words of at most {LONGEST} characters, got {len(text)}")
         with self._lock:
             if len(self._words) < WORDS:
+                if self.heard is not None:
+                    self.heard(sender, time, 0, 0.0, 0.0, 0, text)
                 self._words.append(text)
 
     def leave(self, sender: str) -> None:

@@ -23,7 +23,7 @@ from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.websockets import WebSocket
 
-from perdure.server.room import Keeper, Rooms
+from perdure.server.room import Keeper, Record, Rooms
 from perdure.server.viewer import Viewer
 
 PAGE = Path(__file__).parent / "page"
@@ -43,13 +43,15 @@ def create_app(
     max_sessions: int = 2,
     linger: float = 4.0,
     hosts: Sequence[str] | None = None,
+    record: Record | None = None,
 ) -> Starlette:
     """An application that plays the worlds of this keeper (`Shelf` is one).
 
     At most `max_sessions` worlds are played at once; one that nobody watches is paused, and closed after
-    `linger` seconds. `hosts`, if given, are the only names that the server answers to.
+    `linger` seconds. `hosts`, if given, are the only names that the server answers to. `record`
+    keeps sessions as they are shown (`tape.py`).
     """
-    rooms = Rooms(keeper, max_sessions, linger)
+    rooms = Rooms(keeper, max_sessions, linger, record)
 
     async def worlds(request: Request) -> Response:
         return Response(msgspec.json.encode(await asyncio.to_thread(keeper.list)), media_type="application/json")

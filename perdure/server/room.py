@@ -40,6 +40,18 @@ class Keeper(Protocol):
         ...
 
 
+class Recording(Protocol):
+    """What keeps a session as it is shown, until that ends; `tape.Tape` is one."""
+
+    def join(self) -> None:
+        """Wait until all is kept."""
+        ...
+
+
+Record = Callable[[Session, str], Recording]
+"""Begins to keep a session, before it starts, of a world of this name."""
+
+
 class Busy(RuntimeError):
     """As many worlds are being played as this server is set to play."""
 
@@ -58,8 +70,10 @@ class _Place:
 class Room:
     """One world being played. `own`: the session is this room's, and rests and ends with it."""
 
-    def __init__(self, name: str, session: Session, place: _Place, own: bool = True) -> None:
-        self.name, self.session, self.own = name, session, own
+    def __init__(
+        self, name: str, session: Session, place: _Place, own: bool = True, tape: Recording | None = None
+    ) -> None:
+        self.name, self.session, self.own, self.tape = name, session, own, tape
         self.jpeg = JpegEncoder()
         self._place = place
         self._map = SmallMap()
@@ -78,8 +92,9 @@ class Room:
 class Rooms:
     """At most `limit` rooms. A room without viewers is paused, and closed after `linger` seconds."""
 
-    def __init__(self, keeper: Keeper, limit: int, linger: float) -> None:
-        self._keeper, self._limit, self._linger = keeper, limit, linger
+    def __init__(self, keeper: Keeper, limit: int, linger: float, record: Record | None = None) -> None:
+        """`record` keeps sessions as they are shown."""
+        self._keeper, self._limit, self._linger, self._record = keeper, limit, linger, record
         self._places: dict[str, _Place] = {}
         self._turns: dict[int, threading.Lock] = {}  # by id of an engine; engines live as long as the server
 
@@ -159,8 +174,9 @@ class Rooms:
             return Room(name, opened, place, own=False)
         engine, world, store = opened
         session = Session(engine, world, store, turn=self._turns.setdefault(id(engine), threading.Lock()))
+        tape = None if self._record is None else await asyncio.to_thread(self._record, session, name)
         session.start()
-        return Room(name, session, place)
+        return Room(name, session, place, tape=tape)
 
     def _go(self, name: str, place: _Place) -> None:
         place.viewers -= 1
@@ -187,6 +203,8 @@ class Rooms:
             try:
                 if room.own:
                     await asyncio.to_thread(room.session.close)
+                    if room.tape is not None:
+                        await asyncio.to_thread(room.tape.join)
                     await asyncio.to_thread(self._keeper.close, room.session.world)
             except Exception:
                 log.exception("closing %s failed; what was promised durable is", name)

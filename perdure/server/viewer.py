@@ -125,7 +125,7 @@ class Viewer:
                     await self._complain("bad-message", "input that a hand can make", str(error), "reload the page")
             case protocol.Say(text=text):
                 try:
-                    session.inbox.say(text)
+                    session.inbox.say(text, sender=self._id)
                 except ValueError as error:
                     await self._complain("refused", "words", str(error), "say it in fewer words")
             case protocol.Pause():

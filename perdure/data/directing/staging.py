@@ -66,8 +66,8 @@ def stage(data: Mapping[str, Any]) -> tuple[Scene, World, Painter]:
     cast = [Part(str(kind), int(seed)) for kind, seed, *_ in data["cast"]]
     places = [(float(a), float(b), float(heading)) for _, _, a, b, heading in data["cast"]]
     scene = replace(recast(scene, cast, [place[:2] for place in places]), spawn=(x, y, yaw))
-    seen = {"view": str(data.get("view", "first")), "avatar": str(data.get("avatar", ""))}
-    world, painter = found(scene, nano(), seed=int(data["seed"]), looks=int(data["looks"]), **seen)
+    view, avatar = str(data.get("view", "first")), str(data.get("avatar", ""))
+    world, painter = found(scene, nano(), seed=int(data["seed"]), looks=int(data["looks"]), view=view, avatar=avatar)
     world = furnish(world, scene)
     for kind, seed, a, b, z in data["gifts"]:
         number = 1 + max(entity.id for entity in world.entities)
