@@ -66,8 +66,8 @@ def ingest(
 ) -> None:
     """Make clips out of films, cut into shots, filtered, posed where that can be done; or out of episodes of robots.
 
-    Or out of worlds that were played in, by name: with the very actions and poses, drawn again as it was seen. What was kept by
-    `perdure play --record` is taken in as it was shown.
+    Or out of worlds that were played in, by name: with the very actions and poses, drawn again as it was seen. What
+    was kept by `perdure play --record` is taken in as it was shown.
     """
     from perdure.data.sources import source as find
     from perdure.world.store import home
