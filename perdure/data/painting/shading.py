@@ -299,34 +299,50 @@ def share_of(volume, channel, i, j, k, fu, fv, fw, total):
 
 
 @inlined
-def shaded_by(scene, spheres, creatures, entity, x, y, z, nx, ny, nz):
-    """(share of the sun, share of the light around) that creatures other than `entity` leave to a point."""
-    sun, ambient = 1.0, 1.0
+def cast_on(scene, spheres, creatures, entity, x, y, z):
+    """Share of the sun that creatures other than `entity` leave to a point."""
+    sun = 1.0
     for k in range(creatures.shape[0]):
         if creatures[k, 4] == entity:
             continue
         cx, cy, cz = creatures[k, 0] - x, creatures[k, 1] - y, creatures[k, 2] - z
         reach = creatures[k, 3] + 0.4
         along = cx * scene[SUN] + cy * scene[SUN + 1] + cz * scene[SUN + 2]
-        square = cx * cx + cy * cy + cz * cz
-        shadows = along > 0.0 and square - along * along < reach * reach
-        near = square < (reach + 0.6) ** 2
-        if not (shadows or near):
+        if along <= 0.0 or cx * cx + cy * cy + cz * cz - along * along >= reach * reach:
             continue
         for s in range(int(creatures[k, 5]), int(creatures[k, 6])):
             radius = spheres[s, 3]
             cx, cy, cz = spheres[s, 0] - x, spheres[s, 1] - y, spheres[s, 2] - z
-            square = cx * cx + cy * cy + cz * cz
             along = cx * scene[SUN] + cy * scene[SUN + 1] + cz * scene[SUN + 2]
-            if shadows and along > 0.0:
-                off = np.sqrt(max(square - along * along, 0.0))
-                soft = 0.05 + 0.05 * along
+            soft = 0.05 + 0.05 * along
+            square = cx * cx + cy * cy + cz * cz - along * along
+            if along > 0.0 and square < 1.0001 * (radius + soft) * (radius + soft):
+                off = np.sqrt(max(square, 0.0))
                 sun = min(sun, min(max((off - radius + soft) / (2.0 * soft), 0.0), 1.0))
-            if near:
-                square = max(square, radius * radius)
-                facing = max((cx * nx + cy * ny + cz * nz) / np.sqrt(square), 0.0)
-                ambient *= 1.0 - 0.8 * facing * radius * radius / square
-    return sun, ambient
+        if sun == 0.0:
+            break
+    return sun
+
+
+@inlined
+def darkened_by(spheres, creatures, entity, x, y, z, nx, ny, nz):
+    """Share of the light around that creatures other than `entity` leave to a point."""
+    ambient = 1.0
+    for k in range(creatures.shape[0]):
+        cx, cy, cz = creatures[k, 0] - x, creatures[k, 1] - y, creatures[k, 2] - z
+        reach = creatures[k, 3]
+        if creatures[k, 4] == entity or cx * cx + cy * cy + cz * cz >= (reach + 0.4 + 0.6) ** 2:
+            continue
+        if cx * nx + cy * ny + cz * nz < -reach:  # all of it is behind the surface
+            continue
+        for s in range(int(creatures[k, 5]), int(creatures[k, 6])):
+            cx, cy, cz = spheres[s, 0] - x, spheres[s, 1] - y, spheres[s, 2] - z
+            facing = cx * nx + cy * ny + cz * nz
+            if facing > 0.0:
+                radius = spheres[s, 3]
+                square = max(cx * cx + cy * cy + cz * cz, radius * radius)
+                ambient *= 1.0 - 0.8 * (facing / np.sqrt(square)) * radius * radius / square
+    return ambient
 
 
 @inlined
@@ -385,13 +401,16 @@ def seen(
     lift = 0.6 * scene[CELL]
     ci, cj, ck, fu, fv, fw = cell_of(scene, volume, wx + lift * mx, wy + lift * my, wz + lift * mz)
     ar, ag, ab, total = around(volume, ci, cj, ck, fu, fv, fw)
-    sun, ambient = shaded_by(scene, spheres, creatures, geoms[g, ENTITY], wx, wy, wz, mx, my, mz)
+    ambient = darkened_by(spheres, creatures, geoms[g, ENTITY], wx, wy, wz, mx, my, mz)
     ambient *= 0.8 + 0.2 * mz
     r, gr, b = ar * ambient, ag * ambient, ab * ambient
     facing = mx * scene[SUN] + my * scene[SUN + 1] + mz * scene[SUN + 2]
-    shine = 0.0
-    if facing > 0.0 and sun > 0.0:
-        sun *= sunlit(scene, shadow, wx + 0.05 * mx, wy + 0.05 * my, wz + 0.05 * mz)
+    sun, shine = 0.0, 0.0
+    if facing > 0.0:
+        sun = sunlit(scene, shadow, wx + 0.05 * mx, wy + 0.05 * my, wz + 0.05 * mz)
+    if sun > 0.0:
+        sun *= cast_on(scene, spheres, creatures, geoms[g, ENTITY], wx, wy, wz)
+    if sun > 0.0:
         r += sun * facing * scene[SUNLIGHT]
         gr += sun * facing * scene[SUNLIGHT + 1]
         b += sun * facing * scene[SUNLIGHT + 2]
