@@ -23,8 +23,9 @@ class Part:
         return creatures.name(self.kind, self.seed)
 
 
-def recast(scene: Scene, cast: Sequence[Part], homes: Sequence[Point]) -> Scene:
-    """The same scene with these creatures in place of its own; entity ids from 1."""
+def recast(scene: Scene, cast: Sequence[Part], homes: Sequence[Point], grounds: Sequence[float] = ()) -> Scene:
+    """The same scene with these creatures in place of its own; entity ids from 1. `grounds` are the heights of the
+    floors at their homes; 0 unless said."""
     if len(cast) != len(homes):
         raise ValueError(f"expected a home for each creature, got {len(homes)} for {len(cast)}")
     root = ElementTree.fromstring(scene.xml)
@@ -34,8 +35,10 @@ def recast(scene: Scene, cast: Sequence[Part], homes: Sequence[Point]) -> Scene:
     for body in [body for body in stage.findall("body") if body.get("name") in gone]:
         stage.remove(body)
     movers, names, surfaces = [], {}, dict(scene.surfaces)
-    for entity, (part, home) in enumerate(zip(cast, homes), 1):
-        mover, bodies = creatures.built(part.kind, part.seed, entity, f"creature{entity - 1}", home, ROAM)
+    places = zip(cast, homes, grounds or [0.0] * len(homes), strict=True)
+    for entity, (part, home, ground) in enumerate(places, 1):
+        label = f"creature{entity - 1}"
+        mover, bodies = creatures.built(part.kind, part.seed, entity, label, home, ROAM, ground)
         movers.append(mover)
         names[entity] = part.name
         stage.extend(ElementTree.fromstring(f"<all>{''.join(bodies)}</all>"))

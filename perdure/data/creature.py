@@ -25,18 +25,19 @@ CLOSE = Intrinsics.from_fov(128, 128, 50.0)
 
 
 def creature(
-    kind: str, entity: int, at: tuple[float, float], seed: int = 0, radius: float = 3.0
+    kind: str, entity: int, at: tuple[float, float], seed: int = 0, radius: float = 3.0, ground: float = 0.0
 ) -> tuple[Entity, Body]:
-    """A creature that is at home at `at`, and wanders within `radius` of it; who it is follows from kind and seed."""
-    mover, bodies = creatures.built(kind, seed, entity, f"{kind.replace(' ', '-')}{entity}", at, radius)
+    """A creature that is at home at `at`, where the floor is at the height `ground`, and wanders within `radius` of it;
+    who it is follows from kind and seed."""
+    mover, bodies = creatures.built(kind, seed, entity, f"{kind.replace(' ', '-')}{entity}", at, radius, ground)
     name = creatures.name(kind, seed)
     blocks = Blocks()
-    ground = blocks.surface("ground", plain("#777777"))
-    blocks.geom("plane", ground, (0, 0, -50.0), (1.0, 1.0, 1.0))
+    grey = blocks.surface("ground", plain("#777777"))
+    blocks.geom("plane", grey, (0, 0, -50.0), (1.0, 1.0, 1.0))
     for material, surface in creatures.surfaces(kind, seed).items():
         blocks.surface(material, surface)
     blocks.creature(name, mover, bodies)
-    extent = abs(at[0]) + 3.0, abs(at[1]) + 3.0, 4.0
+    extent = abs(at[0]) + 3.0, abs(at[1]) + 3.0, 4.0 + max(0.0, ground)
     scene = blocks.finish("creature", 0, LIGHT, (at[0] + 2.5, at[1], 0.0), extent, name)
     model = mujoco.MjModel.from_xml_string(scene.xml)
     data = mujoco.MjData(model)

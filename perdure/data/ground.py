@@ -27,6 +27,7 @@ Cell = tuple[int, int]
 
 CELL = 0.2  # metres
 STEEP = 0.3  # metres up or down from one cell to the next, at most: what is more is an edge
+LEVEL, ROUND = 0.1, 4  # metres up or down that are still level, and how many cells about a spot are to be so
 STOUT = 0.1  # metres that the body is made wider by: a walk cuts corners
 ROOMY = 0.8  # metres of free ground about a cell, beyond which more is no better
 NARROW = 2.0  # how much longer than it is a way through no room at all seems
@@ -131,6 +132,16 @@ class Ground:
         at = np.rint((points_N2 - self.corner) / CELL).astype(int)
         inside = np.all((at >= 0) & (at < self.free.shape), -1)
         return inside & self.free[tuple(np.where(inside[:, None], at, 0).T)]
+
+    def high(self, at: Point) -> float:
+        """How high one stands at a free spot."""
+        return float(self.height[self.cell(at)])
+
+    def level(self, at: Point) -> bool:
+        """Whether the free ground about a free spot is as high as it is there: no stairs, no ramp, no edge."""
+        i, j = self.cell(at)
+        here = slice(max(0, i - ROUND), i + ROUND + 1), slice(max(0, j - ROUND), j + ROUND + 1)
+        return bool((np.abs(self.height[here] - self.height[i, j]) <= LEVEL)[self.free[here]].all())
 
     def nearest(self, at: Point) -> Point:
         """The free spot nearest to a point, which may be anywhere."""

@@ -145,8 +145,8 @@ def felt(compiled: Compiled, data: mujoco.MjData, mover: Mover, gait: Gait, with
         compiled.sight, data, low, ways.ravel(), _STANDS, True, without, geoms, far, None, RAYS, 2 * REACH
     )
     free = np.where(geoms >= 0, np.minimum(far, REACH), REACH)
-    if mover.ground == 0.0:
-        return free
+    if compiled.rise is None and mover.ground == 0.0:
+        return free  # all is even
     points = low[:2] + ways[:, None, :2] * _ALONG[:, None]
     level = compiled.terrain.level(points.reshape(-1, 2), mover.ground, LEDGE).reshape(RAYS, -1)
     return np.minimum(free, np.where(level.all(1), REACH, _ALONG[np.argmin(level, 1)]))

@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from perdure.data.casting import recast
 from perdure.data.clip import LONGEST, SHORTEST, Job
 from perdure.data.directing.roles import phrased, third
 from perdure.data.directing.schedule import AFTER, FIELDS, HELD_OUT, LINES, STYLES, WEATHERS, Direction, dealt, direct
@@ -17,6 +18,7 @@ from perdure.data.sources.playground import NAME, plan
 from perdure.data.trajectories import CATEGORIES, SCRIPTS
 from perdure.world.command import FORCED, understood
 from perdure.world.events import EVENTS
+from perdure.world.physics import Physics
 
 COUNT = 400
 
@@ -104,6 +106,25 @@ def test_a_recipe_is_plain_and_fits_its_scene(number: int, schedule: list[Direct
     assert all(abs(x) < half[0] and abs(y) < half[1] for x, y in spots)
     assert all(math.dist(a, b) > 0.5 for a, b in combinations(spots, 2))
     assert recipe(it, number) == data
+
+
+def test_everyone_of_the_cast_stands_on_a_floor_that_is_level() -> None:
+    """Where there are stairs and terraces, too; and so does the scene as it is then cast."""
+    heights: list[float] = []
+    for number, job in enumerate(plan(3, 2, scene="terraces")):
+        data = recipe(it := direct(job), number)
+        scene = build(it.scene, it.scene_seed)
+        homes, grounds = [(x, y) for _, _, x, y, *_ in data["cast"]], [z for *_, z in data["cast"]]
+        scene = recast(scene, it.cast, homes, grounds)
+        physics = Physics.from_xml(scene.xml, scene.movers, scene.spawn)
+        assert physics.terrain is not None
+        for mover, home in zip(scene.movers, homes):
+            about = home + np.array([[a, b] for a in (-0.3, 0.0, 0.3) for b in (-0.3, 0.0, 0.3)])
+            assert physics.terrain.level(about, mover.ground, 0.1).mean() > 0.8, (number, home)
+            root = physics.still().bodies[mover.entity][0, 2, 3]
+            assert root == pytest.approx(mover.ground + mover.hover, abs=0.1)
+        heights += grounds
+    assert max(heights) > 0.9
 
 
 def test_what_is_asked_for_is_given() -> None:

@@ -81,7 +81,7 @@ def test_what_a_scene_names_is_in_its_model(kind: str, seed: int) -> None:
     for mover in scene.movers:
         root = model.body(mover.body)
         assert model.body_mocapid[root.id] >= 0
-        assert np.allclose(root.pos, [*mover.home, mover.hover], atol=1e-3)
+        assert np.allclose(root.pos, [*mover.home, mover.ground + mover.hover], atol=1e-3)
         hangs = {"": np.array(root.pos)}
         for part in mover.parts:
             body = model.body(part.body)
@@ -107,6 +107,35 @@ def test_creatures_are_met() -> None:
     others = [kind for kind in KINDS if kind not in MEASURED]
     met = {mover.kind for kind in others for seed in SEEDS for mover in build(kind, seed).movers}
     assert met == set(creatures.KINDS)
+
+
+@pytest.mark.parametrize("kind", ["garden", "terraces", "island"])
+def test_creatures_are_on_all_levels_and_stay_there(kind: str) -> None:
+    """Each stands on the floor of its home, and a minute later on one as high."""
+    levels = set[int]()
+    for seed in (0, 1):
+        scene = build(kind, seed)
+        now = Physics.from_xml(scene.xml, scene.movers, scene.spawn, seed)
+        terrain = now.terrain
+        assert terrain is not None
+        for chunk in range(181):
+            if chunk % 60 == 0:
+                for mover, gait in zip(now.mechanism.creatures, now.gaits):
+                    at = np.array([[gait.x, gait.y]])
+                    assert terrain.level(at, mover.ground, 0.02 if chunk == 0 else 0.3).all(), (seed, mover.body, chunk)
+            if chunk < 180:
+                now, _ = now.advance(Action())
+        levels |= {round(mover.ground / 0.3) for mover in scene.movers}
+    assert len(levels) >= 2 and 0 in levels
+
+
+@pytest.mark.parametrize("kind", ["garden", "terraces", "island", "maze"])
+def test_out_of_doors_lanterns_are_lit_at_dusk(kind: str) -> None:
+    scene = build(kind, 0)
+    assert scene.lamps and all(lamp.dusk for lamp in scene.lamps)
+    glass = [surface for name, surface in scene.surfaces.items() if name == "glass"]
+    assert len(glass) == 1 and glass[0].lit and not glass[0].glow
+    assert 'material="lamplight"' not in scene.xml
 
 
 @lru_cache(maxsize=16)

@@ -95,7 +95,8 @@ class Director:
     def _newcomer(self, world: World) -> tuple[str, tuple[Edit, ...]] | None:
         """Someone new, on free ground in view, and how that is told; None where there is no room."""
         spots = ahead(self.walker.ground.spots, self.walker.here, self.walker.yaw, 2.2, 6.0, 0.4)
-        fit = [p for p in spots if self.walker.ground.straight(self.walker.here, p)]
+        ground = self.walker.ground
+        fit = [p for p in spots if ground.straight(self.walker.here, p) and ground.level(p)]
         there = [self.walker.where(entity) for entity in self.walker.creatures]
         fit = [p for p in fit if all(np.hypot(p[0] - x, p[1] - y) > 1.2 for x, y, _ in there)]
         if not fit:
@@ -104,7 +105,7 @@ class Director:
         kind = dealt(self.seed % 1009, tuple(creatures.KINDS), 0, "newcomer")
         looks = int(self.random.integers(64))
         number = 1 + max([*(entity.id for entity in world.entities), *world.physics.entities])
-        entity, body = creature(kind, number, home, looks)
+        entity, body = creature(kind, number, home, looks, ground=round(ground.high(home), 3))
         mover, name = body.mover, entity.name
         assert mover is not None
         self.roles.append(

@@ -13,7 +13,7 @@ from perdure.data.directing.director import ahead
 from perdure.data.directing.schedule import Direction
 from perdure.data.founding import found
 from perdure.data.furnishing import furnish
-from perdure.data.ground import Ground, Point
+from perdure.data.ground import LEVEL, Ground, Point
 from perdure.data.painting.painter import Painter
 from perdure.data.scenes import build
 from perdure.data.scenes.scene import Scene
@@ -37,7 +37,8 @@ def recipe(direction: Direction, number: int) -> dict[str, Any]:
     broad = direction.view != "first"  # who has a body that is seen needs room for it
     spawn = scene.spawn if rng.random() < 0.5 and not broad else _start(ground, rng) or scene.spawn
     homes = _homes(direction, ground, spawn, rng)
-    cast = [[part.kind, part.seed, *_plain(home)] for part, home in zip(direction.cast, homes)]
+    high = [ground.high(home[:2]) for home in homes]
+    cast = [[part.kind, part.seed, *_plain((*home, z))] for part, home, z in zip(direction.cast, homes, high)]
     handy = [home for home, lines in zip(homes, direction.deeds) if "grab" in lines]
     gifts = [gift for home in handy for gift in _gift(ground, home, rng)]
     return {
@@ -64,8 +65,10 @@ def stage(data: Mapping[str, Any]) -> tuple[Scene, World, Painter]:
     scene = build(str(data["scene"]), int(data["scene_seed"]))
     x, y, yaw = (float(value) for value in data["spawn"])
     cast = [Part(str(kind), int(seed)) for kind, seed, *_ in data["cast"]]
-    places = [(float(a), float(b), float(heading)) for _, _, a, b, heading in data["cast"]]
-    scene = replace(recast(scene, cast, [place[:2] for place in places]), spawn=(x, y, yaw))
+    places = [(float(a), float(b), float(heading)) for _, _, a, b, heading, *_ in data["cast"]]
+    # Recipes made before creatures could be on upper levels do not say how high.
+    grounds = [float(z) for *_, z in data["cast"]] if all(len(part) > 5 for part in data["cast"]) else []
+    scene = replace(recast(scene, cast, [place[:2] for place in places], grounds), spawn=(x, y, yaw))
     view, avatar = str(data.get("view", "first")), str(data.get("avatar", ""))
     world, painter = found(scene, nano(), seed=int(data["seed"]), looks=int(data["looks"]), view=view, avatar=avatar)
     world = furnish(world, scene)
@@ -91,8 +94,7 @@ def _gift(ground: Ground, place: tuple[float, float, float], rng: np.random.Gene
     for turn in (0.0, 0.6, -0.6, 1.2, -1.2):
         spot = x + 0.95 * math.cos(facing + turn), y + 0.95 * math.sin(facing + turn)
         if ground.straight((x, y), spot):
-            height = float(ground.height[ground.cell(spot)])
-            return [[str(rng.choice(["ball", "crate"])), int(rng.integers(8)), *_plain((*spot, height))]]
+            return [[str(rng.choice(["ball", "crate"])), int(rng.integers(8)), *_plain((*spot, ground.high(spot)))]]
     return []
 
 
@@ -118,12 +120,14 @@ def _homes(
     """Where each of the cast begins, and faces: in view, if there is room; two that are to fight, face to face."""
     eye, yaw = spawn[:2], spawn[2]
     seen = _seen(ground, eye, yaw) or [(float(x), float(y)) for x, y in ground.spots]
+    seen = [p for p in seen if ground.level(p)] or seen
     out: list[tuple[float, float, float]] = []
     for n in range(len(direction.cast)):
         some = [seen[int(i)] for i in rng.permutation(len(seen))[:60]]
         taken = [place[:2] for place in out]
         if n == 1 and direction.drama == "fight":
             near = [p for p in seen if DUEL[0] < math.dist(p, taken[0]) < DUEL[1]]
+            near = [p for p in near if abs(ground.high(p) - ground.high(taken[0])) < LEVEL]
             some = [near[int(i)] for i in rng.permutation(len(near))[:60]] or some
             apart = 0.0
         else:
@@ -132,6 +136,7 @@ def _homes(
         if not fit:
             anywhere = [(float(x), float(y)) for x, y in ground.spots[rng.permutation(len(ground.spots))]]
             fit = [p for p in anywhere if all(math.dist(p, q) > 0.8 for q in (*taken, eye))] or anywhere
+            fit = [p for p in fit if ground.level(p)] or fit
         x, y = fit[0]
         facing = float(rng.uniform(-math.pi, math.pi)) if rng.random() < 0.5 else math.atan2(eye[1] - y, eye[0] - x)
         out.append((x, y, facing))

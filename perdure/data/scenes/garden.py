@@ -55,9 +55,9 @@ def garden(seed: int) -> Scene:
     _border(blocks, half)
 
     end = 1 if rng.integers(2) else -1
-    x = end * (half[0] - 3.0)
-    blocks.box("gravel", (x, 0, 0.011), (2.6, 2.6, 0.011))
-    blocks.spot(landmarks.pavilion(blocks, x, 0.0, colours[1]), x, 0.0, 1.6, 0.32)
+    x_pavilion = end * (half[0] - 3.0)
+    blocks.box("gravel", (x_pavilion, 0, 0.011), (2.6, 2.6, 0.011))
+    blocks.spot(landmarks.pavilion(blocks, x_pavilion, 0.0, colours[1]), x_pavilion, 0.0, 1.6, 0.32)
     side = 1 if rng.integers(2) else -1
     _pergola(blocks, rng, side * (half[1] - 1.75), int(rng.integers(len(plants.FLOWERS))))
 
@@ -78,7 +78,11 @@ def garden(seed: int) -> Scene:
     blocks.take(*spawn, 1.0)
     blocks.take(spawn[0] + 2.8 * math.cos(yaw), spawn[1] + 2.8 * math.sin(yaw), 2.2)  # the view, and things to handle
     found = [blocks.place(rng, (half[0] - 2.0, half[1] - 2.0), 0.9) for _ in range(int(rng.integers(2, 4)))]
-    populate(blocks, rng, [home for home in found if home], 2.6, CREATURES)
+    homes = [home for home in found if home]
+    grounds = [0.0] * len(homes)
+    if rng.integers(2):  # someone is in the pavilion
+        homes, grounds = [*homes[:2], (x_pavilion, 0.0)], [*grounds[:2], 0.32]
+    populate(blocks, rng, homes, 2.6, CREATURES, grounds)
 
     zenith, horizon, sun, pitch, exposure = SKIES[int(rng.integers(len(SKIES)))]
     sky = Sky(

@@ -62,7 +62,7 @@ def island(seed: int) -> Scene:
         blocks.egg("far", (far * math.cos(a), far * math.sin(a), -0.5), (9 + 3 * n, 6, 3.5 + 1.5 * n), a + 1.57)
 
     turn = float(rng.uniform(-math.pi, math.pi))
-    height = _temple(blocks, rng, turn, colours)
+    height, front = _temple(blocks, rng, turn, colours)
     _ruins(blocks, rng, turn, colours, s)
 
     a = turn + math.pi + float(rng.uniform(-0.35, 0.35))
@@ -76,7 +76,7 @@ def island(seed: int) -> Scene:
             plants.palm(blocks, *spot, float(rng.uniform(3.4, 4.6)))
     homes = [blocks.place(rng, (5.8, 5.8), 0.9) for _ in range(int(rng.integers(2, 4)))]
     kept = [home for home in homes if home] or [(6.0 * math.cos(a + 1.1), 6.0 * math.sin(a + 1.1))]
-    populate(blocks, rng, kept, 1.8, CREATURES)
+    populate(blocks, rng, [*kept[:2], front], 1.8, CREATURES, [*[0.0] * len(kept[:2]), height + 0.012])
     blocks.spot("the landing place", *spawn, 0.8)
     blocks.ways.append(("the landing place", "the temple"))
     zenith, horizon, sun, pitch, exposure = SKIES[int(rng.integers(len(SKIES)))]
@@ -92,8 +92,12 @@ def island(seed: int) -> Scene:
     )
 
 
-def _temple(blocks: Blocks, rng: np.random.Generator, turn: float, colours: list[str]) -> float:
-    """A platform with columns, some broken, stairs in front and a ramp of rubble at one side; its height."""
+def _temple(
+    blocks: Blocks, rng: np.random.Generator, turn: float, colours: list[str]
+) -> tuple[float, tuple[float, float]]:
+    """A platform with columns, some broken, stairs in front and a ramp of rubble at one side.
+
+    How high it is, and where on it someone can be at home."""
     c, s = math.cos(turn), math.sin(turn)
     x, y = 3.6 * c, 3.6 * s
     deep, wide, height = 2.7, 3.4, float(rng.uniform(0.8, 1.25))
@@ -129,7 +133,7 @@ def _temple(blocks: Blocks, rng: np.random.Generator, turn: float, colours: list
     blocks.spot(mark(blocks, cx, cy, colours[0], height), cx, cy, 0.9, height)
     blocks.take(x, y, 3.6)
     blocks.spot("the temple", *at(-1.0, 0.0), 0.8, height)
-    return height
+    return height, at(-0.8, -1.5 * side)
 
 
 def _ruins(blocks: Blocks, rng: np.random.Generator, turn: float, colours: list[str], s: int) -> None:
@@ -141,7 +145,7 @@ def _ruins(blocks: Blocks, rng: np.random.Generator, turn: float, colours: list[
     blocks.spot(landmarks.arch(blocks, x, y, colours[1], yaw=round_[0] + 0.5 * math.pi), x, y, 0.7)
     x, y = spots[4]
     blocks.spot(landmarks.tower(blocks, x, y, colours[2], tall=3.8, radius=0.85), x, y, 1.1)
-    blocks.ball("lamplight", (x, y, 5.75), 0.3)
+    blocks.ball("glass", (x, y, 5.75), 0.3)
     x, y = spots[3]
     mark = (landmarks.globes, landmarks.well)[int(rng.integers(2))]
     blocks.spot(mark(blocks, x, y, colours[3]), x, y, 0.9)

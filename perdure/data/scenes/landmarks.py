@@ -4,6 +4,7 @@ All of them know their colour by its word, so that a place can be called "the re
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -176,13 +177,13 @@ def fountain(blocks: Blocks, x: float, y: float, word: str, z: float = 0.0, radi
     return f"the {word} fountain"
 
 
-def lantern(blocks: Blocks, x: float, y: float, z: float = 0.0, tall: float = 2.5, strength: float = 2.2) -> None:
-    """A lamp on a post. 4 geoms and a light."""
+def lantern(blocks: Blocks, x: float, y: float, z: float = 0.0, tall: float = 2.5, strength: float = 4.5) -> None:
+    """A lamp on a post, lit when it is dark. 4 geoms and a light."""
     blocks.post("iron", x, y, z, z + tall, 0.05)
     blocks.post("iron", x, y, z, z + 0.35, 0.1)
-    blocks.ball("lamplight", (x, y, z + tall + 0.12), 0.16)
+    blocks.ball("glass", (x, y, z + tall + 0.12), 0.16)
     blocks.post("iron", x, y, z + tall + 0.24, z + tall + 0.3, 0.19)
-    blocks.lamp((x, y, z + tall + 0.12), "#ffcf8a", strength, 8.0)
+    blocks.lamp((x, y, z + tall + 0.12), "#ffcf8a", strength, 8.0, dusk=True)
     blocks.take(x, y, 0.3)
 
 
@@ -206,6 +207,7 @@ def common(blocks: Blocks, s: int, stone: tuple[str, str, str]) -> None:
     blocks.surface("dark", plain("#2b2630"))
     blocks.surface("door", Surface("panel", ("#6b4428", "#8f5f38", "#33200f"), 1.0, s, anchored=True))
     blocks.surface("lamplight", plain("#ffe0a8", glow=0.9))
+    blocks.surface("glass", replace(plain("#cfc6ae", gloss=0.7), lit="#ffd99a"))
     blocks.surface("pool", Surface("water", ("#2b7f96", "#58b3bd", "#d8f2f0"), 0.9, s + 33, gloss=0.8))
 
 

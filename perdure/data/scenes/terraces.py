@@ -109,18 +109,17 @@ def terraces(seed: int) -> Scene:
     yaw = float(np.arctan2(-0.8 * spawn[1], m * edges[1] - spawn[0])) + float(rng.uniform(-0.1, 0.1))
     blocks.take(*spawn, 1.0)
     blocks.take(spawn[0] + 2.8 * math.cos(yaw), spawn[1] + 2.8 * math.sin(yaw), 2.2)  # the view, and things to handle
-    homes = []
-    for _ in range(int(rng.integers(2, 4))):
+    levels = ((1.4 - half[0], edges[0] - 2.2), (edges[0] + 1.0, edges[1] - 1.4), (edges[1] + 1.0, half[0] - 1.4))
+    homes, grounds = [], []
+    for n in (0, *(int(level) for level in rng.permutation((1, 2))))[: int(rng.integers(2, 4))]:
         for _ in range(40):
-            x, y = (
-                -m * float(rng.uniform(-edges[0] + 2.2, half[0] - 1.4)),
-                float(rng.uniform(1.4 - half[1], half[1] - 1.4)),
-            )
+            x, y = m * float(rng.uniform(*levels[n])), float(rng.uniform(1.4 - half[1], half[1] - 1.4))
             if blocks.free(x, y, 0.9):
                 blocks.take(x, y, 1.2)
                 homes.append((x, y))
+                grounds.append(heights[n] + 0.012)
                 break
-    populate(blocks, rng, homes, 1.8, CREATURES)
+    populate(blocks, rng, homes, 1.8, CREATURES, grounds)
     zenith, horizon, sun, pitch, exposure = SKIES[int(rng.integers(len(SKIES)))]
     sky = Sky(
         zenith=zenith, horizon=horizon, ground=floor_dark, clouds=float(rng.uniform(0.25, 0.6)),

@@ -129,11 +129,11 @@ class Figure:
         """Geoms that show, beads left out."""
         return sum(len(joint.shapes) for joint in self.joints.values())
 
-    def bodies(self, name: str, prefix: str, home: tuple[float, float]) -> list[str]:
+    def bodies(self, name: str, prefix: str, home: tuple[float, float], ground: float = 0.0) -> list[str]:
         """MJCF of a root body and one for each part and bead, as they stand at home, facing +x."""
         out = []
         for label, joint in self.joints.items():
-            pos = np.array([*home, self.hover]) + self.pivot(label)
+            pos = np.array([*home, ground + self.hover]) + self.pivot(label)
             out.append(_body(f"{name}/{label or 'body'}", pos, [shape.mjcf(prefix) for shape in joint.shapes]))
         for n, bead in enumerate(self.beads):
             out.append(_body(f"{name}/bead{n}", np.array([*home, PARKED]), [bead.mjcf(prefix)]))

@@ -129,11 +129,13 @@ def described(name: str) -> str:
 
 
 def built(
-    kind: str, seed: int, entity: int, label: str, home: tuple[float, float], radius: float
+    kind: str, seed: int, entity: int, label: str, home: tuple[float, float], radius: float, ground: float = 0.0
 ) -> tuple[Mover, list[str]]:
-    """One creature as physics knows it: its mover, and MJCF of its bodies, which are called `label/...`."""
+    """One creature as physics knows it: its mover, and MJCF of its bodies, which are called `label/...`; `ground` is
+    the height of the floor at its home."""
     body = figure(kind, seed)
-    return mover(body, entity, label, home, radius), body.bodies(label, _prefix(kind, seed), home)
+    one = replace(mover(body, entity, label, home, radius), ground=ground)
+    return one, body.bodies(label, _prefix(kind, seed), home, ground)
 
 
 def mover(body: Figure, entity: int, label: str, home: tuple[float, float], radius: float) -> Mover:
@@ -157,22 +159,24 @@ def populate(
     homes: list[tuple[float, float]],
     radius: float,
     kinds: Sequence[str] | None = None,
+    grounds: Sequence[float] = (),
 ) -> None:
     """One creature at each home, entity ids from 1: all of `kinds` before any comes twice, no two of one name.
-    Without kinds, striders and lantern golems in turn."""
+    Without kinds, striders and lantern golems in turn. `grounds` are the heights of the floors at the homes; 0 unless
+    said."""
     if kinds is None:
         return _first_two(blocks, rng, homes, radius)
     if not kinds:
         raise ValueError(f"expected some kinds of creature out of {', '.join(KINDS)}, got none")
     order: list[str] = []
-    for entity, home in enumerate(homes, 1):
+    for entity, (home, ground) in enumerate(zip(homes, grounds or [0.0] * len(homes), strict=True), 1):
         order = order or [str(kind) for kind in rng.permutation(list(kinds))]
         kind, seed = order.pop(), int(rng.integers(1 << 16))
         for _ in range(64):  # another coat, while there is one
             if name(kind, seed) not in blocks.names.values():
                 break
             seed = (seed + 1) % (1 << 16)
-        one, bodies = built(kind, seed, entity, f"creature{entity - 1}", home, radius)
+        one, bodies = built(kind, seed, entity, f"creature{entity - 1}", home, radius, ground)
         for material, surface in surfaces(kind, seed).items():
             blocks.surface(material, surface)
         blocks.creature(name(kind, seed), one, bodies)
