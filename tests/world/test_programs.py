@@ -168,5 +168,7 @@ def test_a_replay_that_differs_says_where(tmp_path: Path, monkeypatch: pytest.Mo
         assert [it.state for it in replay(store, start=2)] == [True] * 4
         advance = World.advance
         slip = Action(Keys.BACK)
-        monkeypatch.setattr(World, "advance", lambda self, action: advance(self, slip if self.step == 3 else action))
+        monkeypatch.setattr(
+            World, "advance", lambda self, action, *more: advance(self, slip if self.step == 3 else action, *more)
+        )
         assert [it.state for it in replay(store)] == [True, True, True, False, False, False]
