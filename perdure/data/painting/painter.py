@@ -57,6 +57,9 @@ KEPT = 8
 CASTING = 6
 """Shapes of something worn that cast its shadow."""
 
+MANY, ENOUGH = 40, 24
+"""A body of more spheres than so many darkens what is about it by its largest only, as much as all of them."""
+
 DRAWN = (PLANE, SPHERE, CAPSULE, ELLIPSOID, CYLINDER, BOX)
 
 
@@ -307,7 +310,7 @@ class _Spheres:
 
     def __init__(self, geoms: NDArray[np.float64], plain: int) -> None:
         """The first `plain` geoms all cast; of finer ones, those of an entity that matter most."""
-        at, offsets, radii, first = [], [], [], [0]
+        at, offsets, radii, first, shading = [], [], [], [0], []
         owners = sorted(set(geoms[:, ENTITY].tolist()) - {STATIC})
         for owner in owners:
             mine = np.flatnonzero(geoms[:, ENTITY] == owner)
@@ -328,28 +331,36 @@ class _Spheres:
                     at.append(g)
                     offsets.append(offset)
                     radii.append(radius)
+            mine, end, strength = slice(first[-1], len(at)), len(at), 1.0
+            if len(radii[mine]) > MANY:
+                order = np.argsort([-radius for radius in radii[mine]], kind="stable")
+                at[mine], offsets[mine], radii[mine] = ([some[mine][n] for n in order] for some in (at, offsets, radii))
+                areas, end = np.square(radii[mine]), first[-1] + ENOUGH
+                strength = float(areas.sum() / areas[:ENOUGH].sum())
+            shading.append((end, strength))
             first.append(len(at))
         self._geom = np.array(at, np.int64)
         self._offset = np.array(offsets, np.float64).reshape(-1, 3)
         self._radius = np.array(radii, np.float64)
-        self._first = first
+        self._first, self._shading = first, shading
         self._owners = owners
 
     def placed(
         self, pos: NDArray[np.float64], rot: NDArray[np.float64]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """The spheres (B, 4): centre, radius; and the creatures (K, 7): a sphere around each, its value in the
-        entity map, its first sphere and the one after its last. The geoms are at `pos` (G, 3), `rot` (G, 3, 3)."""
+        """The spheres (B, 4): centre, radius; and the creatures (K, 9): a sphere around each, its value in the
+        entity map, its first sphere and the one after its last, the one after the last that darkens what is about it,
+        and how strongly those do. The geoms are at `pos` (G, 3), `rot` (G, 3, 3)."""
         spheres = np.empty((len(self._geom), 4))
         spheres[:, :3] = pos[self._geom] + np.einsum("bij,bj->bi", rot[self._geom], self._offset)
         spheres[:, 3] = self._radius
-        creatures = np.empty((len(self._owners), 7))
+        creatures = np.empty((len(self._owners), 9))
         for k, owner in enumerate(self._owners):
             mine = spheres[self._first[k] : self._first[k + 1]]
             mine = mine[mine[:, 2] > 0.5 * BURIED]  # beads that show nothing are far below all else
             middle = mine[:, :3].mean(0)
             reach = (np.linalg.norm(mine[:, :3] - middle, axis=1) + mine[:, 3]).max()
-            creatures[k] = *middle, reach, owner, self._first[k], self._first[k + 1]
+            creatures[k] = *middle, reach, owner, self._first[k], self._first[k + 1], *self._shading[k]
         return spheres, creatures
 
 

@@ -335,13 +335,14 @@ def darkened_by(spheres, creatures, entity, x, y, z, nx, ny, nz):
             continue
         if cx * nx + cy * ny + cz * nz < -reach:  # all of it is behind the surface
             continue
-        for s in range(int(creatures[k, 5]), int(creatures[k, 6])):
+        strength = 0.8 * creatures[k, 8]
+        for s in range(int(creatures[k, 5]), int(creatures[k, 7])):
             cx, cy, cz = spheres[s, 0] - x, spheres[s, 1] - y, spheres[s, 2] - z
             facing = cx * nx + cy * ny + cz * nz
             if facing > 0.0:
-                radius = spheres[s, 3]
-                square = max(cx * cx + cy * cy + cz * cz, radius * radius)
-                ambient *= 1.0 - 0.8 * (facing / np.sqrt(square)) * radius * radius / square
+                across = spheres[s, 3] * spheres[s, 3]
+                square = max(cx * cx + cy * cy + cz * cz, across)
+                ambient *= 1.0 - min(strength * across * facing / (square * np.sqrt(square)), 0.8)
     return ambient
 
 
