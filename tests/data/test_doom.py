@@ -3,7 +3,9 @@
 import math
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from threading import Event
 
 import numpy as np
 import pytest
@@ -11,8 +13,10 @@ import pytest
 from perdure.camera import FAR, Intrinsics, angles, project, unproject
 from perdure.data.clip import Clip, Job
 from perdure.data.sources import doom
-from perdure.data.sources.doom_game import LENS, TICS, wad
+from perdure.data.sources.doom_engine import begun, engines, together
+from perdure.data.sources.doom_game import LENS, TICS, Tape, play, roll, wad, warm
 from perdure.data.sources.doom_level import UNIT, cast, read_level
+from perdure.data.sources.doom_player import Press, Sense
 from perdure.world.action import TURN
 
 pytest.importorskip("vizdoom", reason='needs ViZDoom: pip install "perdure[worlds]"')
@@ -159,8 +163,56 @@ def test_hits_show_in_health(fight: Clip):
 def test_a_player_who_dies_at_once_is_no_clip(monkeypatch: pytest.MonkeyPatch):
     job = Job("doom", 0, 1, 6.0, {**doom.plan(1, 1)[0].options, "map": "MAP01"})
     monkeypatch.setattr(doom, "SHORTEST", 7.0)
-    with pytest.raises(doom.Skipped, match="dead within 7 s"):
+    with pytest.raises(doom.Skipped, match="dead or away within 7 s"):
         list(doom.make(job))
+
+
+def test_who_leaves_the_level_is_not_dead():
+    """Put before the switch that ends a level, a marine who lays his hand on it."""
+    level, chunks = read_level(wad(), "MAP01"), iter(range(100))
+    x1, y1, x2, y2 = level.lines[np.flatnonzero(level.special == 11)[0]]
+    far = math.dist((x1, y1), (x2, y2))
+    x, y = (x1 + x2) / 2 + 36 * (y2 - y1) / far, (y1 + y2) / 2 - 36 * (x2 - x1) / far
+    ahead = math.atan2(x2 - x1, y1 - y2)
+
+    def go(sense: Sense) -> Press:
+        wrong = math.remainder(ahead - sense.yaw, 2 * math.pi)
+        return Press(int(abs(wrong) < 0.1), max(-0.4, min(0.4, wrong)), use=next(chunks) % 2 == 1)
+
+    start = partial(play, "MAP01", 1, 1, False, "-nomonsters")
+    with begun((start, partial(start, pictures=False, heights=True))) as ((game, survey), _):
+        for one in (game, survey):
+            warm(one, [f"warp {x:.0f} {y:.0f}"], 0.0)
+        tape = Tape(level, 400)
+        roll(tape, game, survey, go, 100)
+    assert tape.left and not tape.died and tape.frames < 100
+    assert [m.words for m in doom._counted(tape, tape.frames) if m.kind in ("exit", "death")] == [
+        "the marine leaves the level"
+    ]
+    assert not engines()
+
+
+def test_two_players_see_one_another():
+    one, two = doom.make(doom.plan(1, 5, 6.0, players=2, map="MAP13")[0])
+    assert len(one.rgb) == len(two.rgb) and one.tags["repeatable"] == "no" and one.name != two.name
+    assert [a.name for a in one.cast[:2]] == ["the red marine", "the green marine"] == [a.name for a in two.cast[1::-1]]
+    for mine, other in ((one, two), (two, one)):
+        assert mine.commands[0] == other.commands[1] and mine.entity is not None and mine.depth is not None
+        np.testing.assert_array_equal(mine.states[0]["position"], other.states[1]["position"])
+        seen = [i for i in range(len(mine.rgb)) if (mine.entity[i] == 2).sum() > 100]
+        assert seen, "rivals go for one another"
+        assert mine.poses is not None
+        for i in seen[::20]:
+            points = unproject(mine.depth[i].astype(float), LENS, mine.poses[i])[mine.entity[i] == 2]
+            assert np.linalg.norm(np.median(points, 0)[:2] - mine.states[1]["position"][i, :2]) < 1.2
+    assert not engines(), "nothing is left behind"
+
+
+def test_engines_that_hang_are_given_up():
+    stop = Event()
+    with pytest.raises(doom.Skipped, match="waited for one another for 0.1 s"):
+        together([lambda: stop.wait(20.0), lambda: True], stop.set, 0.1)
+    assert stop.is_set()
 
 
 def test_what_is_no_wad_is_told(tmp_path: Path):

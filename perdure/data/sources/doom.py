@@ -11,7 +11,9 @@ Shapes: N frames, H W picture.
 
 import math
 import re
+import socket
 from collections.abc import Iterator, Mapping
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -20,9 +22,10 @@ from numpy.typing import NDArray
 
 from perdure.camera import FAR, look, project
 from perdure.data.clip import SHORTEST, Actor, Clip, Job, Moment, Skipped
-from perdure.data.sources.doom_game import LENS, TICS, Tape, play, roll, wad, warm
+from perdure.data.sources.doom_engine import begun, together
+from perdure.data.sources.doom_game import LENS, SETTLING, TICS, Tape, play, pushed, roll, roll_both, wad, warm
 from perdure.data.sources.doom_level import UNIT, Level, cast, read_level, stand
-from perdure.data.sources.doom_player import TEMPERS, Player
+from perdure.data.sources.doom_player import TEMPERS, TOGETHER, Player, Press
 from perdure.world.action import FRAMES_PER_CHUNK
 
 NAME = "doom"
@@ -51,26 +54,42 @@ STATES = (
 )  # fmt: skip
 """Of the player: our name, Doom's, and what one of Doom's is of ours."""
 COUNTED = (
-    ("HITS_TAKEN", "hit", "the marine is hit", 0), ("HITCOUNT", "strike", "the marine's shot hits", 0),
-    ("KILLCOUNT", "kill", "a monster dies", None), ("ITEMCOUNT", "take", "the marine takes something up", 0),
+    ("HITS_TAKEN", "hit", "{} is hit", True), ("HITCOUNT", "strike", "{}'s shot hits", True),
+    ("KILLCOUNT", "kill", "a monster dies", False), ("ITEMCOUNT", "take", "{} takes something up", True),
 )  # fmt: skip
-TRAJECTORIES = {"explorer": "free", "follower": "along walls", "returner": "there-and-back", "fighter": "fight"}
+COLOURS = (("red", 3), ("green", 0))
+"""Of two players in one game, with Doom's number for each."""
+TRAJECTORIES = {
+    "explorer": "free",
+    "follower": "along walls",
+    "returner": "there-and-back",
+    "fighter": "fight",
+    "rival": "fight",
+}
 ORDINALS = ("", "second ", "third ", "fourth ", "fifth ", "sixth ", "seventh ", "eighth ", "ninth ", "tenth ")
 
 
 def plan(count: int, seed: int, seconds: float | None = None, **options: Any) -> list[Job]:
-    """Jobs: `map=MAP03`, `temper=explorer|follower|returner|fighter`, `skill=1..5`, `weapon`, `monsters`."""
-    known = {"map", "temper", "skill", "weapon", "monsters"}
+    """Jobs: `map=MAP03`, `temper=explorer|follower|returner|fighter`, `skill=1..5`, `weapon`, `monsters`.
+
+    `players=2`: two in one game, a clip of each, and `temper=rival` as well, who goes for the other.
+    """
+    known = {"map", "temper", "skill", "weapon", "monsters", "players"}
     if unknown := sorted(set(options) - known):
         raise ValueError(f"expected options of doom out of {', '.join(sorted(known))}, got {', '.join(unknown)}")
     if options.get("map", MAPS[0]) not in MAPS:
         raise ValueError(f"expected a map out of {', '.join(MAPS)}, got {options['map']!r}")
-    if options.get("temper", "explorer") not in TEMPERS:
-        raise ValueError(f"expected a temper out of {', '.join(TEMPERS)}, got {options['temper']!r}")
+    if (players := options.get("players", 1)) not in (1, 2):
+        raise ValueError(f"expected 1 or 2 players, got {players!r}")
+    tempers = TOGETHER if players == 2 else TEMPERS
+    if options.get("temper", "explorer") not in tempers:
+        raise ValueError(f"expected a temper out of {', '.join(tempers)}, got {options['temper']!r}")
     jobs: list[Job] = []
     for number in range(count):
         rng = np.random.default_rng([seed, number])
         temper = str(options.get("temper", rng.choice(list(TEMPERS), p=(0.3, 0.15, 0.25, 0.3))))
+        if players == 2:
+            temper = str(options.get("temper", "rival"))
         said = {
             "map": str(options.get("map", rng.choice(MAPS))),
             "temper": temper,
@@ -78,19 +97,26 @@ def plan(count: int, seed: int, seconds: float | None = None, **options: Any) ->
             "weapon": bool(options.get("weapon", temper == "fighter")),
             "monsters": bool(options.get("monsters", temper == "fighter" or rng.random() < 0.4)),
         }
+        if players == 2:
+            said |= {"players": 2, "weapon": True, "monsters": bool(options.get("monsters", False))}
         jobs.append(Job(NAME, number, int(rng.integers(1 << 31)), float(seconds or rng.choice(LENGTHS)), said))
     return jobs
 
 
 def make(job: Job) -> Iterator[Clip]:
-    """The clip of a job."""
+    """The clip of a job; two for two players."""
     level = read_level(wad(), str(job.options["map"]))
     for attempt in range(4):
-        tape, gun = _played(level, job, np.random.default_rng([job.seed, attempt]))
-        if tape.frames >= SHORTEST * TICS:
-            yield _clip(job, tape, gun)
+        rng = np.random.default_rng([job.seed, attempt])
+        if job.options.get("players", 1) == 2:
+            tapes, gun = _together(level, job, rng), "Pistol"
+        else:
+            tape, gun = _played(level, job, rng)
+            tapes = [tape]
+        if tapes[0].frames >= SHORTEST * TICS:
+            yield from (_clip(job, tape, gun, tapes[1 - i] if len(tapes) > 1 else None) for i, tape in enumerate(tapes))
             return
-    raise Skipped(f"the player of {job.options['map']} was dead within {SHORTEST:.0f} s, four times")
+    raise Skipped(f"the player of {job.options['map']} was dead or away within {SHORTEST:.0f} s, four times")
 
 
 def _played(level: Level, job: Job, rng: np.random.Generator) -> tuple[Tape, str]:
@@ -107,23 +133,42 @@ def _played(level: Level, job: Job, rng: np.random.Generator) -> tuple[Tape, str
     player: Player = TEMPERS[str(job.options["temper"])](level, rng)
     tape = Tape(level, chunks * FRAMES_PER_CHUNK)
     skill, arguments = int(job.options["skill"]), "" if job.options["monsters"] else "-nomonsters"
-    game = play(name, seed, skill, weapon, arguments)
-    survey = play(name, seed, skill, weapon, arguments, pictures=False, heights=True)
-    try:
+    start = partial(play, name, seed, skill, weapon, arguments)
+    with begun((start, partial(start, pictures=False, heights=True))) as ((game, survey), _):
         for one in (game, survey):
             warm(one, commands, turn)
-        tape.ended = not roll(tape, game, survey, player, chunks)
-    finally:
-        game.close()
-        survey.close()
+        roll(tape, game, survey, player, chunks)
     return tape, gun
 
 
-def _clip(job: Job, tape: Tape, gun: str) -> Clip:
+def _together(level: Level, job: Job, rng: np.random.Generator) -> list[Tape]:
+    """Two in one game, each with his own view of it. Who of them is heard first, the engines do not settle by seed."""
+    chunks = max(1, round(job.seconds * TICS / FRAMES_PER_CHUNK))
+    seed = int(rng.integers(1 << 31))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    monsters = "" if job.options["monsters"] else "-nomonsters"
+    ways = [
+        f"{how} {monsters} -port {port} +teamdamage 0.2 +colorset {colour}"
+        for how, (_, colour) in zip(("-host 2", "-join 127.0.0.1"), COLOURS)
+    ]
+    start = partial(play, str(job.options["map"]), seed, int(job.options["skill"]), True)
+    with begun([partial(start, way, heights=i == 0) for i, way in enumerate(ways)], at_once=True) as (games, kill):
+        for _ in range(SETTLING):  # tic by tic: of several at a stroke, one engine ends its last while the other waits
+            together([partial(game.make_action, pushed(Press())) for game in games], kill)
+        tapes = [Tape(level, chunks * FRAMES_PER_CHUNK, who=name) for name, _ in COLOURS]
+        temper = TOGETHER[str(job.options["temper"])]
+        players = [temper(level, np.random.default_rng([seed, i])) for i in (0, 1)]
+        roll_both(tapes, games, players, chunks, kill)
+    return tapes
+
+
+def _clip(job: Job, tape: Tape, gun: str, other: Tape | None = None) -> Clip:
     frames = tape.frames // FRAMES_PER_CHUNK * FRAMES_PER_CHUNK
     presses = tape.presses[: frames // FRAMES_PER_CHUNK]
     floors, ceilings = tape.positions()
-    who, cast_ = _cast(tape, frames)
+    who, cast_ = _cast(tape, frames, other)
     depth = np.empty((frames, LENS.height, LENS.width), np.float32)
     entity = np.empty(depth.shape, np.uint8)
     eyes = np.stack([tape.variable(f"CAMERA_POSITION_{axis}") for axis in "XYZ"], -1)[:frames]
@@ -144,6 +189,10 @@ def _clip(job: Job, tape: Tape, gun: str) -> Clip:
     events = [*_counted(tape, frames), *_moved(tape, floors, ceilings, poses, depth)]
     commands = {0: tuple(press.words() for press in presses)}
     states = {0: mine, **_seen(tape, frames, who)}
+    if other is not None:
+        events += _counted(other, frames, 1)
+        commands[1] = tuple(press.words() for press in other.presses[: len(presses)])
+        states[1] = _mine(other, frames)
     temper = str(job.options["temper"])
     tags = {
         "map": str(job.options["map"]),
@@ -153,9 +202,10 @@ def _clip(job: Job, tape: Tape, gun: str) -> Clip:
         "skill": str(job.options["skill"]),
         "monsters": "yes" if job.options["monsters"] else "no",
         "weapon": gun or "none",
+        **({} if other is None else {"players": "2", "repeatable": "no"}),
     }
     return Clip(
-        f"{NAME}-{job.number:06d}",
+        f"{NAME}-{job.number:06d}" + ("" if other is None else f"-{tape.who}"),
         NAME,
         LICENCE,
         float(TICS),
@@ -191,9 +241,11 @@ def _by_frame(tape: Tape) -> dict[int, list[tuple[float, ...]]]:
     return out
 
 
-def _cast(tape: Tape, frames: int) -> tuple[dict[int, int], tuple[Actor, ...]]:
+def _cast(tape: Tape, frames: int, other: Tape | None = None) -> tuple[dict[int, int], tuple[Actor, ...]]:
     """The value in the entity map of every object that was seen, and who they are; what only stands there is still."""
-    actors, who, kinds = [Actor(0, "marine", "the marine", "player")], {}, dict[str, int]()
+    actors, who, kinds = [Actor(0, "marine", tape.name, "player")], {}, dict[str, int]()
+    if other is not None:
+        actors.append(Actor(1, "marine", other.name, "player"))
     sparks = False
     for mark in tape.marks:
         number = int(mark[2])
@@ -202,6 +254,8 @@ def _cast(tape: Tape, frames: int) -> tuple[dict[int, int], tuple[Actor, ...]]:
         name, category = tape.names[number]
         if category == "Self":
             who[number] = 1
+        elif category == "Player" and other is not None:
+            who[number] = 2
         elif category in STILL_LIFE:
             who[number] = 0
         elif name in SPARKS or len(actors) >= EFFECTS - 1:
@@ -234,18 +288,20 @@ def _seen(tape: Tape, frames: int, who: Mapping[int, int]) -> dict[int, dict[str
     return out
 
 
-def _counted(tape: Tape, frames: int) -> list[Moment]:
+def _counted(tape: Tape, frames: int, me: int = 0) -> list[Moment]:
     """What Doom counts: hits and deaths, what was taken up, and how it ended."""
     out: list[Moment] = []
-    for name, kind, words, entity in COUNTED:
+    for name, kind, words, mine in COUNTED:
         for i in np.flatnonzero(np.diff(tape.variable(name)[:frames]) > 0) + 1:
-            out.append(Moment(int(i), int(i) + 1, kind, words, entity))
+            out.append(Moment(int(i), int(i) + 1, kind, words.format(tape.name), me if mine else None))
     hits = {m.start for m in out if m.kind == "hit"}
     for i in np.flatnonzero(np.diff(tape.variable("HEALTH")[:frames]) < 0) + 1:
         if int(i) not in hits:
-            out.append(Moment(int(i), int(i) + 1, "hurt", "the marine is hurt", 0))
-    if tape.ended:
-        out.append(Moment(frames - 1, frames, "death", "the marine dies", 0))
+            out.append(Moment(int(i), int(i) + 1, "hurt", f"{tape.name} is hurt", me))
+    if tape.died:
+        out.append(Moment(frames - 1, frames, "death", f"{tape.name} dies", me))
+    if tape.left:
+        out.append(Moment(frames - 1, frames, "exit", f"{tape.name} leaves the level", me))
     return out
 
 

@@ -7,6 +7,7 @@ import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from perdure.camera import Intrinsics
 from perdure.data.clip import Skipped
+from perdure.data.sources.doom_engine import Kill, together
 from perdure.data.sources.doom_level import Level
 from perdure.data.sources.doom_player import Player, Press, Seen, Sense
 from perdure.world.action import FRAMES_PER_CHUNK, TURN, Action
@@ -29,6 +31,7 @@ FEET = ("POSITION_X", "POSITION_Y", "POSITION_Z")
 COUNTS = ("HEALTH", "ARMOR", "KILLCOUNT", "HITCOUNT", "HITS_TAKEN", "DAMAGECOUNT", "ITEMCOUNT", "DEAD")
 FOES = {"Monster", "Player"}
 RESTLESS = 6  # chunks in which heights are read each time, after something moved or a hand was laid on
+SETTLING = 12  # tics before the first frame
 CALM = 4  # chunks between readings otherwise: one costs as much as six frames
 
 
@@ -55,7 +58,8 @@ def play(
     game.set_doom_config_path(os.devnull)  # or it would keep, and read, one in the working directory
     game.set_doom_map(level.lower())
     game.set_doom_skill(skill)
-    game.set_screen_resolution(viz.ScreenResolution.RES_256X144)
+    small, full = viz.ScreenResolution.RES_160X120, viz.ScreenResolution.RES_256X144
+    game.set_screen_resolution(full if pictures else small)
     game.set_screen_format(viz.ScreenFormat.RGB24)
     game.set_labels_buffer_enabled(pictures)
     game.set_sectors_info_enabled(heights)
@@ -81,13 +85,15 @@ class Tape:
 
     level: Level
     room: int  # for so many frames
+    who: str = ""  # "green", where there are two
     frames: int = 0
     marks: list[tuple[float, ...]] = field(default_factory=list)  # frame, label, object, x, y, z, degrees
     presses: list[Press] = field(default_factory=list)
     names: dict[int, tuple[str, str]] = field(default_factory=dict)  # object -> class and category, as first seen
     readings: list[tuple[int, NDArray[np.float64], NDArray[np.float64]]] = field(default_factory=list)
     restless: int = 0
-    ended: bool = False  # before its time: he died, or left the level
+    died: bool = False  # and that ended it before its time
+    left: bool = False  # the level, and so on
     seen: tuple[Seen, ...] = ()
 
     def __post_init__(self) -> None:
@@ -95,6 +101,10 @@ class Tape:
         self.labels = np.empty((self.room, LENS.height, LENS.width), np.uint8)
         self.values = np.empty((self.room, len(EYE) + len(FEET) + len(COUNTS)))
         self.readings.append((-1, self.level.floors, self.level.ceilings))
+
+    @property
+    def name(self) -> str:
+        return f"the {self.who} marine" if self.who else "the marine"
 
     def variable(self, name: str) -> NDArray[np.float64]:
         return self.values[: self.frames, (*EYE, *FEET, *COUNTS).index(name)]
@@ -121,7 +131,7 @@ class Tape:
                 seen.append(Seen(number, x, y, label.width))
         self.frames, self.seen = i + 1, tuple(seen)
 
-    def sense(self, state: Any) -> Sense:
+    def sense(self, state: Any, other: tuple[float, float] | None = None) -> Sense:
         """What the player knows after this state."""
         values = dict(zip((*EYE, *FEET, *COUNTS), state.game_variables))
         _, floors, ceilings = self.readings[-1]
@@ -134,6 +144,7 @@ class Tape:
             ceilings,
             int(values["KILLCOUNT"]),
             self.seen,
+            other,
         )
 
     def due(self) -> bool:
@@ -164,8 +175,8 @@ def pushed(press: Press) -> list[float]:
     ]  # fmt: skip
 
 
-def roll(tape: Tape, game: Any, survey: Any, player: Player, chunks: int) -> bool:
-    """Let a player play for so long; False if his game ended before. `survey` is the same game again, played alike."""
+def roll(tape: Tape, game: Any, survey: Any, player: Player, chunks: int) -> None:
+    """Let a player play for so long, or until his game ends. `survey` is the same game again, played alike."""
     sense = tape.sense(game.get_state())
     for _ in range(chunks):
         press = player(sense)
@@ -174,8 +185,10 @@ def roll(tape: Tape, game: Any, survey: Any, player: Player, chunks: int) -> boo
         for _ in range(FRAMES_PER_CHUNK):
             game.make_action(buttons)
             state = game.get_state()
-            if state is None:  # he is dead, or out of the level
-                return False
+            if state is None:
+                tape.died = game.is_player_dead()
+                tape.left = not tape.died
+                return
             tape.see(state)
         due = tape.due()
         survey.set_action(buttons)
@@ -186,10 +199,39 @@ def roll(tape: Tape, game: Any, survey: Any, player: Player, chunks: int) -> boo
                 raise Skipped("the same game, played again alike, went another way")
             tape.heights(known)
         sense = tape.sense(state)
-    return True
 
 
-def warm(game: Any, commands: Sequence[str], turn: float, tics: int = 12) -> None:
+def roll_both(tapes: Sequence[Tape], games: Sequence[Any], players: Sequence[Player], chunks: int, kill: Kill) -> None:
+    """The same for two in one game, tic by tic, until one dies. The first game tells heights."""
+    buttons: list[list[float]] = []
+
+    def act(i: int) -> Any:
+        games[i].make_action(buttons[i])
+        return games[i].get_state()
+
+    acts = [partial(act, i) for i in (0, 1)]
+    states = [game.get_state() for game in games]
+    for _ in range(chunks):
+        feet = [tuple(state.game_variables[len(EYE) : len(EYE) + 2]) for state in states]
+        for tape, state, player, other in zip(tapes, states, players, feet[::-1]):
+            tape.presses.append(player(tape.sense(state, other)))
+        buttons = [pushed(tape.presses[-1]) for tape in tapes]
+        for _ in range(FRAMES_PER_CHUNK):
+            states = together(acts, kill)
+            for tape, game, state in zip(tapes, games, states):
+                tape.died = game.is_player_dead()
+                tape.left = state is None and not tape.died
+            if any(tape.died or tape.left for tape in tapes):
+                return
+            if states[0].tic != states[1].tic:
+                raise Skipped("two players came out of step")
+            for tape, state in zip(tapes, states):
+                tape.see(state)
+        for tape in tapes:
+            tape.heights(states[0])
+
+
+def warm(game: Any, commands: Sequence[str], turn: float, tics: int = SETTLING) -> None:
     """Before the first frame: be somewhere, have something, face some way, and let it settle."""
     for command in commands:
         game.send_game_command(command)

@@ -79,6 +79,7 @@ class Sense:
     ceilings: Array
     kills: int = 0
     seen: Sequence[Seen] = ()
+    other: tuple[float, float] | None = None  # where the other player is
 
 
 Player = Callable[[Sense], Press]
@@ -286,4 +287,20 @@ class Fighter(Explorer):
         return Press(int(keys), max(-SWING, min(SWING, wanted)), attack=abs(wanted) < math.atan2(24.0, far) + 0.03)
 
 
+@dataclass
+class Rival(Fighter):
+    """Fights the other player: goes to where he is, and then does as a fighter does."""
+
+    def __call__(self, sense: Sense) -> Press:
+        self.done.clear()  # the other does not lie dead: the clip would be over
+        near = math.inf if sense.other is None else math.dist(sense.other, (sense.x, sense.y))
+        if not sense.seen and sense.other and self.stuck < 2 and near < 1500:
+            angle = math.atan2(sense.other[1] - sense.y, sense.other[0] - sense.x)
+            if near < 100 or self.free(sense, angle, broad=True)[0] > min(near, LIMIT) - 40:
+                self.notice(sense)
+                return self.towards(sense, angle, why="to the other")
+        return super().__call__(sense)
+
+
 TEMPERS = {"explorer": Explorer, "follower": Follower, "returner": Returner, "fighter": Fighter}
+TOGETHER = {**TEMPERS, "rival": Rival}
