@@ -210,7 +210,7 @@ def test_two_players_see_one_another():
 
 def test_engines_that_hang_are_given_up():
     stop = Event()
-    with pytest.raises(doom.Skipped, match="waited for one another for 0.1 s"):
+    with pytest.raises(doom.Skipped, match="waited for one another for"):
         together([lambda: stop.wait(20.0), lambda: True], stop.set, 0.1)
     assert stop.is_set()
 
