@@ -26,7 +26,7 @@ BUDGETS = {  # processor seconds, with cold caches; "." is tests/ itself
     "agents": 15,
     "cli": 70,
     "bench": 90,
-    "data": 159,  # films written, read, posed by COLMAP; walks; 200 captions; workers that start, die and are killed
+    "data": 190,  # nine kinds of scene, ten of creature, five sources: engines, films and games are really run
     "evaluation": 40,
     "memory": 60,
     "models": 60,

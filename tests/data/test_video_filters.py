@@ -71,14 +71,15 @@ def test_resolution_is_that_of_the_source(walk: Frames):
 
 
 @settings(max_examples=15, deadline=None)
-@given(st.integers(-8, 8), st.integers(-8, 8), st.integers(0, 99))
+@given(st.integers(-7, 7), st.integers(-7, 7), st.integers(0, 99))
 def test_blocks_are_found_where_they_went(right: int, down: int, seed: int):
-    """Up to a quarter of a block; farther, a window shares too little with itself for every block to be sure."""
+    """Short of a quarter of a block; from there on a window shares too little with itself for every block to be sure:
+    at 8 pixels one canvas in fifty has less than four blocks of five."""
     random = np.random.default_rng(seed)
     canvas = np.kron(random.uniform(0, 255, (40, 60)), np.ones((3, 3))).astype(np.float32)
     moved, sure = shifts(canvas[20:92, 20:148], canvas[20 - down : 92 - down, 20 - right : 148 - right])
     assert sure.mean() > 0.9
-    assert (moved[sure] == (right, down)).all(1).mean() > 0.8
+    assert (moved[sure] == (right, down)).all(1).mean() > 0.85
     assert np.median(moved[sure], 0).tolist() == [right, down]
 
 
