@@ -52,8 +52,11 @@ TRAINER = "training.trainer"
 TRAINER_MAY = {"training", "training.checkpoint"}  # all else in training/ is a method
 
 IMPORT_NAMES = {  # where it is not the package's
-    **{"mujoco-core": "mujoco", "pillow": "PIL", "scikit-image": "skimage"},
-    **{"ale-py": "ale_py", "multi-agent-ale-py": "multi_agent_ale_py"},
+    "mujoco-core": "mujoco",
+    "pillow": "PIL",
+    "scikit-image": "skimage",
+    "ale-py": "ale_py",
+    "multi-agent-ale-py": "multi_agent_ale_py",
 }
 
 DOORS = ("cli", "env", "server.app", "runtime")  # what plays `nano` starts from these

@@ -24,7 +24,15 @@ from perdure.data.work import Record, work
 from tests.data import made_up
 
 ROOT = Path(__file__).parents[2]
-BAD = {"n1": "raises", "n2": "memory", "n3": "skips", "n4": "exits", "n5": "killed", "n6": "crashes", "n7": "short"}
+BAD: dict[str, Any] = {
+    "n1": "raises",
+    "n2": "memory",
+    "n3": "skips",
+    "n4": "exits",
+    "n5": "killed",
+    "n6": "crashes",
+    "n7": "short",
+}
 BAD |= {"n9": "two"}
 
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import mujoco
 import numpy as np
@@ -40,7 +41,7 @@ def eye(scene: Scene, turn: float = 0.0, pitch: float = -0.1) -> np.ndarray:
     return look(np.array([*scene.spawn[:2], 1.55]), scene.spawn[2] + turn, pitch)
 
 
-def seen(kind: str, turn: float = 0.0, tick: int = 400, pitch: float = -0.1, **fields: str | float) -> Picture:
+def seen(kind: str, turn: float = 0.0, tick: int = 400, pitch: float = -0.1, **fields: Any) -> Picture:
     scene, data, painter = stage(kind)
     return painter.paint(data, eye(scene, turn, pitch), SMALL, Scenery(Environment(**fields), tick=tick))
 
@@ -63,12 +64,13 @@ def test_a_noon_of_a_clear_day_is_painted_as_it_always_was(kind: str) -> None:
 
 def test_what_the_environment_says_is_to_be_seen_and_the_same_each_time() -> None:
     noon = seen("court")
-    for fields in (
+    several: list[dict[str, Any]] = [
         *({"hour": hour} for hour in (6.5, 18.5, 23.0)),
         *({"weather": weather} for weather in WEATHERS[1:]),
         *({"season": season} for season in SEASONS[1:]),
         *({"style": style} for style in STYLES[1:]),
-    ):
+    ]
+    for fields in several:
         # Seasons show on what grows: over there.
         turn = next(
             t
@@ -99,7 +101,12 @@ def test_fog_hides_what_is_far() -> None:
 
 def test_what_sets_in_does_so_softly_and_is_a_function_of_the_tick() -> None:
     scene, data, painter = stage("court")
-    for field, was, now in (("hour", 12.0, 23.0), ("weather", "clear", "snow"), ("style", "", "sepia")):
+    several: list[tuple[str, Any, Any]] = [
+        ("hour", 12.0, 23.0),
+        ("weather", "clear", "snow"),
+        ("style", "", "sepia"),
+    ]
+    for field, was, now in several:
         setting = Scenery(Environment(**{field: now}), ((field, Onset(1000, was)),))
         frames = [painter.paint(data, eye(scene), SMALL, setting.at(tick)).rgb for tick in range(1000, 1051, 3)]
         steps = [np.abs(a.astype(int).mean((0, 1)) - b.mean((0, 1))).max() for a, b in pairwise(frames)]
@@ -116,8 +123,8 @@ def test_it_does_not_rain_or_snow_indoors() -> None:
         for weather in ("rain", "snow"):
             frames = [seen("rooms", turn, tick=tick, weather=weather) for tick in (400, 407)]
             assert same(*frames), "nothing falls here"
-    court = [seen("court", tick=tick, weather="rain").rgb for tick in (400, 407)]
-    assert not np.array_equal(*court)
+    one, other = (seen("court", tick=tick, weather="rain").rgb for tick in (400, 407))
+    assert not np.array_equal(one, other)
 
 
 def test_snow_lies_on_what_is_open_and_not_under_a_roof() -> None:

@@ -57,7 +57,7 @@ HANDS = tuple(
 DEEDS = (WALK, IDLE, TURN, SLAM, LEAP, ROLL, BLOCK, SIT, HIT, DIE, *HANDS)
 
 
-def knight(entity: int, home: tuple[float, float], **more: object) -> Mover:
+def knight(entity: int, home: tuple[float, float], ground: float = 0.0) -> Mover:
     name = f"knight{entity}"
     parts = (
         Part(f"{name}/left", (0, 0.15, 0), (0, 1, 0), 0.4, label="left"),
@@ -67,8 +67,24 @@ def knight(entity: int, home: tuple[float, float], **more: object) -> Mover:
     )
     beads = f"{name}/bead0", f"{name}/bead1"
     return Mover(
-        entity, name, parts, 0.7, 0.9, LEG, 0.0, home, 2.0, "knight", DEEDS, 1.0, 0.35, 1.6, "fist", beads, **more
-    )  # type: ignore[arg-type]
+        entity,
+        name,
+        parts,
+        0.7,
+        0.9,
+        LEG,
+        0.0,
+        home,
+        2.0,
+        "knight",
+        DEEDS,
+        1.0,
+        0.35,
+        1.6,
+        "fist",
+        beads,
+        ground=ground,
+    )
 
 
 def _bodies(mover: Mover) -> str:

@@ -132,7 +132,9 @@ def test_over_an_edge_it_falls_and_lands_softly():
 def test_a_fall_goes_on_bit_for_bit_from_what_was_kept():
     begin, _ = walk(start(), *[FORWARD] * (chunks(5.2)))
     kept = Physics.from_bytes(begin.mechanism, begin.to_bytes())
-    assert begin.state[begin.mechanism.compiled.rise[1]] == kept.state[begin.mechanism.compiled.rise[1]]
+    rise = begin.mechanism.compiled.rise
+    assert rise is not None
+    assert begin.state[rise[1]] == kept.state[rise[1]]
     a, one = walk(begin, *[FORWARD] * 4)
     b, other = walk(kept, *[FORWARD] * 4)
     assert a.to_bytes() == b.to_bytes() and (one == other).all() and np.ptp(one[:, 2]) > 0.3
