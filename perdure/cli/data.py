@@ -100,9 +100,10 @@ def profile(
 ) -> None:
     """Measure clips, and try a filter on them: what it keeps, and what each of its conditions drops.
 
-    The numbers go to profile.parquet beside the shards, the filter's report to filter-report.json. Read what is kept
-    by Dataset(FOLDER, where="...").
+    The numbers go to profile.parquet beside the shards, the filter's report to filter-report.json and the card. Read
+    what is kept by Dataset(FOLDER, where="...").
     """
+    from perdure.data.card import filtered
     from perdure.data.choosing import choose
     from perdure.data.dataset import Dataset
     from perdure.data.profiling import measured, summary
@@ -114,6 +115,9 @@ def profile(
         return _print_summary(summary(rows), len(rows), as_json)
     report = choose(rows, where).report()
     (folder / "filter-report.json").write_text(json.dumps(report, indent=2) + "\n", "utf-8")
+    card = folder / "card.md"
+    if card.exists():
+        card.write_text(filtered(card.read_text("utf-8"), report), "utf-8")
     if as_json:
         return print_json(report)
     out.print(f"{report['kept']} of {report['clips']} kept, {report['dropped']} dropped", soft_wrap=True)

@@ -1,15 +1,17 @@
 """A data set's card: what is in it, where it comes from, and under which licences. It holds no date."""
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from perdure.data.clip import Job
 from perdure.data.work import Kept, Lost
 
 SHOWN = 20  # lines of what was skipped
+FILTER = "\n## Filter\n"
 
 
-def card(name: str, jobs: Sequence[Job], clips: Sequence[Kept], skipped: Sequence[Lost], filters: str = "") -> str:
+def card(name: str, jobs: Sequence[Job], clips: Sequence[Kept], skipped: Sequence[Lost]) -> str:
     """The card, as Markdown."""
     by_source = defaultdict[tuple[str, str], list[Kept]](list)
     for clip in clips:
@@ -35,13 +37,21 @@ def card(name: str, jobs: Sequence[Job], clips: Sequence[Kept], skipped: Sequenc
         "Clips are in WebDataset shards, `shard-*.tar`; `perdure.data.dataset.Dataset` reads them, and so does the "
         "`webdataset` package. The same plan (`plan.json`) gives the same bytes. What a source cannot know is absent.",
         *(["", "## Options", "", *said] if said else []),
-        *(["", "## Filters", "", filters] if filters else []),
         "",
         "## Skipped",
         "",
         *(_lost(skipped) if skipped else ["Nothing."]),
     ]
     return "\n".join(lines) + "\n"
+
+
+def filtered(card: str, report: Mapping[str, Any]) -> str:
+    """The card with what a filter keeps (`Choice.report`), in place of what it said of an earlier one."""
+    kept = f"`{report['where']}` keeps {report['kept']} of {report['clips']} clips."
+    drops = (
+        f"- `{it['condition']}` drops {it['dropped']}, {it['by it alone']} by it alone" for it in report["conditions"]
+    )
+    return card.partition(FILTER)[0] + FILTER + "\n" + "\n".join([kept, "", *drops]) + "\n"
 
 
 def _lost(skipped: Sequence[Lost]) -> list[str]:

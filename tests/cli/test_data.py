@@ -114,6 +114,9 @@ def test_a_set_is_measured_filtered_looked_at_and_exported(capsys: Said, tmp_pat
     assert "2 of 3 kept, 1 dropped" in words and "seed > 4 drops 1 (1 by it alone): made-up-000000" in words
     report = json.loads((tmp_path / "data" / "made_up" / "filter-report.json").read_text())
     assert report["kept"] == 2 and report["conditions"][1]["dropped"] == 0
+    said(capsys, "data", "profile", "data/made_up", "--where", "seed > 5")
+    card = (tmp_path / "data" / "made_up" / "card.md").read_text()
+    assert "Nothing." in card and card.count("## Filter") == 1 and "`seed > 5` keeps 1 of 3 clips" in card
     assert "no column named 'blur'" in refused(capsys, "data", "profile", "data", "--where", "blur > 1")
     assert "0 captioned, 3 left as they were" in said(capsys, "data", "caption", "data")
     assert "sheet.html: 2 of 2 clips" in said(
