@@ -30,6 +30,7 @@ EVALUATIONS: Mapping[str, tuple[str, ...]] = {
         *("cases", "away", "jobs", "folder"),
     ),
     "film": ("strolling through each kind of scene", "film", "film", "folder"),
+    "redrawn": ("drawing clips of each kind of scene again", "redrawn", "redraw", "folder"),
     "structure": ("finding where the camera of a film was", "structure", "structures"),
     "rerender": ("filming walks again along new ways", "rerender", "rerendered", "folder"),
     "recogniser": ("learning who does what in boxing, and saying it of others", "recogniser", "recognise", "folder"),
@@ -75,7 +76,8 @@ def evaluate(
 
     return: there and back. movers: who was out of view. structure: camera poses that COLMAP finds in films of the
     playground. rerender: clips seen again along new ways, against the engine's pictures. recogniser:
-    commands read off frames, against those that were given. film: strolls to look at.
+    commands read off frames, against those that were given. film: strolls to look at. redrawn: clips with
+    creatures and events, and what the model makes of them.
     """
     options = dict(locals()) | {"sheets": folder}
     if name not in EVALUATIONS:
