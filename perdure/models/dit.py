@@ -1,49 +1,35 @@
-"""The latent transformer: it draws a chunk's latent from noise, in the light of its memories.
+"""The transformer: Wan's, at any size, and with what `adapters.py` adds to it, ours.
 
-Two passes share all weights. `remember` encodes one finished latent by itself into keys and
-values, layer by layer; it depends on that latent and its action alone. `denoise` then attends
-from the coming latent to any set of memories, each placed by its age and its camera at that
-moment. So history is block-diagonal, a memory is encoded once, and a cache can always be rebuilt.
+Latents become tokens (`patch_embedding`); every block lets them look at each other (`attn1`), read text
+(`attn2`) and think (`ffn`), all of it modulated by the noise level; `proj_out` makes velocities of them.
+The names of the parameters are diffusers', so that a Wan checkpoint loads as it is; all that is ours
+is below `adapters`.
 
-Names of modules follow diffusers' Wan transformer, of which this is a small relative.
+Noise levels may differ between latents (B, T) or tokens (B, N): what is finished stands at timestep 0
+beside what is being drawn. Tokens are held as (B, G, n, E), in G groups that share a timestep.
 
-Shapes: B batch, C latent channels, h w latent size, N tokens (h/2 * w/2), M memories, L layers that look
-back, H heads, D head size, A action features, P proxy channels.
+Shapes: B batch, C channels, T latents, h w latent size, N tokens, E width, H heads, D head size,
+S tokens of text.
 """
 
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from perdure.models.attention import attend, place, placed, rotary_angles, seen_through, spread
-from perdure.models.config import DitConfig
-from perdure.models.context import PROXY_CHANNELS
-
-TIME_SCALE = 30.0
-"""Radians from a clean latent to pure noise, at the fastest wave; small enough for half-precision rates."""
+from perdure.models.attention import Place, attend, look, turns
+from perdure.models.conditions import Given
+from perdure.models.config import TransformerConfig
+from perdure.models.embedding import Conditions, FeedForward
 
 
-class Hindsight(NamedTuple):
-    """The memories that one chunk may see, as tensors."""
+class LayerNorm(nn.LayerNorm):
+    """In full precision, whatever comes in."""
 
-    keys: Tensor  # (B, L, M, N, H, D) as stored: neither rotated nor seen from anywhere
-    values: Tensor  # (B, L, M, N, H, D)
-    present: Tensor  # (B, M) bool
-    ages: Tensor  # (B, M) in chunks
-    cameras: Tensor  # (B, M, 4, 4) memory clip space to the coming camera
-
-
-class Scene(NamedTuple):
-    """What the state says of the coming chunk."""
-
-    view: Tensor  # (B, C, h, w) the state's view, encoded
-    coverage: Tensor  # (B, 1, h, w)
-    proxy: Tensor  # (B, P, h, w)
-    to_clip: Tensor  # (B, 4, 4) coming camera to its clip space
-    from_clip: Tensor  # (B, 4, 4) its inverse
-    action: Tensor  # (B, A)
+    def forward(self, x: Tensor) -> Tensor:
+        weight, bias = (None if p is None else p.float() for p in (self.weight, self.bias))
+        return F.layer_norm(x.float(), self.normalized_shape, weight, bias, self.eps)
 
 
 class RMSNorm(nn.RMSNorm):
@@ -53,142 +39,148 @@ class RMSNorm(nn.RMSNorm):
         return F.rms_norm(x, self.normalized_shape, self.weight.to(x.dtype), self.eps)
 
 
+class Text(NamedTuple):
+    """What blocks read, embedded once for all of them."""
+
+    words: Tensor  # (B, S, E)
+    image: Tensor | None = None  # (B, S', E)
+    readers: Tensor | None = None  # (B or 1, G, n, 1) bool: which tokens read; None: all
+
+
 class Attention(nn.Module):
-    def __init__(self, config: DitConfig) -> None:
+    def __init__(self, config: TransformerConfig, image: bool = False) -> None:
         super().__init__()
-        dim = config.dim
+        dim, eps = config.dim, config.eps
         self.heads = config.heads
-        self.to_q, self.to_k, self.to_v, self.to_out = (nn.Linear(dim, dim) for _ in range(4))
-        self.norm_q, self.norm_k = RMSNorm(dim, eps=1e-6), RMSNorm(dim, eps=1e-6)
+        self.to_q, self.to_k, self.to_v = (nn.Linear(dim, dim) for _ in range(3))
+        self.to_out = nn.Sequential(nn.Linear(dim, dim))
+        self.norm_q, self.norm_k = RMSNorm(dim, eps=eps), RMSNorm(dim, eps=eps)
+        if image:
+            self.add_k_proj, self.add_v_proj = nn.Linear(dim, dim), nn.Linear(dim, dim)
+            self.norm_added_k = RMSNorm(dim, eps=eps)
+
+    def split(self, x: Tensor) -> Tensor:
+        return x.unflatten(-1, (self.heads, -1))
 
     def project(self, x_BNE: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        q, k, v = self.norm_q(self.to_q(x_BNE)), self.norm_k(self.to_k(x_BNE)), self.to_v(x_BNE)
-        return tuple(t.unflatten(-1, (self.heads, -1)) for t in (q, k, v))  # type: ignore[return-value]
+        """(B, N, H, D) queries, keys and values, which know no position yet."""
+        q, k = self.norm_q(self.to_q(x_BNE)), self.norm_k(self.to_k(x_BNE))
+        return self.split(q), self.split(k), self.split(self.to_v(x_BNE))
+
+    def read(self, x_BNE: Tensor, text: Text) -> Tensor:
+        """(B, N, H, D) what the tokens find in text and image."""
+        q = self.split(self.norm_q(self.to_q(x_BNE)))
+        found = attend(q, self.split(self.norm_k(self.to_k(text.words))), self.split(self.to_v(text.words)))
+        if text.image is not None:
+            k = self.split(self.norm_added_k(self.add_k_proj(text.image)))
+            found = found + attend(q, k, self.split(self.add_v_proj(text.image)))
+        return found
 
 
 class Block(nn.Module):
-    def __init__(self, config: DitConfig) -> None:
+    def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
-        dim = config.dim
-        self.norm1 = nn.LayerNorm(dim, eps=1e-6, elementwise_affine=False)
-        self.norm2 = nn.LayerNorm(dim, eps=1e-6, elementwise_affine=False)
+        dim, eps = config.dim, config.eps
+        self.norm1 = LayerNorm(dim, eps, elementwise_affine=False)
         self.attn1 = Attention(config)
-        self.ffn = nn.Sequential(
-            nn.Linear(dim, dim * config.ffn_ratio), nn.GELU("tanh"), nn.Linear(dim * config.ffn_ratio, dim)
-        )
+        if config.text_dim:
+            self.norm2 = LayerNorm(dim, eps)
+            self.attn2 = Attention(config, image=config.image_dim > 0)
+        self.norm3 = LayerNorm(dim, eps, elementwise_affine=False)
+        self.ffn = FeedForward(dim, config.ffn, dim)
         self.scale_shift_table = nn.Parameter(torch.randn(1, 6, dim) / dim**0.5)
 
-    def modulation(self, time_B6E: Tensor) -> tuple[Tensor, ...]:
-        return (self.scale_shift_table + time_B6E).unsqueeze(2).unbind(1)
+    def forward(self, x: Tensor, time: Tensor, text: Text | None, here: Place, mask: Tensor | None = None) -> Tensor:
+        """x (B, G, n, E) goes on by one layer; time is (B, G, 6, E)."""
+        shift, scale, gate, shift_ffn, scale_ffn, gate_ffn = modulated(self.scale_shift_table, time)
+        asked = (self.norm1(x) * (1 + scale) + shift).to(x.dtype)
+        q, k, v = self.attn1.project(asked.flatten(1, 2))
+        seen = self.attn1.to_out(look(q, k, v, here, mask=mask).flatten(2)).view_as(x)
+        x = (x + seen * gate).to(x.dtype)
+        if text is not None:
+            found = self.attn2.read(self.norm2(x).to(x.dtype).flatten(1, 2), text)
+            found = self.attn2.to_out(found.flatten(2)).view_as(x)
+            x = x + (found if text.readers is None else found * text.readers)
+        thought = self.ffn((self.norm3(x) * (1 + scale_ffn) + shift_ffn).to(x.dtype))
+        return (x + thought * gate_ffn).to(x.dtype)
 
-    def mix(
-        self, x_BNE: Tensor, attended_BNHD: Tensor, gate: Tensor, shift: Tensor, scale: Tensor, gate_ffn: Tensor
-    ) -> Tensor:
-        x = x_BNE + gate * self.attn1.to_out(attended_BNHD.flatten(2))
-        return x + gate_ffn * self.ffn(self.norm2(x) * (1 + scale) + shift)
+
+def modulated(table: Tensor, time: Tensor) -> tuple[Tensor, ...]:
+    """A table of (1, K, E) moved by time (B, G, K or 1, E): K times (B, G, 1, E), in full precision."""
+    return (table.float() + time.float()).unsqueeze(-2).unbind(2)
 
 
-class NanoTransformer(nn.Module):
-    def __init__(self, config: DitConfig) -> None:
+class Transformer(nn.Module):
+    def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
         self.config = config
         dim, patch = config.dim, config.patch
-        inputs = config.latent_channels * 2 + 1 + PROXY_CHANNELS
-        self.patch_embedding = nn.Conv2d(inputs, dim, patch, stride=patch)
-        self.time_embedder = nn.Sequential(nn.Linear(dim, dim), nn.SiLU(), nn.Linear(dim, dim))
-        action_out = nn.Linear(dim, dim)
-        self.action_embedder = nn.Sequential(nn.Linear(config.actions, dim), nn.SiLU(), action_out)
-        self.time_proj = nn.Linear(dim, dim * 6)
+        self.patch_embedding = nn.Conv3d(config.in_channels, dim, patch, stride=patch)
+        self.condition_embedder = Conditions(config)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
-        self.norm_out = nn.LayerNorm(dim, eps=1e-6, elementwise_affine=False)
-        self.proj_out = nn.Linear(dim, patch * patch * config.latent_channels)
+        self.norm_out = LayerNorm(dim, config.eps, elementwise_affine=False)
+        self.proj_out = nn.Linear(dim, config.out_channels * patch[0] * patch[1] * patch[2])
         self.scale_shift_table = nn.Parameter(torch.randn(1, 2, dim) / dim**0.5)
-        # The action adapter and the output start at zero.
-        for layer in (action_out, self.proj_out):
-            nn.init.zeros_(layer.weight)
-            nn.init.zeros_(layer.bias)
+        nn.init.zeros_(self.proj_out.weight)  # a fresh model moves nothing
+        nn.init.zeros_(self.proj_out.bias)
 
-    @property
-    def stack(self) -> list[Block]:
-        return cast(list[Block], list(self.blocks))
+    def forward(
+        self,
+        latents_BCThw: Tensor,
+        timestep: Tensor,
+        text_BSE: Tensor | None = None,
+        image_BSE: Tensor | None = None,
+        given: Given | None = None,
+        times: Tensor | None = None,
+    ) -> Tensor:
+        """The velocity (noise - latent) of a whole clip, (B, C, T, h, w).
 
-    def embed_time(self, sigma_B: Tensor, action_BA: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, E) and its (B, 6, E) projection."""
-        half = self.config.dim // 2
-        rate = torch.exp(-torch.arange(half, dtype=torch.float32, device=sigma_B.device) * (4.6 / half))
-        angle = sigma_B.float()[:, None] * TIME_SCALE * rate
-        wave = torch.cat([angle.cos(), angle.sin()], -1).to(self.time_proj.weight.dtype)
-        time = self.time_embedder(wave) + self.action_embedder(action_BA.to(wave.dtype))
-        return time, self.time_proj(F.silu(time)).unflatten(1, (6, -1))
-
-    def patchify(self, latent: Tensor, scene_channels: Tensor) -> Tensor:
-        x = torch.cat([latent, scene_channels], 1).to(self.patch_embedding.weight.dtype)
-        return self.patch_embedding(x).flatten(2).transpose(1, 2)
-
-    def grid_angles(self, h: int, w: int, device: torch.device) -> Tensor:
-        """(1, N, D/4) rotary angles of the tokens of an h x w latent at time 0."""
-        rows, columns = (
-            torch.arange(h // self.config.patch, device=device),
-            torch.arange(w // self.config.patch, device=device),
-        )
-        rows, columns = (x.flatten() for x in torch.meshgrid(rows, columns, indexing="ij"))
-        return rotary_angles(torch.zeros_like(rows), rows, columns, self.config.head_dim // 2).unsqueeze(0)
-
-    def time_angles(self, ages_BM: Tensor) -> Tensor:
-        """(B, M, D/4) what an age adds to a token's rotary angles: a memory lies before the present."""
-        zero = torch.zeros_like(ages_BM)
-        return rotary_angles(-ages_BM, zero, zero, self.config.head_dim // 2)
-
-    def remember(self, latent_BChw: Tensor, sigma_B: Tensor, action_BA: Tensor) -> tuple[Tensor, Tensor]:
-        """Keys and values (B, L, N, H, D) of finished latents, each by itself, at noise level 0.
-
-        L counts the layers that look back.
+        `timestep` is (B,), or (B, T), or (B, N); `times` (B or 1, T) says where latents stand, else 0, 1, 2, ...
         """
-        b, _, h, w = latent_BChw.shape
-        nothing = latent_BChw.new_zeros(b, self.patch_embedding.in_channels - self.config.latent_channels, h, w)
-        x = self.patchify(latent_BChw, nothing)
-        _, time = self.embed_time(sigma_B, action_BA)
-        # Seen from itself a memory's camera is the identity, and its age is none.
-        eye = torch.eye(4, device=x.device).expand(b, 4, 4)
-        at = place(self.grid_angles(h, w, x.device), eye, self.config.head_dim // 2, x.dtype)
-        keys, values = [], []
-        for layer, block in enumerate(self.stack):
-            shift, scale, gate, shift_ffn, scale_ffn, gate_ffn = block.modulation(time)
-            q, k, v = block.attn1.project(block.norm1(x) * (1 + scale) + shift)
-            if layer in self.config.memory_layers:
-                keys.append(k)
-                values.append(v)
-            if layer == self.config.memory_layers[-1]:
-                break  # nobody looks at what comes after
-            x = block.mix(x, attend(placed(q, at), placed(k, at), v), gate, shift_ffn, scale_ffn, gate_ffn)
-        return torch.stack(keys, 1), torch.stack(values, 1)
+        grid = self.grid(latents_BCThw)
+        x = self.tokens(latents_BCThw)
+        time_E, time = self.embed_time(timestep)
+        x = x.unflatten(1, (time_E.shape[1], -1))
+        if times is None:
+            times = torch.arange(grid[0], device=x.device).unsqueeze(0)
+        here = turns(times, grid, self.config)
+        text = self.embed_text(text_BSE, image_BSE)
+        for block in self.blocks:
+            x = block(x, time, text, here)
+        return self.velocity(x, time_E, grid).to(latents_BCThw.dtype)
 
-    def denoise(self, noisy_BChw: Tensor, sigma_B: Tensor, scene: Scene, past: Hindsight) -> Tensor:
-        """The velocity (noise - latent) of the coming chunk, (B, C, h, w)."""
-        b, _, h, w = noisy_BChw.shape
-        x = self.patchify(noisy_BChw, torch.cat([scene.view, scene.coverage, scene.proxy], 1))
-        time_E, time = self.embed_time(sigma_B, scene.action)
-        half, n, m = self.config.head_dim // 2, x.shape[1], past.ages.shape[1]
-        here = self.grid_angles(h, w, x.device)
-        there = (here.unsqueeze(1) + self.time_angles(past.ages).unsqueeze(2)).flatten(0, 1)  # B*M N D/4
-        as_query = place(here, scene.to_clip.transpose(-1, -2), half, x.dtype)
-        as_key = place(here, scene.from_clip, half, x.dtype)
-        as_memory = place(there, past.cameras.flatten(0, 1), half, x.dtype)
-        to_clip = spread(scene.to_clip, half).to(x.dtype)
-        mask = torch.cat([past.present.repeat_interleave(n, 1), past.present.new_ones(b, n)], 1)
-        for layer, block in enumerate(self.stack):
-            shift, scale, gate, shift_ffn, scale_ffn, gate_ffn = block.modulation(time)
-            q, k, v = block.attn1.project(block.norm1(x) * (1 + scale) + shift)
-            k, v, seeable = placed(k, as_key), seen_through(v, as_key.camera), None
-            if layer in self.config.memory_layers:
-                kept = self.config.memory_layers.index(layer)
-                old_k = placed(past.keys[:, kept].flatten(0, 1), as_memory).view(b, m * n, *k.shape[2:])
-                old_v = seen_through(past.values[:, kept].flatten(0, 1), as_memory.camera).view(b, m * n, *v.shape[2:])
-                k, v, seeable = torch.cat([old_k, k], 1), torch.cat([old_v, v], 1), mask
-            seen = seen_through(attend(placed(q, as_query), k, v, seeable), to_clip)
-            x = block.mix(x, seen, gate, shift_ffn, scale_ffn, gate_ffn)
-        shift, scale = (self.scale_shift_table + time_E.unsqueeze(1)).unsqueeze(2).unbind(1)
-        out = self.proj_out(self.norm_out(x) * (1 + scale) + shift).float()
-        p, c = self.config.patch, self.config.latent_channels
-        out = out.view(b, h // p, w // p, p, p, c).permute(0, 5, 1, 3, 2, 4)
-        return out.reshape(b, c, h, w)
+    def grid(self, latents_BCThw: Tensor) -> tuple[int, int, int]:
+        """How many tokens there are along time, rows and columns."""
+        size = latents_BCThw.shape
+        if size[1] != self.config.in_channels:
+            raise ValueError(f"expected latents with {self.config.in_channels} channels, got shape {tuple(size)}")
+        if any(length % patch for length, patch in zip(size[2:], self.config.patch)):
+            raise ValueError(f"expected latents that patches of {self.config.patch} divide, got shape {tuple(size)}")
+        t, h, w = (length // patch for length, patch in zip(size[2:], self.config.patch))
+        return t, h, w
+
+    def tokens(self, latents_BCThw: Tensor) -> Tensor:
+        """(B, N, E), in the precision of the parameters even where autocast is on."""
+        weight = self.patch_embedding.weight
+        return self.patch_embedding(latents_BCThw.to(weight.dtype)).flatten(2).transpose(1, 2).to(weight.dtype)
+
+    def embed_time(self, timestep: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, G, E), and the (B, G, 6, E) that blocks are modulated by."""
+        time = self.condition_embedder.time(timestep if timestep.ndim == 2 else timestep.unsqueeze(1))
+        return time, self.condition_embedder.modulation(time)
+
+    def embed_text(self, text_BSE: Tensor | None, image_BSE: Tensor | None) -> Text | None:
+        embed = self.condition_embedder
+        if text_BSE is None or embed.text_embedder is None:
+            return None
+        if (image_BSE is None) != (embed.image_embedder is None):
+            wanted = "an image" if image_BSE is None else "no image"
+            raise ValueError(f"expected {wanted} beside the text, as the config's image_dim says")
+        image = None if embed.image_embedder is None or image_BSE is None else embed.image_embedder(image_BSE)
+        return Text(embed.text_embedder(text_BSE), image)
+
+    def velocity(self, x: Tensor, time_E: Tensor, grid: tuple[int, int, int]) -> Tensor:
+        shift, scale = modulated(self.scale_shift_table, time_E.unsqueeze(2))
+        out = self.proj_out((self.norm_out(x) * (1 + scale) + shift).to(x.dtype))
+        cut = out.view(x.shape[0], *grid, *self.config.patch, -1)
+        return cut.permute(0, 7, 1, 4, 2, 5, 3, 6).flatten(6, 7).flatten(4, 5).flatten(2, 3)

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from perdure.models.config import CodecConfig, DitConfig
 from perdure.models.context import PROXY_CHANNELS
 from perdure.models.decoder import Decoder, Encoder
-from perdure.models.dit import Hindsight, NanoTransformer, Scene
+from perdure.models.nano import Hindsight, NanoTransformer, Scene
 
 
 class Encode(nn.Module):

@@ -17,8 +17,8 @@ import typer
 
 from perdure.data.sources import playground
 from perdure.models.decoder import Decoder, Encoder
-from perdure.models.dit import NanoTransformer
 from perdure.models.export import examples, export, graphs
+from perdure.models.nano import NanoTransformer
 from perdure.presets.nano import Preset, nano
 from perdure.runtime.backends import WEIGHTS
 from perdure.training.codec import Codec, codec_loss

@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor, nn
 
-from perdure.models.dit import Hindsight, NanoTransformer, Scene
+from perdure.models.nano import Hindsight, NanoTransformer, Scene
 
 
 @dataclass(frozen=True)

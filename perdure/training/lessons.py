@@ -23,7 +23,7 @@ from perdure.memory.commit import commit
 from perdure.memory.notice import enlarged, notice
 from perdure.memory.recall import choose_memories, recall
 from perdure.models.decoder import Encoder
-from perdure.models.dit import Scene
+from perdure.models.nano import Scene
 from perdure.presets.nano import Preset
 from perdure.training.codec import CodecBatch
 from perdure.training.flow import FlowBatch

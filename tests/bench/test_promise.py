@@ -16,8 +16,8 @@ from perdure.data.founding import found
 from perdure.data.scenes import build
 from perdure.models.config import CodecConfig, DitConfig
 from perdure.models.decoder import Decoder, Encoder
-from perdure.models.dit import NanoTransformer
 from perdure.models.export import examples, export, graphs
+from perdure.models.nano import NanoTransformer
 from perdure.presets.nano import Preset
 from perdure.runtime.backends import OpenVINO
 from perdure.world.store import Store

@@ -1,98 +1,96 @@
-"""The transformer: memories stand by themselves, and their order in the slots does not matter."""
+"""The transformer is Wan's: diffusers' weights load as they are, and give what they give there."""
+
+from dataclasses import replace
 
 import pytest
 import torch
+from diffusers.models.transformers.transformer_wan import WanTransformer3DModel
 
-from perdure.models.config import DitConfig
-from perdure.models.dit import Hindsight, NanoTransformer, Scene
+from perdure.models.config import TransformerConfig
+from perdure.models.dit import Transformer
 
-CONFIG = DitConfig(dim=64, layers=2, head_dim=32, ffn_ratio=2, recent=2, recalled=1)
+TINY = TransformerConfig(
+    heads=2, head_dim=24, layers=2, ffn=64, frequency_dim=32, text_dim=20, in_channels=4, out_channels=4
+)
+KINDS = {
+    "2.1 text-to-video": TINY,
+    "2.1 image-to-video": replace(TINY, in_channels=9, image_dim=12),
+    "2.1 first-and-last-frame": replace(TINY, in_channels=9, image_dim=12, image_tokens=14),
+    "2.2 TI2V-5B": replace(TINY, in_channels=12, out_channels=12),
+    "2.2 A14B image-to-video": replace(TINY, in_channels=9, heads=3, head_dim=32),
+}
 
 
-@pytest.fixture
-def dit() -> NanoTransformer:
+def theirs(config: TransformerConfig) -> WanTransformer3DModel:
+    """diffusers' transformer of that size, with weights that let everything count."""
+    model = WanTransformer3DModel(
+        patch_size=config.patch,
+        num_attention_heads=config.heads,
+        attention_head_dim=config.head_dim,
+        in_channels=config.in_channels,
+        out_channels=config.out_channels,
+        text_dim=config.text_dim,
+        freq_dim=config.frequency_dim,
+        ffn_dim=config.ffn,
+        num_layers=config.layers,
+        image_dim=config.image_dim or None,
+        added_kv_proj_dim=config.dim if config.image_dim else None,
+        pos_embed_seq_len=config.image_tokens or None,
+    )
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            torch.nn.init.normal_(weight, mean=float("norm" in name and "weight" in name), std=0.2)
+    return model.eval()
+
+
+def error(ours: torch.Tensor, true: torch.Tensor) -> float:
+    return float((ours - true).abs().max() / true.abs().max())
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("kind", KINDS)
+def test_it_is_wans(kind: str) -> None:
     torch.manual_seed(0)
-    model = NanoTransformer(CONFIG).eval()
-    for name in ("proj_out.weight", "action_embedder.2.weight"):
-        torch.nn.init.normal_(model.get_parameter(name), std=0.1)  # a model that has learnt something
-    return model
-
-
-def scene(count: int) -> Scene:
-    eye = torch.eye(4).expand(count, 4, 4)
-    maps = torch.randn(count, 16, 4, 6), torch.rand(count, 1, 4, 6), torch.randn(count, 5, 4, 6)
-    return Scene(*maps, eye, eye, torch.randn(count, 10))
-
-
-def past(dit: NanoTransformer, latents: torch.Tensor, ages: list[float], present: list[bool]) -> Hindsight:
-    m = len(ages)
-    keys, values = dit.remember(latents, torch.zeros(m), torch.zeros(m, 10))
-    cameras = torch.eye(4).repeat(1, m, 1, 1)
-    cameras[0, :, 0, 3] = torch.arange(m)
-    return Hindsight(
-        keys.transpose(0, 1).unsqueeze(0),
-        values.transpose(0, 1).unsqueeze(0),
-        torch.tensor([present]),
-        torch.tensor([ages]),
-        cameras,
-    )
+    config = KINDS[kind]
+    oracle, model = theirs(config), Transformer(config)
+    model.load_state_dict(oracle.state_dict())  # strict: the same names, no more and no fewer
+    b, t, h, w = 2, 3, 6, 8
+    latents, text = torch.randn(b, config.in_channels, t, h, w), torch.randn(b, 512, config.text_dim)
+    tokens, rows = (7, 2 * b) if config.image_tokens else (7, b)
+    image = torch.randn(rows, tokens, config.image_dim) if config.image_dim else None
+    timestep = torch.tensor([999.0, 431.0])
+    if kind == "2.2 TI2V-5B":  # a timestep for each token: the first latent is clean
+        timestep = timestep[:, None].repeat(1, t * h * w // 4)
+        timestep[:, : h * w // 4] = 0
+    true = oracle(latents, timestep, text, image, return_dict=False)[0]
+    assert error(model(latents, timestep, text, image), true) <= 1e-5
 
 
 @torch.no_grad()
-def test_a_memory_depends_on_itself_alone(dit: NanoTransformer) -> None:
-    latents, actions = torch.randn(3, 16, 4, 6), torch.randn(3, 10)
-    together = dit.remember(latents, torch.zeros(3), actions)
-    alone = dit.remember(latents[1:2], torch.zeros(1), actions[1:2])
-    for a, b in zip(together, alone, strict=True):
-        torch.testing.assert_close(a[1:2], b)
-
-
-@torch.no_grad()
-def test_slots_may_be_filled_in_any_order(dit: NanoTransformer) -> None:
-    latents, noisy, sigma, s = torch.randn(3, 16, 4, 6), torch.randn(1, 16, 4, 6), torch.ones(1), scene(1)
-    there = past(dit, latents, [3.0, 2.0, 1.0], [True] * 3)
-    order = [2, 0, 1]
-    shuffled = Hindsight(
-        there.keys[:, :, order], there.values[:, :, order], there.present, there.ages[:, order], there.cameras[:, order]
-    )
-    torch.testing.assert_close(
-        dit.denoise(noisy, sigma, s, there), dit.denoise(noisy, sigma, s, shuffled), atol=1e-5, rtol=1e-4
-    )
-
-
-@torch.no_grad()
-def test_an_empty_slot_says_nothing_and_a_full_one_does(dit: NanoTransformer) -> None:
-    latents, noisy, sigma, s = torch.randn(3, 16, 4, 6), torch.randn(1, 16, 4, 6), torch.ones(1), scene(1)
-    other = latents.clone()
-    other[0] = 3.0
-
-    def draw(latents: torch.Tensor, present: list[bool]) -> torch.Tensor:
-        return dit.denoise(noisy, sigma, s, past(dit, latents, [3.0, 2.0, 1.0], present))
-
-    assert torch.equal(draw(latents, [False, True, True]), draw(other, [False, True, True]))
-    assert (draw(latents, [True] * 3) - draw(other, [True] * 3)).abs().max() > 1e-3
-
-
-@torch.no_grad()
-def test_age_camera_and_action_all_count(dit: NanoTransformer) -> None:
-    latents, noisy, sigma, s = torch.randn(3, 16, 4, 6), torch.randn(1, 16, 4, 6), torch.ones(1), scene(1)
-    there = past(dit, latents, [3.0, 2.0, 1.0], [True] * 3)
-    base = dit.denoise(noisy, sigma, s, there)
-    moved = there._replace(cameras=there.cameras + torch.randn(4, 4))
-    for other in (
-        dit.denoise(noisy, sigma, s, there._replace(ages=there.ages + 2)),
-        dit.denoise(noisy, sigma, s, moved),
-        dit.denoise(noisy, sigma, s._replace(action=s.action + 1), there),
-        dit.denoise(noisy, sigma * 0.5, s, there),
-    ):
-        assert (base - other).abs().max() > 1e-4
+def test_a_timestep_may_be_given_for_each_latent() -> None:
+    torch.manual_seed(0)
+    model = Transformer(TINY)
+    model.load_state_dict(theirs(TINY).state_dict())
+    latents, text = torch.randn(2, 4, 3, 4, 4), torch.randn(2, 5, 20)
+    levels = torch.tensor([[0.0, 300.0, 999.0], [1.0, 2.0, 3.0]])
+    by_token = model(latents, levels.repeat_interleave(4, 1), text)
+    torch.testing.assert_close(model(latents, levels, text), by_token, rtol=1e-5, atol=1e-5)
+    alike = torch.full((2, 3), 500.0)
+    torch.testing.assert_close(model(latents, alike, text), model(latents, alike[:, 0], text), rtol=1e-5, atol=1e-5)
 
 
 def test_a_fresh_model_moves_nothing() -> None:
-    """Its output starts at zero, and so does what actions add."""
-    model = NanoTransformer(CONFIG)
-    latents = torch.randn(3, 16, 4, 6)
-    out = model.denoise(
-        torch.randn(1, 16, 4, 6), torch.ones(1), scene(1), past(model, latents, [3.0, 2.0, 1.0], [True] * 3)
-    )
-    assert out.abs().max() == 0
+    made = Transformer(TINY)(torch.randn(1, 4, 2, 4, 4), torch.tensor([500.0]), torch.randn(1, 5, 20))
+    assert made.shape == (1, 4, 2, 4, 4) and not made.any()
+
+
+def test_what_does_not_fit_is_named() -> None:
+    model = Transformer(TINY)
+    with pytest.raises(ValueError, match="expected latents with 4 channels, got shape"):
+        model(torch.zeros(1, 5, 2, 4, 4), torch.zeros(1))
+    with pytest.raises(ValueError, match="that patches of"):
+        model(torch.zeros(1, 4, 2, 5, 4), torch.zeros(1))
+    with pytest.raises(ValueError, match="an image beside the text"):
+        Transformer(KINDS["2.1 image-to-video"])(torch.zeros(1, 9, 1, 4, 4), torch.zeros(1), torch.zeros(1, 5, 20))
+    with pytest.raises(ValueError, match="to leave a multiple of four, got 8 left"):
+        TransformerConfig(head_dim=64, rotary=(16, 20, 20))

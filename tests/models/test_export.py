@@ -8,8 +8,8 @@ import torch
 
 from perdure.models.config import CodecConfig, DitConfig
 from perdure.models.decoder import Decoder, Encoder
-from perdure.models.dit import NanoTransformer
 from perdure.models.export import OUTPUTS, examples, export, graphs
+from perdure.models.nano import NanoTransformer
 from perdure.runtime.backends import OpenVINO
 
 CODEC = CodecConfig(encoder_widths=(16, 24), decoder_widths=(24, 16, 8), blocks=1)

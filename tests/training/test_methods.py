@@ -3,7 +3,7 @@
 import torch
 
 from perdure.models.config import CodecConfig, DitConfig
-from perdure.models.dit import NanoTransformer, Scene
+from perdure.models.nano import NanoTransformer, Scene
 from perdure.training.codec import Codec, CodecBatch, codec_loss, holed
 from perdure.training.flow import FlowBatch, flow_loss, hindsight
 

@@ -2,7 +2,7 @@
 
 import torch
 
-from perdure.models.attention import (
+from perdure.models.nano_attention import (
     attend,
     attend_plain,
     place,
