@@ -121,6 +121,12 @@ class Path:
 ACTION_FEATURES = 10
 """Length of `Action.features()`: one for each key, then turn and tilt."""
 
+MOTIONS = 81
+"""How many `Action.motion()` there are."""
+
+_NINE = {(0, 0): 0, (1, 0): 1, (-1, 0): 2, (0, 1): 3, (0, -1): 4, (1, 1): 5, (1, -1): 6, (-1, 1): 7, (-1, -1): 8}
+_STILL = math.radians(0.05)  # a turn that is less is none
+
 
 @dataclass(frozen=True)
 class Action:
@@ -157,6 +163,19 @@ class Action:
         """(10,) what the model sees of an action: multi-hot keys, then turn and tilt."""
         bits = [(self.keys >> i) & 1 for i in range(8)]
         return np.array([*bits, self.turn, self.tilt], np.float32)
+
+    def motion(self, rates: Rates = STANDARD) -> int:
+        """0..80, HY-WorldPlay's number of the motion: 9 times which way it steps, plus which way it turns.
+
+        Of steps, 0 is none, then come ahead, back, right, left, ahead to the right and to the left, back to the
+        right and to the left; of turns, none, right, left, up, down, right and up, right and down, left and up,
+        left and down.
+        """
+        forward, left, turns, ups = self.axes
+        key = rates.turn * FRAMES_PER_CHUNK / FRAMES_PER_SECOND
+        turn, tilt = turns * key + rates.swung(self.turn), ups * key + rates.swung(self.tilt)
+        right, up = (int(angle > _STILL) - int(angle < -_STILL) for angle in (-turn, tilt))
+        return 9 * _NINE[forward, -left] + _NINE[right, up]
 
     def reversed(self) -> "Action":
         """The motion that leads back: steps, turns and tilts the other way, a path from its end.

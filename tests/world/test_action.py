@@ -7,12 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perdure.camera import look
+from perdure.camera import look, relative
 from perdure.memory.commit import commit
 from perdure.world.action import (
     ACTION_FEATURES,
     FRAMES_PER_CHUNK,
     FRAMES_PER_SECOND,
+    MOTIONS,
     TURN_LIMIT,
     Action,
     Hand,
@@ -24,6 +25,7 @@ from perdure.world.action import (
 from perdure.world.edit import Change, Edit
 from perdure.world.history import LATENT
 from perdure.world.store import Store
+from perdure.world.trajectory import poses_from_keys
 from tests.world import yard
 
 motions = st.builds(Action, st.integers(0, 255), st.floats(-3, 3), st.floats(-3, 3))
@@ -53,6 +55,43 @@ def test_reversed_swaps_each_pair():
     assert Action(Keys.FORWARD | Keys.LEFT | Keys.LOOK_UP, 0.1, -0.2).reversed() == Action(
         Keys.BACK | Keys.RIGHT | Keys.LOOK_DOWN, -0.1, 0.2
     )
+
+
+def test_a_motion_has_the_number_that_worldplay_reads_off_the_poses_it_leads_to():
+    """Their rule, on where a camera comes to stand: a way counts within 60 degrees of an axis, a turn above 0.05."""
+    start, seen = look(np.array([1.0, 2.0, 1.5]), 0.3, 0.0), set[int]()
+    numbers = {"": 0, "a": 1, "b": 2, "c": 3, "d": 4, "ac": 5, "ad": 6, "bc": 7, "bd": 8}
+
+    def number(first: float, second: float, least: float) -> int:
+        """Of how far along the first axis, and along the second."""
+        named = (
+            "a" if first > least else "b" if first < -least else "",
+            "c" if second > least else "d" if second < -least else "",
+        )
+        return numbers["".join(named)]
+
+    for keys in range(256):
+        action = Action(keys)
+        step = relative(poses_from_keys([action], start)[-1], start)
+        right, _, ahead = step[:3, 3] / max(float(np.linalg.norm(step[:3, 3])), 1e-4)
+        _, euler_y, euler_x = np.degrees(np.array([0.0, math.atan2(step[0, 2], step[2, 2]), -math.asin(step[1, 2])]))
+        expected = 9 * number(ahead, right, math.cos(math.radians(60))) + number(euler_y, euler_x, 0.05)
+        assert action.motion() == expected, (Keys(keys), step)
+        seen.add(expected)
+    assert seen == set(range(MOTIONS))
+
+
+@given(motions)
+def test_the_motion_back_is_the_opposite_one(action: Action):
+    opposite = [0, 2, 1, 4, 3, 8, 7, 6, 5]
+    step, turn = divmod(action.motion(), 9)
+    assert action.reversed().motion() == 9 * opposite[step] + opposite[turn]
+
+
+def test_the_mouse_turns_too_and_a_little_is_nothing():
+    assert Action(turn=0.1).motion() == 2 and Action(tilt=-0.1).motion() == 4
+    assert Action(turn=math.radians(0.04)).motion() == 0
+    assert Action(Keys.TURN_LEFT, turn=-1.0).motion() == 1  # farther to the right than the key turns to the left
 
 
 def test_what_was_done_is_not_undone_by_walking_back():

@@ -1,0 +1,47 @@
+"""Identity: what each entity looks like, as tokens that every block may look at, behind a gate that starts shut.
+
+The features of an entity are whatever the state keeps of its appearance, and where it stands if the caller
+puts that in; entities have no order. They are looked at with the queries that look at the text, so a block has
+one question and two places to ask it. A token that is always there keeps attention defined where nobody is.
+
+Shapes: B batch, I entities, A features, W width of a token, N tokens of the picture, H heads, D head size,
+E width of the model.
+"""
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+WIDTH = 256
+
+
+class Identity(nn.Module):
+    """(B, I, A) features to (B, 1 + I, W) tokens, nobody's first; once for all blocks."""
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.nobody = nn.Parameter(torch.randn(1, 1, WIDTH) / WIDTH**0.5)
+        self.linear_1, self.linear_2 = nn.Linear(features, WIDTH), nn.Linear(WIDTH, WIDTH)
+
+    def forward(self, features: Tensor) -> Tensor:
+        x = self.linear_2(F.silu(self.linear_1(features.to(self.linear_1.weight.dtype))))
+        return torch.cat([self.nobody.expand(len(x), -1, -1), x], 1)
+
+
+class Recognise(nn.Module):
+    """A block's look at who is there."""
+
+    def __init__(self, dim: int, heads: int, eps: float = 1e-6) -> None:
+        super().__init__()
+        self.heads = heads
+        self.to_k, self.to_v = nn.Linear(WIDTH, dim), nn.Linear(WIDTH, dim)
+        self.norm_k = nn.RMSNorm(dim, eps=eps)
+        self.gate = nn.Parameter(torch.zeros(dim))
+
+    def forward(self, q_NHD: Tensor, tokens: Tensor, present_BI: Tensor, attend: Callable[..., Tensor]) -> Tensor:
+        """(B, N, E), to be added to what was found in the text; `attend` takes a mask of (B, 1, 1 + I) as its last."""
+        k, v = (x.unflatten(-1, (self.heads, -1)) for x in (self.norm_k(self.to_k(tokens)), self.to_v(tokens)))
+        seen = torch.cat([present_BI.new_ones(len(present_BI), 1), present_BI], 1).unsqueeze(1)
+        return attend(q_NHD, k, v, seen).flatten(2) * self.gate

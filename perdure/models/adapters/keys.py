@@ -1,0 +1,44 @@
+"""Keys: what was pressed for a latent, added to the time embedding before it modulates the blocks.
+
+Either features (keys as they are held, then how far the mouse went) or the number of one of 81 motions,
+nine ways of stepping times nine of turning, which goes through the waves that time goes through.
+
+Shapes: B batch, T latents, A features, E width of the model.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def waves(at: Tensor, count: int) -> Tensor:
+    """(..., count) cosines and sines of numbers (...), from one radian a unit down to almost none."""
+    half = count // 2
+    rate = torch.exp(-math.log(10000.0) * torch.arange(half, dtype=torch.float32, device=at.device) / half)
+    angle = at.float().unsqueeze(-1) * rate
+    return torch.cat([angle.cos(), angle.sin()], -1)
+
+
+def zeroed(layer: nn.Linear) -> nn.Linear:
+    """A layer that says nothing yet."""
+    nn.init.zeros_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+class Keys(nn.Module):
+    """(B, A) or (B, T, A) features, or (B) or (B, T) numbers of motions, to (B, E) or (B, T, E)."""
+
+    def __init__(self, kind: str, dim: int, features: int, frequencies: int) -> None:
+        super().__init__()
+        if kind not in ("multi-hot", "81-way"):
+            raise ValueError(f"expected keys to be 'multi-hot' or '81-way', got {kind!r}")
+        self.frequencies = frequencies if kind == "81-way" else 0
+        self.linear_1 = nn.Linear(self.frequencies or features, dim)
+        self.linear_2 = zeroed(nn.Linear(dim, dim))
+
+    def forward(self, keys: Tensor) -> Tensor:
+        x = waves(keys, self.frequencies) if self.frequencies else keys
+        return self.linear_2(F.silu(self.linear_1(x.to(self.linear_1.weight.dtype))))

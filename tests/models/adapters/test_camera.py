@@ -1,0 +1,123 @@
+"""PRoPE: only where cameras stand to each other counts, each token's pair by pair, in any frame."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from perdure.models.adapters.camera import cameras, each, lift, look_through
+from perdure.models.attention import attend_plain
+from perdure.models.camera import invert, look, rotation
+from perdure.models.conditions import Cameras
+from perdure.models.context import lift as lift_array
+
+KINDS = ["prope", "fx_fy"]
+seeds = st.integers(0, 2**31)
+
+
+def shots(seed: int, count: int = 3) -> tuple[torch.Tensor, torch.Tensor]:
+    """Poses (2, T, 4, 4) about a town, far from its origin, and lenses (2, T, 4)."""
+    maker = torch.Generator().manual_seed(seed)
+
+    def uniform(*shape: int) -> torch.Tensor:
+        return 2 * torch.rand(*shape, generator=maker, dtype=torch.float64) - 1
+
+    poses = look(300 + 3 * uniform(2, count, 3), 3 * uniform(2, count), uniform(2, count))
+    return poses, torch.tensor([0.65, 1.1, 0.5, 0.5], dtype=torch.float64) + 0.1 * uniform(2, count, 4)
+
+
+def heads(seed: int, tokens: int) -> list[torch.Tensor]:
+    maker = torch.Generator().manual_seed(seed)
+    return [torch.randn(2, tokens, 2, 8, generator=maker, dtype=torch.float64) for _ in range(3)]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_it_is_attention_between_each_two_cameras(kind: str) -> None:
+    """The formula, written out token by token: q' P(i) P(j)^-1 k, and values as the eye has them."""
+    poses, lens = shots(0)
+    q, k, v = heads(1, 6)
+    at = cameras(poses, lens, scale=0.2, kind=kind)
+    found = look_through(q, k, v, at, at, attend_plain)
+    b, head, i = 1, 1, 3  # a token of the second of three latents, two tokens each
+    turn = [at.to_clip[b, i // 2] @ at.from_clip[b, j // 2] for j in range(6)]
+    scores = torch.stack(
+        [(q[b, i, head].view(2, 4) * (k[b, j, head].view(2, 4) @ turn[j].mT)).sum() / 8**0.5 for j in range(6)]
+    )
+    values = torch.stack([(v[b, j, head].view(2, 4) @ turn[j].mT).flatten() for j in range(6)])
+    torch.testing.assert_close(found[b, i, head], scores.softmax(0) @ values)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@settings(max_examples=20, deadline=None)
+@given(seed=seeds)
+def test_moving_the_whole_world_changes_nothing(kind: str, seed: int) -> None:
+    poses, lens = shots(seed)
+    q, k, v = heads(seed + 1, 6)
+    move = torch.eye(4, dtype=torch.float64)
+    move[:3, :3] = rotation(torch.randn(4, generator=torch.Generator().manual_seed(seed), dtype=torch.float64))
+    move[:3, 3] = torch.tensor([40.0, -7.0, 900.0])
+    found: list[torch.Tensor] = []
+    for where in (poses, move @ poses):
+        at = cameras(where, lens, scale=0.2, kind=kind)
+        found.append(look_through(q, k, v, at, at, attend_plain))
+    torch.testing.assert_close(found[0], found[1], atol=1e-8, rtol=1e-8)
+    # Nor does which camera the numbers are seen from.
+    at = cameras(poses, lens, poses[:, 0], 0.2, kind)
+    torch.testing.assert_close(look_through(q, k, v, at, at, attend_plain), found[0], atol=1e-8, rtol=1e-8)
+
+
+def test_where_one_camera_stands_does_change_it() -> None:
+    poses, lens = shots(0)
+    q, k, v = heads(1, 6)
+    moved = poses.clone()
+    moved[:, 0, 0, 3] += 1
+    one, other = (cameras(p, lens, scale=0.2) for p in (poses, moved))
+    before, after = (look_through(q, k, v, at, at, attend_plain) for at in (one, other))
+    assert (before - after).abs().max() > 1e-2
+
+
+def test_the_frustum_and_what_comes_back_from_it() -> None:
+    poses, lens = shots(0)
+    for kind in KINDS:
+        at = cameras(poses, lens, scale=0.2, kind=kind)
+        eye = torch.eye(4, dtype=torch.float64).expand(2, 3, 4, 4)
+        torch.testing.assert_close(at.to_clip @ at.from_clip, eye, atol=1e-9, rtol=0)
+    torch.testing.assert_close(lift(lens)[0][0, 0], torch.from_numpy(lift_array(lens[0, 0].numpy())))
+    # A corner of the picture, 3 m off, lies at (1, 1) in the full frustum, whatever the lens.
+    fx, fy, cx, cy = lens.unbind(-1)
+    one = torch.ones_like(cx)
+    corner = torch.stack([3 * (1 - cx) / fx, 3 * (1 - cy) / fy, 3 * one, one], -1)
+    clip = (lift(lens)[0] @ corner.unsqueeze(-1)).squeeze(-1)
+    torch.testing.assert_close(clip[..., :2] / clip[..., 2:3], torch.ones(2, 3, 2, dtype=torch.float64))
+    with pytest.raises(ValueError, match=r"prope.*round"):
+        lift(lens, "round")
+
+
+def test_far_from_the_origin_half_precision_is_enough() -> None:
+    """Numbers are those of the distances between cameras, not of where the town is."""
+    poses, lens = shots(0)
+    far = poses.clone()
+    far[..., :3, 3] += 1e5
+    near_by, far_off = (cameras(p, lens, scale=0.2).to_clip.bfloat16() for p in (poses, far))
+    torch.testing.assert_close(near_by, far_off, atol=2e-2, rtol=1e-2)
+
+
+def test_a_memory_is_seen_with_the_keys_it_was_kept_with() -> None:
+    """Whole clip at once, or its last latent alone that looks at all: the same, with cameras given when it looks."""
+    poses, lens = shots(3)
+    q, k, v = heads(4, 6)
+    at = cameras(poses, lens, scale=0.2)
+    whole = look_through(q, k, v, at, at, attend_plain)
+    other = cameras(poses, lens, poses[:, 1], 0.2)  # numbers as another camera has them
+    last = Cameras(other.to_clip[:, 2:], other.from_clip[:, 2:])
+    alone = look_through(q[:, 4:], k, v, last, other, attend_plain)
+    torch.testing.assert_close(alone, whole[:, 4:], atol=1e-9, rtol=1e-9)
+
+
+def test_each_latent_goes_through_its_own_matrix() -> None:
+    torch.manual_seed(0)
+    x = torch.randn(1, 4, 1, 8)
+    there = invert(look(torch.ones(3), torch.tensor(1.0), torch.tensor(0.0)))
+    out = each(x, torch.stack([torch.eye(4), there])[None])
+    assert torch.equal(out[:, :2], x[:, :2])
+    torch.testing.assert_close(out[0, 2, 0, 4:], there @ x[0, 2, 0, 4:])
