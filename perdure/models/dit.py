@@ -12,14 +12,16 @@ Shapes: B batch, C channels, T latents, h w latent size, N tokens, E width, H he
 S tokens of text.
 """
 
+import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from perdure.models.attention import Place, attend, look, turns
-from perdure.models.conditions import Given
+from perdure.models.attention import Mask, Roles, Scope, attend, dense_mask, flex_mask, look, place, readers
+from perdure.models.conditions import Given, Past
 from perdure.models.config import TransformerConfig
 from perdure.models.embedding import Conditions, FeedForward
 
@@ -44,7 +46,7 @@ class Text(NamedTuple):
 
     words: Tensor  # (B, S, E)
     image: Tensor | None = None  # (B, S', E)
-    readers: Tensor | None = None  # (B or 1, G, n, 1) bool: which tokens read; None: all
+    readers: Tensor | None = None  # (N,) bool: which tokens read; None: all
 
 
 class Attention(nn.Module):
@@ -90,19 +92,32 @@ class Block(nn.Module):
         self.ffn = FeedForward(dim, config.ffn, dim)
         self.scale_shift_table = nn.Parameter(torch.randn(1, 6, dim) / dim**0.5)
 
-    def forward(self, x: Tensor, time: Tensor, text: Text | None, here: Place, mask: Tensor | None = None) -> Tensor:
-        """x (B, G, n, E) goes on by one layer; time is (B, G, 6, E)."""
+    def forward(
+        self,
+        x: Tensor,
+        time: Tensor,
+        text: Text | None,
+        scope: Scope,
+        past: tuple[Tensor, Tensor] | None = None,
+        last: bool = False,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """x (B, G, n, E) one layer on, and its keys and values (B, N, H, D); time is (B, G, 6, E).
+
+        In the `last` layer of which keys are wanted nothing else is.
+        """
         shift, scale, gate, shift_ffn, scale_ffn, gate_ffn = modulated(self.scale_shift_table, time)
         asked = (self.norm1(x) * (1 + scale) + shift).to(x.dtype)
         q, k, v = self.attn1.project(asked.flatten(1, 2))
-        seen = self.attn1.to_out(look(q, k, v, here, mask=mask).flatten(2)).view_as(x)
+        if last:
+            return x, k, v
+        seen = self.attn1.to_out(look(q, k, v, scope, past).flatten(2)).view_as(x)
         x = (x + seen * gate).to(x.dtype)
         if text is not None:
             found = self.attn2.read(self.norm2(x).to(x.dtype).flatten(1, 2), text)
             found = self.attn2.to_out(found.flatten(2)).view_as(x)
-            x = x + (found if text.readers is None else found * text.readers)
+            x = x + (found if text.readers is None else found * text.readers.view(1, x.shape[1], -1, 1))
         thought = self.ffn((self.norm3(x) * (1 + scale_ffn) + shift_ffn).to(x.dtype))
-        return (x + thought * gate_ffn).to(x.dtype)
+        return (x + thought * gate_ffn).to(x.dtype), k, v
 
 
 def modulated(table: Tensor, time: Tensor) -> tuple[Tensor, ...]:
@@ -132,22 +147,131 @@ class Transformer(nn.Module):
         image_BSE: Tensor | None = None,
         given: Given | None = None,
         times: Tensor | None = None,
+        roles: Roles | None = None,
+        window: int = 0,
+        flex: bool = False,
     ) -> Tensor:
         """The velocity (noise - latent) of a whole clip, (B, C, T, h, w).
 
         `timestep` is (B,), or (B, T), or (B, N); `times` (B or 1, T) says where latents stand, else 0, 1, 2, ...
+        With `roles` latents look at each other as `config.history` has it (`attention.visible`), else all at all;
+        with a `window` at no more than so many chunks back.
         """
-        grid = self.grid(latents_BCThw)
+        wide = narrow = None
+        text = self.embed_text(text_BSE, image_BSE)
+        if roles is not None:
+            kind, mask = self.config.history, flex_mask if flex else dense_mask
+            cells = math.prod(self.grid(latents_BCThw)[1:])
+            wide, narrow = (mask(kind, roles, cells, alone, window) for alone in (False, True))
+            if text is not None and (reading := readers(kind, roles)) is not None:
+                text = text._replace(readers=reading.repeat_interleave(cells))
+        x, time_E = self.run(latents_BCThw, timestep, text, given, times, None, wide, narrow)
+        return self.velocity(x, time_E, latents_BCThw)
+
+    def remember(
+        self,
+        latents_BCThw: Tensor,
+        timestep: Tensor,
+        text_BSE: Tensor | None = None,
+        image_BSE: Tensor | None = None,
+        given: Given | None = None,
+        times: Tensor | None = None,
+        past: Past | None = None,
+        present: Tensor | None = None,
+        into: tuple[Tensor, Tensor] | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Keys and values (B, L, T, N, H, D) of finished latents, which look at each other, and at a past if given.
+
+        `present` (B, T) leaves out those that only fill up the shape. L counts the layers that look back. Where
+        these tensors exist already, `into` is them, and nothing else is kept.
+        """
+        kept: list[tuple[Tensor, Tensor]] = []
+        shape = latents_BCThw.shape[2] // self.config.patch[0], -1
+
+        def keep(index: int, k: Tensor, v: Tensor) -> None:
+            k, v = k.unflatten(1, shape), v.unflatten(1, shape)
+            if into is None:
+                kept.append((k, v))
+            else:
+                into[0][:, index], into[1][:, index] = k, v
+
+        narrow = self.seeable(latents_BCThw, None, present)
+        wide = narrow if past is None else self.seeable(latents_BCThw, past, present)
+        text = self.embed_text(text_BSE, image_BSE)
+        self.run(latents_BCThw, timestep, text, given, times, past, wide, narrow, keep)
+        if into is not None:
+            return into
+        keys, values = (torch.stack(layers, 1) for layers in zip(*kept))
+        return keys, values
+
+    def denoise(
+        self,
+        noisy_BCThw: Tensor,
+        timestep: Tensor,
+        past: Past,
+        text_BSE: Tensor | None = None,
+        image_BSE: Tensor | None = None,
+        given: Given | None = None,
+        times: Tensor | None = None,
+    ) -> Tensor:
+        """The velocity of a coming chunk (B, C, T, h, w), which sees itself and its past."""
+        text = self.embed_text(text_BSE, image_BSE)
+        wide = self.seeable(noisy_BCThw, past)
+        x, time_E = self.run(noisy_BCThw, timestep, text, given, times, past, wide)
+        return self.velocity(x, time_E, noisy_BCThw)
+
+    def run(
+        self,
+        latents_BCThw: Tensor,
+        timestep: Tensor,
+        text: Text | None,
+        given: Given | None,
+        times: Tensor | None,
+        past: Past | None = None,
+        wide: Mask | None = None,
+        narrow: Mask | None = None,
+        keep: Callable[[int, Tensor, Tensor], None] | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Tokens (B, G, n, E) after all layers, and the time embedding (B, G, E).
+
+        The mask is `wide` in layers that look back and `narrow` in those that do not. Where it is for their keys
+        and values, `keep` is handed those of each layer that looks back, and nothing is done after the last.
+        """
+        grid, given = self.grid(latents_BCThw), given or Given()
         x = self.tokens(latents_BCThw)
         time_E, time = self.embed_time(timestep)
         x = x.unflatten(1, (time_E.shape[1], -1))
-        if times is None:
-            times = torch.arange(grid[0], device=x.device).unsqueeze(0)
-        here = turns(times, grid, self.config)
-        text = self.embed_text(text_BSE, image_BSE)
-        for block in self.blocks:
-            x = block(x, time, text, here)
-        return self.velocity(x, time_E, grid).to(latents_BCThw.dtype)
+        times = torch.arange(grid[0], device=x.device).unsqueeze(0) if times is None else times
+        here = place(times, grid[1:], self.config, x.dtype, given.cameras or (None, None))
+        there = past and place(past.times, grid[1:], self.config, x.dtype, (None, past.from_clip))
+        back, alone = Scope(here, there, wide), Scope(here, None, narrow)
+        memory_layers = self.config.memory_layers
+        for layer, block in enumerate(self.blocks):
+            looks_back, last = layer in memory_layers, keep is not None and layer == memory_layers[-1]
+            if not looks_back:
+                x, _, _ = block(x, time, text, alone)
+                continue
+            index = memory_layers.index(layer)
+            seen = past and (past.keys[:, index].flatten(1, 2), past.values[:, index].flatten(1, 2))
+            x, k, v = block(x, time, text, back, seen, last)
+            if keep is not None:
+                keep(index, k, v)
+            if last:
+                break  # nobody looks at what comes after
+        return x, time_E
+
+    def seeable(self, latents_BCThw: Tensor, past: Past | None, present: Tensor | None = None) -> Tensor | None:
+        """(B, S) which tokens of the past and of these latents stand for something; None: all of them."""
+        count, rows, columns = self.grid(latents_BCThw)
+        latents = [(present, count)] if past is None else [(past.present, past.keys.shape[2]), (present, count)]
+        if all(there is None for there, _ in latents):
+            return None
+        b, device = len(latents_BCThw), latents_BCThw.device
+        each = [
+            torch.ones(b, n, dtype=torch.bool, device=device) if there is None else there.expand(b, -1)
+            for there, n in latents
+        ]
+        return torch.cat(each, 1).repeat_interleave(rows * columns, 1)
 
     def grid(self, latents_BCThw: Tensor) -> tuple[int, int, int]:
         """How many tokens there are along time, rows and columns."""
@@ -179,8 +303,8 @@ class Transformer(nn.Module):
         image = None if embed.image_embedder is None or image_BSE is None else embed.image_embedder(image_BSE)
         return Text(embed.text_embedder(text_BSE), image)
 
-    def velocity(self, x: Tensor, time_E: Tensor, grid: tuple[int, int, int]) -> Tensor:
+    def velocity(self, x: Tensor, time_E: Tensor, latents_BCThw: Tensor) -> Tensor:
         shift, scale = modulated(self.scale_shift_table, time_E.unsqueeze(2))
         out = self.proj_out((self.norm_out(x) * (1 + scale) + shift).to(x.dtype))
-        cut = out.view(x.shape[0], *grid, *self.config.patch, -1)
-        return cut.permute(0, 7, 1, 4, 2, 5, 3, 6).flatten(6, 7).flatten(4, 5).flatten(2, 3)
+        cut = out.view(len(x), *self.grid(latents_BCThw), *self.config.patch, -1)
+        return cut.permute(0, 7, 1, 4, 2, 5, 3, 6).flatten(6, 7).flatten(4, 5).flatten(2, 3).to(latents_BCThw.dtype)

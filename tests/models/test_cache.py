@@ -27,7 +27,7 @@ def test_a_long_lived_cache_equals_a_fresh_one() -> None:
         fresh = Cache(3, SHAPE, keep=5).gather(chosen, encode)
         for a, b in zip(lived, fresh, strict=True):
             assert np.array_equal(a, b)
-        assert len(old.entries) <= 5
+        assert len(old.rows) <= 5
 
 
 def test_what_is_held_is_not_encoded_again() -> None:

@@ -1,0 +1,195 @@
+"""Streaming, chunk by chunk, is the whole clip under the same mask."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
+
+from perdure.models.attention import KINDS, Roles
+from perdure.models.cache import Cache
+from perdure.models.conditions import Cameras, Given, Past
+from perdure.models.config import Adapters, TransformerConfig
+from perdure.models.context import Remembered
+from perdure.models.dit import Transformer
+from perdure.models.streaming import Roll, Whole, entry_shape
+
+TINY = TransformerConfig(
+    heads=2, head_dim=24, layers=3, ffn=64, frequency_dim=32, text_dim=20, in_channels=4, out_channels=4
+)
+CHUNK, CHUNKS = 2, 4  # latents a chunk; all but the last are finished
+SIZE = 4, 4
+
+
+def learnt(config: TransformerConfig) -> Transformer:
+    """A model in which everything counts."""
+    torch.manual_seed(0)
+    model = Transformer(config).eval()
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            torch.nn.init.normal_(weight, mean=float("norm" in name and "weight" in name), std=0.2)
+    return model
+
+
+def error(made: torch.Tensor, true: torch.Tensor) -> float:
+    return float((made - true).abs().max() / true.abs().max())
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("every", [1, 2])
+@pytest.mark.parametrize("kind", KINDS[1:])
+def test_stream_equals_full(kind: str, every: int) -> None:
+    model = learnt(replace(TINY, history=kind, look_back_every=every))
+    count = CHUNK * CHUNKS
+    latents, text, level = torch.randn(2, 4, count, *SIZE), torch.randn(2, 5, 20), 700.0
+    times = torch.arange(count).float().unsqueeze(0)
+    chunk = torch.arange(count) // CHUNK
+    levels = torch.where(chunk == CHUNKS - 1, level, 0.0).expand(2, -1)
+    whole = model(latents, levels, text, times=times, roles=Roles(chunk, chunk == CHUNKS - 1))
+
+    then, now = slice(0, count - CHUNK), slice(count - CHUNK, count)
+    reads = None if kind in ("history-and-target", "block-diagonal") else text
+    clean = torch.zeros(2)
+    if kind == "memory-and-chunk":  # the whole context at once
+        kept = model.remember(latents[:, :, then], clean, reads, times=times[:, then])
+    else:
+        kept, past = None, None
+        for i in range(CHUNKS - 1):
+            piece = slice(i * CHUNK, (i + 1) * CHUNK)
+            made = model.remember(latents[:, :, piece], clean, reads, times=times[:, piece], past=past)
+            kept = made if kept is None else tuple(torch.cat(pair, 2) for pair in zip(kept, made))
+            if kind != "block-diagonal":
+                past = Past(*kept, times=times[:, : piece.stop])
+    assert kept is not None
+
+    def draw(there: torch.Tensor) -> torch.Tensor:
+        return model.denoise(latents[:, :, now], clean + level, Past(*kept, there), text, times=times[:, now])
+
+    made, true = draw(times[:, then]), whole[:, :, now]
+    assert error(made, true) <= 1e-5
+    assert error(draw(times[:, then] - 9), true) > 1e-3  # the past is seen, and where it stands
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("history", ["memory-and-chunk", "block-diagonal"])
+def test_cameras_in_a_stream_are_those_of_the_whole(history: str) -> None:
+    """Each latent by its own camera in the world; in the stream, by where memories stand to the coming camera."""
+    config = replace(
+        TINY, history=history, rotary=(4, 4, 4), rotary_pairs="halves", text_dim=0, adapters=Adapters(camera="heads")
+    )
+    model, count = learnt(config), 3
+    latents, chunk = torch.randn(1, 4, count, *SIZE), torch.arange(count)
+    to_clip = torch.eye(4) + 0.1 * torch.randn(1, count, 4, 4)
+    cameras, levels = Cameras(to_clip, torch.linalg.inv(to_clip)), torch.tensor([[0.0, 0.0, 700.0]])
+    whole = model(latents, levels, given=Given(cameras=cameras), roles=Roles(chunk, chunk == 2))
+
+    seen_from = cameras.from_clip[:, 2:]  # what the coming camera sees is told in its own clip space
+    then = Cameras(to_clip[:, :2] @ seen_from, to_clip[:, 2:] @ cameras.from_clip[:, :2])
+    eye = torch.eye(4).expand(1, 1, 4, 4)
+    if history == "memory-and-chunk":
+        kept = model.remember(latents[:, :, :2], torch.zeros(1), given=Given(cameras=then))
+    else:  # a memory that sees itself alone needs no camera
+        alone = [model.remember(latents[:, :, i : i + 1], torch.zeros(1)) for i in range(2)]
+        kept = tuple(torch.cat(pair, 2) for pair in zip(*alone))
+    past = Past(kept[0], kept[1], torch.tensor([[-2.0, -1.0]]), from_clip=then.from_clip)
+    made = model.denoise(latents[:, :, 2:], torch.tensor([700.0]), past, given=Given(cameras=Cameras(eye, eye)))
+    assert error(made, whole[:, :, 2:]) <= 1e-5
+    turned = past._replace(from_clip=then.from_clip.flip(1))
+    assert error(model.denoise(latents[:, :, 2:], torch.tensor([700.0]), turned), made) > 1e-3
+
+
+@torch.no_grad()
+def test_a_rolling_cache_is_the_whole_clip_seen_through_a_window() -> None:
+    config = replace(TINY, history="chunk-causal", recent=2)
+    model, count = learnt(config), 9
+    latents, text = torch.randn(1, 4, count, *SIZE), torch.randn(1, 5, 20)
+    roles = Roles(torch.arange(count), torch.zeros(count, dtype=torch.bool))
+    levels = torch.tensor([[*[0.0] * (count - 1), 700.0]])
+    whole = model(latents, levels, text, roles=roles, window=2)
+
+    roll = Roll(model, SIZE, cap=5)
+    for i in range(count - 1):
+        roll.add(latents[:, :, i : i + 1], text)
+    again = Roll(model, SIZE, cap=5)
+    again.cache.restore({k: v.clone() if isinstance(v, torch.Tensor) else v for k, v in roll.cache.snapshot().items()})
+    for stream in (roll, again):
+        past, times = stream.past(1)
+        made = model.denoise(latents[:, :, -1:], levels[:, -1], past, text, times=times)
+        assert error(made, whole[:, :, -1:]) <= 1e-5
+        assert times.tolist() == [[5.0]]
+    unseen = Roll(model, SIZE, cap=5)
+    for i in range(count - 3, count - 1):
+        unseen.add(latents[:, :, i : i + 1], text)
+    past, times = unseen.past(1)
+    rebuilt = model.denoise(latents[:, :, -1:], levels[:, -1], past, text, times=times)
+    assert error(rebuilt, made) > 1e-4  # what was let go still counts: this is why it must be kept
+
+
+def test_five_thousand_latents_roll_by_and_all_stand_in_range() -> None:
+    roll = Roll(Transformer(replace(TINY, layers=1, history="chunk-causal", sink=2, recent=6)), SIZE, cap=12)
+    entry = torch.zeros(1, 4, 2, 24)
+    for _ in range(5_000):
+        roll.cache.put(entry, entry)
+        past, now = roll.past(1)
+        assert past.present is not None
+        stand = [*past.times[past.present].tolist(), *now[0].tolist()]
+        assert min(stand) >= 0 and max(stand) <= 12 and len(set(stand)) == len(stand)
+    assert sorted(n for n in roll.cache.numbers if n is not None) == [0, 1, *range(4_994, 5_000)]
+
+
+@torch.no_grad()
+def test_a_context_that_is_encoded_anew_depends_on_nothing_else() -> None:
+    """Past three turnovers of its slots, and with other memories recalled, a fresh one has the same bytes."""
+    model = learnt(replace(TINY, history="memory-and-chunk", sink=1, recent=2, recalled=1))
+    world, text = torch.randn(14, 4, *SIZE), torch.randn(1, 5, 20)
+    lived, buffers = Whole(model, SIZE, level=14.0), None
+    for step in range(13):
+        context = sorted({0, *range(max(0, step - 2), step), step * 5 % max(1, step)} if step else [])
+        latents = [world[i] for i in context]
+        seen = [whole.past(latents, 1, text) for whole in (lived, Whole(model, SIZE, level=14.0))]
+        (past, times), (fresh, _) = seen
+        assert past.present is not None and fresh.present is not None
+        assert torch.equal(past.present, fresh.present) and past.present.sum() == len(context)
+        there = past.present[0]
+        assert torch.equal(past.keys[:, :, there], fresh.keys[:, :, there])
+        made = [
+            model.denoise(world[13:].transpose(0, 1)[None], torch.ones(1), p, text, times=times) for p in (past, fresh)
+        ]
+        assert torch.equal(*made) and made[0].isfinite().all()
+        where = past.keys.data_ptr(), past.values.data_ptr(), past.present.data_ptr(), past.times.data_ptr()
+        assert buffers in (None, where)  # nothing is allocated once it is there
+        buffers = where
+
+
+@torch.no_grad()
+def test_memories_that_stand_by_themselves_are_rebuilt_to_the_same_bytes() -> None:
+    model = learnt(replace(TINY, history="block-diagonal", text_dim=0, recent=2, recalled=1))
+    random, no_action = np.random.default_rng(0), np.zeros(0, np.float32)
+    made = [Remembered(bytes([i]), random.normal(size=(4, *SIZE)).astype(np.float16), no_action) for i in range(12)]
+
+    def encode(memory: Remembered) -> tuple[torch.Tensor, torch.Tensor]:
+        latent = torch.from_numpy(memory.latent.astype(np.float32))[None, :, None]
+        keys, values = model.remember(latent, torch.zeros(1))
+        return keys[0, :, 0], values[0, :, 0]
+
+    lived = Cache(3, entry_shape(model, SIZE), keep=4, zeros=torch.zeros)
+    buffers = lived.keys.data_ptr(), lived.kept_keys.data_ptr()
+    for step in range(12):
+        chosen = [made[i] for i in sorted({*range(max(0, step - 2), step), step * 7 % max(1, step)})] if step else []
+        fresh = Cache(3, entry_shape(model, SIZE), keep=4, zeros=torch.zeros).gather(chosen, encode)
+        for a, b in zip(lived.gather(chosen, encode), fresh):
+            assert torch.equal(a, b)
+    assert buffers == (lived.keys.data_ptr(), lived.kept_keys.data_ptr())
+
+
+@torch.no_grad()
+def test_nothing_waits_for_the_device() -> None:
+    """Under tensors that have shapes but no values, whoever asked for a value would fail."""
+    with FakeTensorMode():
+        model = Transformer(replace(TINY, history="memory-and-chunk", recent=2))
+        whole = Whole(model, SIZE)
+        past, times = whole.past([torch.randn(4, *SIZE)], 1)
+        assert model.denoise(torch.randn(1, 4, 1, *SIZE), torch.ones(1), past, times=times).shape == (1, 4, 1, *SIZE)
+        with pytest.raises(DataDependentOutputException):
+            past.keys.sum().item()
