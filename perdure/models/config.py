@@ -15,6 +15,22 @@ class CodecConfig:
 
 
 @dataclass(frozen=True)
+class TaehvConfig:
+    """The tiny autoencoder of Wan's latents; as it stands, the one of Wan 2.1 (`taew2_1`)."""
+
+    channels: int = 16
+    patch: int = 1  # pixels, each way, that are folded into channels
+    pool: tuple[int, ...] = (2, 2, 1)  # frames into one, at each halving of the picture
+    grow: tuple[int, ...] = (1, 2, 2)  # and back
+    encoder_width: int = 64
+    decoder_widths: tuple[int, ...] = (256, 128, 64, 64)
+
+
+TAEW2_1 = TaehvConfig()
+TAEW2_2 = TaehvConfig(channels=48, patch=2)
+
+
+@dataclass(frozen=True)
 class DitConfig:
     """The latent transformer."""
 
