@@ -5,7 +5,7 @@ training and serving read the same fields. Arrays are numpy; a batch of contexts
 fields with a leading axis.
 
 Shapes: M memory slots, T frames a chunk, C latent channels, h w latent size, H W frame size,
-A action features, P proxy channels.
+A action features, P proxy channels, S tokens of a slot of words, E channels of a token.
 """
 
 from collections.abc import Sequence
@@ -18,6 +18,22 @@ F32 = NDArray[np.float32]
 
 PROXY_CHANNELS = 5
 """What physics knows of the coming view: inverse depth, normal (3), whether a mover is there."""
+
+
+ANCHOR = 5
+"""Where in the coming view an entity is: right and down of the middle (the edges at -1 and 1), inverse depth, apparent
+size (a share of the picture's height), and whether it is in the view at all; without a body, zeros."""
+
+
+@dataclass(frozen=True, eq=False)
+class Slot:
+    """What one entity is told. Nothing in it depends on what others are told."""
+
+    entity: int
+    tokens: F32  # (S, E) its words, embedded
+    anchor: F32  # (ANCHOR,)
+    kind: str = ""  # "knight", and
+    deed: str = ""  # "slam": the same for models that hear numbers instead of words
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +62,7 @@ class Context:
     view_latent: F32  # (C, h, w) the same view, encoded
     coverage: F32  # (1, h, w) mean confidence in each latent cell, 0..1
     proxy: F32  # (P, h, w)
+    words: Sequence[Slot] = ()  # by entity; none where the model has no ear for them
 
 
 def lift(normalised: NDArray[np.float64]) -> NDArray[np.float64]:
