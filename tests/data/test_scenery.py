@@ -52,7 +52,7 @@ def same(one: Picture, other: Picture) -> bool:
 
 @pytest.mark.parametrize("kind", ["court", "hall", "rooms"])
 def test_a_noon_of_a_clear_day_is_painted_as_it_always_was(kind: str) -> None:
-    """Kept frames, of the painter as it was before there was scenery."""
+    """Kept frames: light and looks stay what worlds were measured with."""
     kept = np.load(Path(__file__).parent / "painted.npz")[kind]
     scene, data, painter = stage(kind)
     for turn, frame in zip((0.0, 2.1, 4.2), kept):

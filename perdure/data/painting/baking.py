@@ -12,7 +12,9 @@ import numpy as np
 
 from perdure.camera import Intrinsics, rays
 from perdure.data.painting.kernels import kernel, kernel_that_allocates
-from perdure.data.painting.shading import (
+from perdure.data.painting.lighting import sunlit
+from perdure.data.painting.skies import sky
+from perdure.data.painting.tables import (
     AROUND,
     CELL,
     COLOUR,
@@ -28,8 +30,6 @@ from perdure.data.painting.shading import (
     SUN_FOCAL,
     SUN_POSE,
     SUNLIGHT,
-    sky,
-    sunlit,
 )
 from perdure.data.painting.tracer import (
     KIND,
@@ -92,7 +92,7 @@ def _cast_around(geoms, scene, volume, directions, hit, far):
 
 
 @kernel_that_allocates
-def _bake_around(geoms, surfaces, scene, lamps, shadow, volume, directions, hit, far, fill, ground):
+def _bake_around(geoms, surfaces, scene, lamps, shadow, spans, volume, directions, hit, far, fill, ground):
     """Light from all around each open cell: sky where a ray leaves, one bounce where it does not."""
     count = directions.shape[0]
     total, lamplight = np.empty(3), np.empty(3)
@@ -126,7 +126,7 @@ def _bake_around(geoms, surfaces, scene, lamps, shadow, volume, directions, hit,
                     mx, my, mz = out_of(geoms, g, a, b, c)
                     facing = max(mx * scene[SUN] + my * scene[SUN + 1] + mz * scene[SUN + 2], 0.0)
                     if facing > 0.0:
-                        facing *= sunlit(scene, shadow, px + 0.05 * mx, py + 0.05 * my, pz + 0.05 * mz)
+                        facing *= sunlit(scene, shadow, spans, px + 0.05 * mx, py + 0.05 * my, pz + 0.05 * mz)
                     lamplight[:] = 0.0
                     for m in range(lamps.shape[0]):
                         lx, ly, lz = lamps[m, 0] - px, lamps[m, 1] - py, lamps[m, 2] - pz
@@ -170,6 +170,17 @@ def encode_table() -> np.ndarray:
     return np.round(255 * np.where(x <= 0.0031308, 12.92 * x, 1.055 * x ** (1 / 2.4) - 0.055)).astype(np.uint8)
 
 
+def _spans(shadow: np.ndarray) -> np.ndarray:
+    """(SHADOW_SIDE, SHADOW_SIDE, 2) the least and the greatest of the four by four texels from each on."""
+    out = np.stack([shadow, shadow], 2)
+    for axis in (0, 1):
+        rows = np.moveaxis(out, axis, 0)
+        for off in (1, 2):  # of two, then of four
+            rows[:-off, :, 0] = np.minimum(rows[:-off, :, 0], rows[off:, :, 0])
+            rows[:-off, :, 1] = np.maximum(rows[:-off, :, 1], rows[off:, :, 1])
+    return out
+
+
 @kernel
 def _bake_roof(geoms, corner_x, corner_y, cell, roof):
     """The height of the first thing that falling rain meets, in each column; how many have a ceiling."""
@@ -207,6 +218,7 @@ class Light(NamedTuple):
     lamps: np.ndarray  # (L, 7)
     volume: np.ndarray  # (X, Y, Z, 4 + L) float32
     shadow: np.ndarray  # (SHADOW_SIDE, SHADOW_SIDE) float32, depth seen from the sun
+    spans: np.ndarray  # (SHADOW_SIDE, SHADOW_SIDE, 2) float32: least and greatest of the 4x4 texels from each on
     encode: np.ndarray  # (ENCODE_STEPS,) uint8
 
 
@@ -258,6 +270,7 @@ def bake(
     geom, depth, face = np.empty(shape, np.int32), np.empty(shape, np.float64), np.empty(shape, np.int32)
     trace(still, count, lists, pose, rays(camera), geom, depth, face)
     shadow = depth.astype(np.float32)
+    spans = _spans(shadow)
     scene[SUN_POSE : SUN_POSE + 12] = pose[:3].ravel()
     scene[SUN_FOCAL] = focal
 
@@ -265,5 +278,5 @@ def bake(
     volume = np.zeros((*cells, LAMPS + len(lamps)), np.float32)
     volume[..., OPEN], volume[..., LAMPS:] = known.shares[..., 0], known.shares[..., 1 : 1 + len(lamps)]
     directions = _directions()
-    _bake_around(still, surfaces, scene, lamps, shadow, volume, directions, known.hit, known.far, fill, ground)
-    return Light(scene, lamps, volume, shadow, encode_table())
+    _bake_around(still, surfaces, scene, lamps, shadow, spans, volume, directions, known.hit, known.far, fill, ground)
+    return Light(scene, lamps, volume, shadow, spans, encode_table())

@@ -7,9 +7,10 @@ Shapes: H height, W width, G drawn geoms, B spheres.
 """
 
 import copy
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
+from typing import Any
 
 import mujoco
 import numpy as np
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 from perdure.camera import FAR, Intrinsics, check_pose, rays
 from perdure.data.painting.baking import COLUMN, Light, bake, bake_roof, cast, lamp_share
 from perdure.data.painting.scenery import DEFAULT, Key, Scenery, mixed, sky_at, surface_table
-from perdure.data.painting.shading import shade
+from perdure.data.painting.shading import FEW_COLUMNS, SOFT_COLUMNS, shade
 from perdure.data.painting.spectacles import LOOKS, glow, seen
 from perdure.data.painting.tracer import (
     BOUND,
@@ -114,7 +115,8 @@ class Painter:
         where = np.array([[*lamp.position, 0.0, 0.0, 0.0, lamp.reach] for lamp in every], np.float64).reshape(-1, 7)
         self._cast = cast(self._still, where, scene.extent)
         self._light = self._baked(DEFAULT)
-        self._scratch: dict[tuple[int, int], tuple[NDArray, NDArray, NDArray]] = {}
+        self._few = np.empty((4, FEW_COLUMNS))
+        self._scratch: dict[tuple[int, int], tuple[NDArray, NDArray, NDArray, NDArray]] = {}
 
     def _baked(self, key: Key) -> Light:
         """The light of an hour and a weather; kept, and made anew when many others were."""
@@ -172,6 +174,7 @@ class Painter:
     ) -> NDArray[np.bool_]:
         """Make the tables of what is drawn. `entity` (model.nbody,) is the value of each body in the entity map.
         Returns which geoms move."""
+        self._lasting: tuple[Any, Light, NDArray] | None = None  # what holds in a scenery, and what came of it
         looks = list(surfaces.values())
         names = list(surfaces)
         dressed = [model.body(wear.body).id for wear in worn.values()]
@@ -245,14 +248,17 @@ class Painter:
         count, lists = sort_into_tiles(geoms, pose, fx, fy, intrinsics.cx, intrinsics.cy, width, height)
         shape = (height, width)
         if shape not in self._scratch:
-            self._scratch[shape] = np.empty(shape, np.int32), np.empty(shape, np.float64), np.empty(shape, np.int32)
-        geom, far, face = self._scratch[shape]
+            self._scratch[shape] = (
+                np.empty(shape, np.int32), np.empty(shape, np.float64), np.empty(shape, np.int32),
+                np.empty((width // 2 + 2, SOFT_COLUMNS)),
+            )  # fmt: skip
+        geom, far, face, soft = self._scratch[shape]
         trace(geoms, count, lists, pose, rays(intrinsics), geom, far, face)
         colour = np.empty((height, width, 3), np.uint8)
         depth, entity = np.empty(shape, np.float32), np.empty(shape, np.uint8)
         shade(
             geoms, count, lists, surfaces, *light, *self._spheres.placed(pos, rot), air, roof,
-            pose, rays(intrinsics), fx, fy, FAR, geom, far, face, colour, depth, entity,
+            pose, rays(intrinsics), fx, fy, FAR, geom, far, face, self._few, soft, colour, depth, entity,
         )  # fmt: skip
         if shows is not None:
             glow(shows.sparks, pose, fx, fy, intrinsics.cx, intrinsics.cy, depth, colour)
@@ -266,16 +272,23 @@ class Painter:
         if scenery is None:
             return self._light, self._surfaces, None, None
         keys = scenery.keys()
-        lights = [(self._baked(key), key, weight) for key, weight in keys.items()]
-        light = lights[0][0] if len(lights) == 1 else mixed(lights)
-        dark = sum(sky_at(self._scene.sky, key).dark * weight for key, weight in keys.items())
-        surfaces = surface_table(self._looks, self._surfaces, dark, scenery.held("season"))
+        lasts = tuple(keys.items()), tuple(scenery.held("season"))
+        if self._lasting is None or self._lasting[0] != lasts:
+            self._lasting = lasts, *self._mixed(keys, scenery.held("season"))
+        _, light, surfaces = self._lasting
         light = with_flash(light, scenery)
         wet, white = wetness(scenery), whiteness(scenery)
         roof, corner, indoor = self._roofs()
         if indoor or wet == white == 0.0:
             return light, surfaces, None, None
         return light, surfaces, np.array([wet, white, scenery.seconds, *corner, COLUMN]), roof
+
+    def _mixed(self, keys: Mapping[Key, float], seasons: Sequence[tuple[str | float, float]]) -> tuple[Light, NDArray]:
+        """The light and the surfaces between hours, weathers and seasons."""
+        lights = [(self._baked(key), key, weight) for key, weight in keys.items()]
+        light = lights[0][0] if len(lights) == 1 else mixed(lights)
+        dark = sum(sky_at(self._scene.sky, key).dark * weight for key, weight in keys.items())
+        return light, surface_table(self._looks, self._surfaces, dark, seasons)
 
     def _with_lamps(self, light: Light, lamps: NDArray[np.float64]) -> Light:
         """Lit by more lamps. What is seen of each from where is baked once for its place."""

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perdure.data.painting.baking import Light
-from perdure.data.painting.shading import (
+from perdure.data.painting.tables import (
     CLOUDLIGHT,
     CLOUDS,
     COLOUR,
@@ -299,4 +299,4 @@ def mixed(lights: Sequence[tuple[Light, Key, float]]) -> Light:
         if count < channels:
             volume[..., count:] += np.float32(weight) * most.volume[..., count:]
         lamps[: len(light.lamps), 3:6] += weight * light.lamps[:, 3:6]
-    return Light(scene, lamps, volume, first.shadow, first.encode)
+    return Light(scene, lamps, volume, first.shadow, first.spans, first.encode)

@@ -10,6 +10,29 @@ Light is linear until `tone`. Shapes: H height, W width, L lamps, B spheres, K c
 import numpy as np
 
 from perdure.data.painting.kernels import inlined, kernel
+from perdure.data.painting.lighting import between, cast_on, cell_of, corners, darkened_by, sunlit, tone
+from perdure.data.painting.skies import exposed, mirrored, ripple, sky
+from perdure.data.painting.tables import (
+    AROUND,
+    CELL,
+    COLOUR,
+    FOG,
+    GLOSS,
+    GLOW,
+    HORIZON,
+    LAMP_COLOUR,
+    LAMP_REACH,
+    LAMPS,
+    SCALE,
+    SEED,
+    SUN,
+    SUNLIGHT,
+    TEXTURE,
+    TIME,
+    WET,
+    WHITE,
+    ZENITH,
+)
 from perdure.data.painting.textures import (
     EMBLEM,
     PANEL,
@@ -20,7 +43,6 @@ from perdure.data.painting.textures import (
     SHUTTER,
     STRIPE,
     WINDOW,
-    hashed,
     noise,
     texture,
 )
@@ -32,6 +54,7 @@ from perdure.data.painting.tracer import (
     ENTITY,
     EYE,
     KIND,
+    MISS,
     OFFSET,
     PLANE,
     RIGHT,
@@ -40,42 +63,20 @@ from perdure.data.painting.tracer import (
     SURFACE,
     TILE_H,
     TILE_W,
+    depth_of,
+    directed,
+    face_at,
     into,
     nearest_in_tile,
     normal_of,
     out_of,
 )
 
-# Columns of the surface table (S, 14); three colours of three follow COLOUR.
-TEXTURE, SCALE, SEED, GLOSS, GLOW, COLOUR = 0, 1, 2, 3, 4, 5
+# Columns of what a pixel's rays meet: the geom, its depth and flat side, the rays' mean direction, their number.
+MET, DEEP, SIDE, WAY, RAYS, FEW_COLUMNS = 0, 1, 2, 3, 6, 7
 
-# Places in the vector of what holds for the whole scene.
-SUN = 0  # 3: toward the sun
-SUNLIGHT = 3  # 3
-ZENITH = 6  # 3
-HORIZON = 9  # 3
-FOG, EXPOSURE, CLOUDS, SKY_SEED = 12, 13, 14, 15
-CORNER = 16  # 3: world position of the volume's first cell centre
-CELL = 19  # metres
-SUN_POSE = 20  # 12: the sun's camera, camera to world, three rows of four
-SUN_FOCAL = 32
-CLOUDLIGHT = 33  # 3: of the clouds, 1 by day
-STARS = 36  # 0 by day, 1 at night
-SCENE_VALUES = 37
-
-# Places in the vector of what the weather does now; where there is none, `air` is None and costs nothing.
-WET, WHITE, TIME = 0, 1, 2  # how wet and how white with snow what lies open is, 0 to 1; seconds
-ROOF_CORNER, ROOF_CELL = 3, 5  # where the first column of the roofs has its middle, and how far apart they are
-AIR_VALUES = 6
-
-# Columns of the lamp table (L, 7): position, colour times strength, reach.
-LAMP_COLOUR, LAMP_REACH = 3, 6
-
-# Channels of the volume (X, Y, Z, 4 + L): 1 where there is no solid, light from around, the share of each lamp.
-OPEN, AROUND, LAMPS = 0, 1, 4
-
-ENCODE_STEPS = 4096
-SHADOW_BIAS = 0.03  # metres
+# Columns of soft light, as `gather_soft` fills them, of the two by two pixels of a column; of which geom, side and row.
+OF, SOFT_COLUMNS = 7, 10
 
 
 @inlined
@@ -132,233 +133,40 @@ def colour_of(geoms, g, surfaces, row, x, y, z, nx, ny, nz, ex, ey, ez):
 
 
 @kernel
-def starlight(dx, dy, dz):
-    """One star in some cells of the sky, no smaller than a pixel of an ordinary picture."""
-    # Cells of a cylinder's side, squeezed toward its top so that stars are as dense everywhere.
-    u, v = np.arctan2(dy, dx) * 18.0, np.arcsin(min(dz, 1.0)) * 18.0
-    light = 0.0
-    i, j = np.floor(u), np.floor(v)
-    size = 1.0 / max(np.sqrt(max(1.0 - dz * dz, 0.0)), 0.08)
-    tag = hashed(i, j, 71)
-    if tag * size > 0.42 * size * size:
-        return 0.0
-    x = (u - i - 0.15 - 0.7 * hashed(i, j, 72)) / size
-    y = v - j - 0.15 - 0.7 * hashed(i, j, 73)
-    near = (x * x + y * y) * 450.0
-    if near < 6.0:
-        light = np.exp(-near) * (0.15 + 1.1 * hashed(i, j, 74) ** 3)
-    return light * min(6.0 * dz, 1.0)
-
-
-@inlined
-def exposed(air, roof, x, y, z):
-    """Whether a point lies under the open sky, 0 to 1, softened over the four columns about it."""
-    u, v = (x - air[ROOF_CORNER]) / air[ROOF_CELL], (y - air[ROOF_CORNER + 1]) / air[ROOF_CELL]
-    if not (u >= 0.0 and v >= 0.0 and u < roof.shape[0] - 1.0 and v < roof.shape[1] - 1.0):
-        return 1.0
-    i, j = int(u), int(v)
-    fu, fv = u - i, v - j
-    z += 0.16
-    total = (1.0 - fu) * (1.0 - fv) * (1.0 if z > roof[i, j] else 0.0)
-    total += fu * (1.0 - fv) * (1.0 if z > roof[i + 1, j] else 0.0)
-    total += (1.0 - fu) * fv * (1.0 if z > roof[i, j + 1] else 0.0)
-    return total + fu * fv * (1.0 if z > roof[i + 1, j + 1] else 0.0)
-
-
-@kernel
-def ripple(x, y, time):
-    """(2) how rings of raindrops tilt a water's surface."""
-    tx, ty = 0.0, 0.0
-    for layer in range(2):
-        u, v = x / 0.42 + 0.5 * layer, y / 0.42 + 0.37 * layer
-        i, j = np.floor(u), np.floor(v)
-        phase = 1.6 * time + hashed(i, j, 31 + layer)
-        beat = np.floor(phase)
-        age = phase - beat
-        px = u - i - 0.3 - 0.4 * hashed(i + 57.0 * beat, j, 33 + layer)
-        py = v - j - 0.3 - 0.4 * hashed(i, j + 57.0 * beat, 35 + layer)
-        far = np.sqrt(px * px + py * py) + 1e-4
-        off = (far - 0.34 * age) * 14.0
-        if abs(off) < 3.0:
-            tilt = 0.5 * np.sin(3.0 * off) * (1.0 - age) * (1.0 - abs(off) / 3.0)
-            tx += tilt * px / far
-            ty += tilt * py / far
-    return tx, ty
-
-
-@inlined
-def mirrored(scene, vx, vy, vz, tx, ty, clouds):
-    """(share, 3) how much a level water mirrors along a unit ray, and what of the sky, with its clouds or without; its
-    surface tilts by tx, ty."""
-    length = 1.0 / np.sqrt(1.0 + tx * tx + ty * ty)
-    nx, ny, nz = tx * length, ty * length, length
-    cosine = -(vx * nx + vy * ny + vz * nz)
-    rx, ry, rz = vx + 2.0 * cosine * nx, vy + 2.0 * cosine * ny, vz + 2.0 * cosine * nz
-    if clouds:
-        r, g, b = sky(scene, rx, ry, max(rz, 0.02))
-    else:
-        mix = np.sqrt(max(rz, 0.0))
-        r = scene[HORIZON] + (scene[ZENITH] - scene[HORIZON]) * mix
-        g = scene[HORIZON + 1] + (scene[ZENITH + 1] - scene[HORIZON + 1]) * mix
-        b = scene[HORIZON + 2] + (scene[ZENITH + 2] - scene[HORIZON + 2]) * mix
-    share = 0.04 + 0.9 * max(1.0 - max(cosine, 0.0), 0.0) ** 4
-    return min(share, 0.85), min(r, 2.5), min(g, 2.5), min(b, 2.5)
-
-
-@inlined
-def sky(scene, dx, dy, dz):
-    """(3) the sky along a unit direction."""
-    up = max(dz, 0.0)
-    mix = np.sqrt(up)
-    r = scene[HORIZON] + (scene[ZENITH] - scene[HORIZON]) * mix
-    g = scene[HORIZON + 1] + (scene[ZENITH + 1] - scene[HORIZON + 1]) * mix
-    b = scene[HORIZON + 2] + (scene[ZENITH + 2] - scene[HORIZON + 2]) * mix
-    toward = dx * scene[SUN] + dy * scene[SUN + 1] + dz * scene[SUN + 2]
-    if scene[CLOUDS] > 0.0 and dz > 0.01:
-        u, v = 1.1 * dx / (dz + 0.22), 1.1 * dy / (dz + 0.22)
-        seed = int(scene[SKY_SEED])
-        puff = noise(u, v, seed) + 0.5 * noise(2.1 * u, 2.1 * v, seed + 1) + 0.22 * noise(4.4 * u, 4.4 * v, seed + 2)
-        cover = min(max((puff - 1.35 + 0.75 * scene[CLOUDS]) * 2.6, 0.0), 1.0)
-        cover = cover * cover * (3.0 - 2.0 * cover) * min(5.0 * dz, 1.0) * 0.85
-        thick = 1.0 - 0.3 * max(cover - 0.4, 0.0)
-        r += (thick * (0.86 + 0.1 * scene[SUNLIGHT]) * scene[CLOUDLIGHT] - r) * cover
-        g += (thick * (0.86 + 0.1 * scene[SUNLIGHT + 1]) * scene[CLOUDLIGHT + 1] - g) * cover
-        b += (thick * (0.88 + 0.1 * scene[SUNLIGHT + 2]) * scene[CLOUDLIGHT + 2] - b) * cover
-        if scene[STARS] > 0.0:
-            star = (1.0 - cover) * starlight(dx, dy, dz) * scene[STARS]
-            r, g, b = r + 0.95 * star, g + star, b + 1.1 * star
-    if toward > 0.0:
-        halo = toward**6 * 0.10 + toward**48 * 0.35
-        halo += 3.0 * min(max((toward - 0.9985) * 1500.0, 0.0), 1.0)
-        r, g, b = r + halo * scene[SUNLIGHT], g + halo * scene[SUNLIGHT + 1], b + halo * scene[SUNLIGHT + 2]
-    return r, g, b
-
-
-@inlined
-def sunlit(scene, shadow, x, y, z):
-    """Share of the sun seen from a point, softened over three texels of the shadow map."""
-    wx, wy, wz = x - scene[SUN_POSE + 3], y - scene[SUN_POSE + 7], z - scene[SUN_POSE + 11]
-    depth = scene[SUN_POSE + 2] * wx + scene[SUN_POSE + 6] * wy + scene[SUN_POSE + 10] * wz
-    side = shadow.shape[0]
-    u = scene[SUN_POSE] * wx + scene[SUN_POSE + 4] * wy + scene[SUN_POSE + 8] * wz
-    v = scene[SUN_POSE + 1] * wx + scene[SUN_POSE + 5] * wy + scene[SUN_POSE + 9] * wz
-    u = u / depth * scene[SUN_FOCAL] + 0.5 * side - 2.0
-    v = v / depth * scene[SUN_FOCAL] + 0.5 * side - 2.0
-    if not (u >= 0.0 and v >= 0.0 and u < side - 4.0 and v < side - 4.0):
-        return 1.0
-    i, j = int(u), int(v)
-    fu, fv = u - i, v - j
-    depth -= SHADOW_BIAS
-    total = 0.0
-    for b in range(4):
-        wv = 1.0 - fv if b == 0 else (fv if b == 3 else 1.0)
-        for a in range(4):
-            wu = 1.0 - fu if a == 0 else (fu if a == 3 else 1.0)
-            if shadow[j + b, i + a] > depth:
-                total += wu * wv
-    return total / 9.0
-
-
-@inlined
-def cell_of(scene, volume, x, y, z):
-    """(3 + 3) the volume's cell below a point, and how far it lies into it along each axis."""
-    nx, ny, nz, _ = volume.shape
-    u = min(max((x - scene[CORNER]) / scene[CELL], 0.0), nx - 1.001)
-    v = min(max((y - scene[CORNER + 1]) / scene[CELL], 0.0), ny - 1.001)
-    w = min(max((z - scene[CORNER + 2]) / scene[CELL], 0.0), nz - 1.001)
-    i, j, k = int(u), int(v), int(w)
-    return i, j, k, u - i, v - j, w - k
-
-
-@inlined
-def around(volume, i, j, k, fu, fv, fw):
-    """(3 + 1) light from all around, between eight cells, and the weight of those that are open."""
-    r, g, b = 0.0, 0.0, 0.0
-    total = 1e-6
-    for c in range(8):
-        a, o, d = c & 1, (c >> 1) & 1, c >> 2
-        weight = (fu if a else 1.0 - fu) * (fv if o else 1.0 - fv) * (fw if d else 1.0 - fw)
-        weight *= volume[i + a, j + o, k + d, OPEN]
-        total += weight
-        r += weight * volume[i + a, j + o, k + d, AROUND]
-        g += weight * volume[i + a, j + o, k + d, AROUND + 1]
-        b += weight * volume[i + a, j + o, k + d, AROUND + 2]
-    return r / total, g / total, b / total, total
-
-
-@inlined
-def share_of(volume, channel, i, j, k, fu, fv, fw, total):
-    """The share of a lamp that is seen, between the same cells."""
-    out = 0.0
-    for c in range(8):
-        a, o, d = c & 1, (c >> 1) & 1, c >> 2
-        weight = (fu if a else 1.0 - fu) * (fv if o else 1.0 - fv) * (fw if d else 1.0 - fw)
-        weight *= volume[i + a, j + o, k + d, OPEN]
-        out += weight * volume[i + a, j + o, k + d, channel]
-    return out / total
-
-
-@inlined
-def cast_on(scene, spheres, creatures, entity, x, y, z):
-    """Share of the sun that creatures other than `entity` leave to a point."""
-    sun = 1.0
-    for k in range(creatures.shape[0]):
-        if creatures[k, 4] == entity:
-            continue
-        cx, cy, cz = creatures[k, 0] - x, creatures[k, 1] - y, creatures[k, 2] - z
-        reach = creatures[k, 3] + 0.4
-        along = cx * scene[SUN] + cy * scene[SUN + 1] + cz * scene[SUN + 2]
-        if along <= 0.0 or cx * cx + cy * cy + cz * cz - along * along >= reach * reach:
-            continue
-        for s in range(int(creatures[k, 5]), int(creatures[k, 6])):
-            radius = spheres[s, 3]
-            cx, cy, cz = spheres[s, 0] - x, spheres[s, 1] - y, spheres[s, 2] - z
-            along = cx * scene[SUN] + cy * scene[SUN + 1] + cz * scene[SUN + 2]
-            soft = 0.05 + 0.05 * along
-            square = cx * cx + cy * cy + cz * cz - along * along
-            if along > 0.0 and square < 1.0001 * (radius + soft) * (radius + soft):
-                off = np.sqrt(max(square, 0.0))
-                sun = min(sun, min(max((off - radius + soft) / (2.0 * soft), 0.0), 1.0))
-        if sun == 0.0:
-            break
-    return sun
-
-
-@inlined
-def darkened_by(spheres, creatures, entity, x, y, z, nx, ny, nz):
-    """Share of the light around that creatures other than `entity` leave to a point."""
-    ambient = 1.0
-    for k in range(creatures.shape[0]):
-        cx, cy, cz = creatures[k, 0] - x, creatures[k, 1] - y, creatures[k, 2] - z
-        reach = creatures[k, 3]
-        if creatures[k, 4] == entity or cx * cx + cy * cy + cz * cz >= (reach + 0.4 + 0.6) ** 2:
-            continue
-        if cx * nx + cy * ny + cz * nz < -reach:  # all of it is behind the surface
-            continue
-        strength = 0.8 * creatures[k, 8]
-        for s in range(int(creatures[k, 5]), int(creatures[k, 7])):
-            cx, cy, cz = spheres[s, 0] - x, spheres[s, 1] - y, spheres[s, 2] - z
-            facing = cx * nx + cy * ny + cz * nz
-            if facing > 0.0:
-                across = spheres[s, 3] * spheres[s, 3]
-                square = max(cx * cx + cy * cy + cz * cz, across)
-                ambient *= 1.0 - min(strength * across * facing / (square * np.sqrt(square)), 0.8)
-    return ambient
-
-
-@inlined
-def tone(scene, encode, value):
-    """An sRGB byte, as float, of linear light: exposure, then a filmic shoulder."""
-    x = max(value, 0.0) * scene[EXPOSURE]
-    x = x * (2.51 * x + 0.03) / (x * (2.43 * x + 0.59) + 0.14)
-    return float(encode[int(min(x, 1.0) * (ENCODE_STEPS - 1))])
+def gather_soft(geoms, scene, lamps, volume, spheres, creatures, g, wx, wy, wz, mx, my, mz, soft):
+    """Fill `soft` with what changes slowly along a surface: light from around (3), the share of it that creatures
+    leave, and the light of the lamps (3)."""
+    lift = 0.6 * scene[CELL]
+    ci, cj, ck, fu, fv, fw = cell_of(scene, volume, wx + lift * mx, wy + lift * my, wz + lift * mz)
+    weights = corners(volume, ci, cj, ck, fu, fv, fw)
+    for q in range(3):
+        soft[q] = between(volume, AROUND + q, ci, cj, ck, weights)
+        soft[4 + q] = 0.0
+    soft[3] = darkened_by(spheres, creatures, geoms[g, ENTITY], wx, wy, wz, mx, my, mz) * (0.8 + 0.2 * mz)
+    for n in range(lamps.shape[0]):
+        px, py, pz = lamps[n, 0] - wx, lamps[n, 1] - wy, lamps[n, 2] - wz
+        square = px * px + py * py + pz * pz
+        reach = lamps[n, LAMP_REACH] * lamps[n, LAMP_REACH]
+        if square < reach:
+            # A quarter of the light wraps around: a lamp is a globe, not a point.
+            cosine = (px * mx + py * my + pz * mz) / np.sqrt(square) * 0.75 + 0.25
+            if cosine <= 0.0:
+                continue
+            share = between(volume, LAMPS + n, ci, cj, ck, weights)
+            if share <= 0.0:
+                continue
+            fall = (1.0 - square / reach) ** 2 / (0.35 + square) * cosine * share
+            for q in range(3):
+                soft[4 + q] += fall * lamps[n, LAMP_COLOUR + q]
 
 
 @inlined
 def seen(
-    geoms, surfaces, scene, lamps, volume, shadow, encode, spheres, creatures, air, roof, pose, g, t, dx, dy, dz
+    geoms, surfaces, scene, lamps, volume, shadow, spans, encode, spheres, creatures, air, roof, soft, known,
+    pose, g, t, dx, dy, dz,
 ):  # fmt: skip
-    """(3) sRGB, as floats in [0, 255], of a ray that meets geom g at depth t, or the sky if g is -1."""
+    """(3) sRGB, as floats in [0, 255], of a ray that meets geom g at depth t, or the sky if g is -1. Soft light is
+    what `soft` (SOFT_COLUMNS,) holds if it is `known`; else it is worked out and put there."""
     length = np.sqrt(dx * dx + dy * dy + dz * dz)
     vx, vy, vz = dx / length, dy / length, dz / length
     if g < 0:
@@ -399,16 +207,14 @@ def seen(
             lies *= min(2.0 * air[WHITE], 1.0)
             cr, cg, cb = cr + (0.86 - cr) * lies, cg + (0.89 - cg) * lies, cb + (0.94 - cb) * lies
             gloss *= 1.0 - lies
-    lift = 0.6 * scene[CELL]
-    ci, cj, ck, fu, fv, fw = cell_of(scene, volume, wx + lift * mx, wy + lift * my, wz + lift * mz)
-    ar, ag, ab, total = around(volume, ci, cj, ck, fu, fv, fw)
-    ambient = darkened_by(spheres, creatures, geoms[g, ENTITY], wx, wy, wz, mx, my, mz)
-    ambient *= 0.8 + 0.2 * mz
+    if not known:
+        gather_soft(geoms, scene, lamps, volume, spheres, creatures, g, wx, wy, wz, mx, my, mz, soft)
+    ar, ag, ab, ambient = soft[0], soft[1], soft[2], soft[3]
     r, gr, b = ar * ambient, ag * ambient, ab * ambient
     facing = mx * scene[SUN] + my * scene[SUN + 1] + mz * scene[SUN + 2]
     sun, shine = 0.0, 0.0
     if facing > 0.0:
-        sun = sunlit(scene, shadow, wx + 0.05 * mx, wy + 0.05 * my, wz + 0.05 * mz)
+        sun = sunlit(scene, shadow, spans, wx + 0.05 * mx, wy + 0.05 * my, wz + 0.05 * mz)
     if sun > 0.0:
         sun *= cast_on(scene, spheres, creatures, geoms[g, ENTITY], wx, wy, wz)
     if sun > 0.0:
@@ -419,20 +225,7 @@ def seen(
             hx, hy, hz = scene[SUN] - vx, scene[SUN + 1] - vy, scene[SUN + 2] - vz
             half = (mx * hx + my * hy + mz * hz) / np.sqrt(hx * hx + hy * hy + hz * hz)
             shine = sun * gloss * 0.6 * max(half, 0.0) ** 40
-    for n in range(lamps.shape[0]):
-        px, py, pz = lamps[n, 0] - wx, lamps[n, 1] - wy, lamps[n, 2] - wz
-        square = px * px + py * py + pz * pz
-        reach = lamps[n, LAMP_REACH] * lamps[n, LAMP_REACH]
-        if square < reach:
-            share = share_of(volume, LAMPS + n, ci, cj, ck, fu, fv, fw, total)
-            if share <= 0.0:
-                continue
-            # A quarter of the light wraps around: a lamp is a globe, not a point.
-            cosine = max((px * mx + py * my + pz * mz) / np.sqrt(square) * 0.75 + 0.25, 0.0)
-            fall = (1.0 - square / reach) ** 2 / (0.35 + square) * cosine * share
-            r += fall * lamps[n, LAMP_COLOUR]
-            gr += fall * lamps[n, LAMP_COLOUR + 1]
-            b += fall * lamps[n, LAMP_COLOUR + 2]
+    r, gr, b = r + soft[4], gr + soft[5], b + soft[6]
     glow = surfaces[row, GLOW]
     r, gr, b = cr * (r + glow), cg * (gr + glow), cb * (b + glow)
     if gloss > 0.0:
@@ -479,14 +272,50 @@ def seen(
 
 
 @kernel
+def gathered(geoms, count, lists, tile, column, row, pose, x, y, fx, fy, few):
+    """What four rays through a pixel on an edge meet, each flat side once: fills rows of `few` and returns how many."""
+    many = 0
+    for s in range(4):
+        rx = x + ((0.125 if s & 1 else -0.125) + (0.25 if s & 2 else -0.25)) / fx
+        ry = y + ((0.25 if s & 1 else -0.25) - (0.125 if s & 2 else -0.125)) / fy
+        dx, dy, dz = directed(pose, rx, ry)
+        g, t = nearest_in_tile(geoms, count, lists, tile, column, row, dx, dy, dz)
+        face = face_at(geoms, g, t, dx, dy, dz)
+        k = 0
+        while k < many and not (few[k, MET] == g and few[k, SIDE] == face):
+            k += 1
+        if k < many:
+            few[k, WAY] += dx
+            few[k, WAY + 1] += dy
+            few[k, WAY + 2] += dz
+            few[k, RAYS] += 1.0
+        else:
+            few[k, WAY], few[k, WAY + 1], few[k, WAY + 2] = dx, dy, dz
+            few[k, MET], few[k, DEEP], few[k, SIDE], few[k, RAYS] = g, t, face, 1.0
+            many += 1
+    for k in range(many):
+        if few[k, RAYS] > 1.0:
+            for q in range(3):
+                few[k, WAY + q] /= few[k, RAYS]
+            g = int(few[k, MET])
+            if g >= 0:  # a geom is convex: between rays that meet it is one that does
+                t = depth_of(geoms, g, few[k, WAY], few[k, WAY + 1], few[k, WAY + 2])
+                if t < MISS:
+                    few[k, DEEP] = t
+    return many
+
+
+@kernel
 def shade(
-    geoms, count, lists, surfaces, scene, lamps, volume, shadow, encode, spheres, creatures, air, roof,
-    pose, rays_HW3, fx, fy, far, geom_HW, depth_HW, face_HW, rgb, depth, entity,
+    geoms, count, lists, surfaces, scene, lamps, volume, shadow, spans, encode, spheres, creatures, air, roof,
+    pose, rays_HW3, fx, fy, far, geom_HW, depth_HW, face_HW, few, soft, rgb, depth, entity,
 ):  # fmt: skip
-    """Fill rgb (H, W, 3), depth (H, W) and entity (H, W). A pixel on an edge is the mean of four rays.
-    `air` and `roof` are None in
-    fair weather."""
+    """Fill rgb (H, W, 3), depth (H, W) and entity (H, W).
+
+    A pixel on an edge is seen by four rays; those that meet the same flat side are shaded once. `few` (4, FEW_COLUMNS)
+    and `soft` (W / 2 + 2, SOFT_COLUMNS) are scratch; `air` and `roof` are None in fair weather."""
     height, width = geom_HW.shape
+    soft[:, OF] = -2.0
     columns = (width + TILE_W - 1) // TILE_W
     for i in range(height):
         up, low = max(i - 1, 0), min(i + 1, height - 1)
@@ -500,24 +329,29 @@ def shade(
                 or face_HW[up, j] != face or face_HW[low, j] != face
                 or face_HW[i, left] != face or face_HW[i, right] != face
             )  # fmt: skip
-            tile = i // TILE_H * columns + j // TILE_W
-            samples = 4 if edge else 1
+            x, y = rays_HW3[i, j, 0], rays_HW3[i, j, 1]
+            many, rays = 1, 1.0
+            if edge:
+                tile = i // TILE_H * columns + j // TILE_W
+                many, rays = gathered(geoms, count, lists, tile, j, i, pose, x, y, fx, fy, few), 4.0
+            else:
+                few[0, WAY], few[0, WAY + 1], few[0, WAY + 2] = directed(pose, x, y)
+                few[0, MET], few[0, DEEP], few[0, RAYS] = g, t, 1.0
+            # Soft light is the same for the pixels of a two by two block that are of the same flat side.
+            spot, known = soft.shape[0] - 1, False
+            if not edge and g >= 0 and (geoms[g, KIND] == BOX or geoms[g, KIND] == PLANE):
+                spot = j // 2
+                known = soft[spot, OF] == g and soft[spot, OF + 1] == face and soft[spot, OF + 2] == i // 2
+                soft[spot, OF], soft[spot, OF + 1], soft[spot, OF + 2] = g, face, i // 2
             r, gr, b = 0.0, 0.0, 0.0
-            for s in range(samples):
-                x, y = rays_HW3[i, j, 0], rays_HW3[i, j, 1]
-                if edge:
-                    x += ((0.125 if s & 1 else -0.125) + (0.25 if s & 2 else -0.25)) / fx
-                    y += ((0.25 if s & 1 else -0.25) - (0.125 if s & 2 else -0.125)) / fy
-                dx = pose[0, 0] * x + pose[0, 1] * y + pose[0, 2]
-                dy = pose[1, 0] * x + pose[1, 1] * y + pose[1, 2]
-                dz = pose[2, 0] * x + pose[2, 1] * y + pose[2, 2]
-                if edge:
-                    g, t = nearest_in_tile(geoms, count, lists, tile, dx, dy, dz)
+            for s in range(many):
                 p, q, w = seen(
-                    geoms, surfaces, scene, lamps, volume, shadow, encode, spheres, creatures, air, roof,
-                    pose, g, t, dx, dy, dz,
+                    geoms, surfaces, scene, lamps, volume, shadow, spans, encode, spheres, creatures, air, roof,
+                    soft[spot], known, pose,
+                    int(few[s, MET]), few[s, DEEP], few[s, WAY], few[s, WAY + 1], few[s, WAY + 2],
                 )  # fmt: skip
-                r, gr, b = r + p, gr + q, b + w
-            rgb[i, j, 0] = int(r / samples + 0.5)
-            rgb[i, j, 1] = int(gr / samples + 0.5)
-            rgb[i, j, 2] = int(b / samples + 0.5)
+                share = few[s, RAYS] / rays
+                r, gr, b = r + share * p, gr + share * q, b + share * w
+            rgb[i, j, 0] = int(r + 0.5)
+            rgb[i, j, 1] = int(gr + 0.5)
+            rgb[i, j, 2] = int(b + 0.5)

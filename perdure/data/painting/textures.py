@@ -47,6 +47,18 @@ def keep(fw):
 
 
 @kernel
+def speck(u, v, seed, share):
+    """Noise, of which so much is kept."""
+    return noise(u, v, seed) * share if share > 0.0 else 0.0
+
+
+@kernel
+def mottle(u, v, seed, share):
+    """Noise about 0, of which so much is kept."""
+    return (noise(u, v, seed) - 0.5) * share if share > 0.0 else 0.0
+
+
+@kernel
 def lines(x, width, fw):
     """Share of the pixel covered by lines `width` wide, one a unit, starting at each integer: an exact box filter."""
     fw = max(fw, 1e-4)
@@ -73,14 +85,28 @@ def _courses(u, v, seed, fu, fv, joint, ragged):
 
 
 @kernel
-def _cells(u, v, seed):
-    """Voronoi: (distance between the two nearest centres' borders, hash of the nearest)."""
+def _cells(u, v, seed, share):
+    """Voronoi: (distance between the two nearest centres' borders, hash of the nearest); nothing where none is kept."""
+    if share <= 0.0:
+        return 0.5, 0.5
     iu, iv = np.floor(u), np.floor(v)
+    x0, y0 = u - iu, v - iv
+    sx, sy = 1.0 if x0 > 0.5 else -1.0, 1.0 if y0 > 0.5 else -1.0
     first, second, tag = 9.0, 9.0, 0.0
-    for dj in range(-1, 2):
-        for di in range(-1, 2):
+    for n in range(3):  # the own cell, the nearer side, the farther one: most of the far ones cannot matter
+        dj = 0.0 if n == 0 else (sy if n == 1 else -sy)
+        low = 0.0 if n == 0 else (1.15 - y0 if dj > 0.0 else 0.15 + y0)
+        if low * low >= second:
+            continue
+        for m in range(3):
+            di = 0.0 if m == 0 else (sx if m == 1 else -sx)
+            near = 0.0 if m == 0 else (1.15 - x0 if di > 0.0 else 0.15 + x0)
+            if near * near + low * low >= second:
+                continue
             a = hashed(iu + di, iv + dj, seed)
             x = iu + di + 0.15 + 0.7 * a - u
+            if x * x + low * low >= second:
+                continue
             y = iv + dj + 0.15 + 0.7 * hashed(iu + di, iv + dj, seed + 31) - v
             d = x * x + y * y
             if d < first:
@@ -158,8 +184,8 @@ def _fitted(kind, u, v, fw, seed):
 def _grown(kind, u, v, fu, fv, fw, seed):
     """Ground, wood, roofs and cloth."""
     if kind == GRAVEL:
-        border, tag = _cells(8.0 * u, 8.0 * v, seed)
         fade = keep(7.0 * fw)
+        border, tag = _cells(8.0 * u, 8.0 * v, seed, fade)
         dome = (min(border, 0.55) - 0.27) * fade
         patch = noise(0.8 * u, 0.8 * v, seed + 1) - 0.5
         pit = (1.0 - step(0.07, border, 8.0 * fw)) * fade * 0.6
@@ -177,19 +203,20 @@ def _grown(kind, u, v, fu, fv, fw, seed):
         fade = keep(3.6 * fw)
         round = px**4 + py**4
         size = 0.035 + 0.02 * tag
-        joint = step(0.0, round**0.25 - size**0.25, 3.0 * fw) * fade + 0.25 * (1.0 - fade)
+        joint = step(0.0, np.sqrt(np.sqrt(round)) - np.sqrt(np.sqrt(size)), 3.0 * fw) * fade + 0.25 * (1.0 - fade)
         dome = 1.0 - 2.2 * (px * px + py * py)
         return 0.5 + (tag - 0.5) * fade, joint, 1.0 + 0.3 * (dome - 0.7) * fade + 0.05 * py * fade
     if kind == SAND:
         w = noise(0.5 * u, 0.5 * v, seed)
         wave = np.sin(6.2832 * (2.2 * v + 0.35 * u + 1.7 * w)) * keep(3.0 * fw)
-        grain = (noise(23.0 * u, 23.0 * v, seed + 1) - 0.5) * keep(23.0 * fw)
+        grain = mottle(23.0 * u, 23.0 * v, seed + 1, keep(23.0 * fw))
         return min(max(w + 0.25 * wave, 0.0), 1.0), 0.0, 1.0 + 0.045 * wave + 0.10 * grain
     if kind == SOIL:
-        clod = noise(2.0 * u, 2.0 * v, seed) + 0.5 * noise(5.0 * u, 5.0 * v, seed + 1) * keep(5.0 * fw)
-        border, tag = _cells(7.0 * u, 7.0 * v, seed)
-        bit = (step(0.86, tag, 0.02) * step(0.12, border, 7.0 * fw)) * keep(7.0 * fw)
-        grain = (noise(14.0 * u, 14.0 * v, seed + 2) - 0.5) * keep(14.0 * fw)
+        clod = noise(2.0 * u, 2.0 * v, seed) + 0.5 * speck(5.0 * u, 5.0 * v, seed + 1, keep(5.0 * fw))
+        fade = keep(7.0 * fw)
+        border, tag = _cells(7.0 * u, 7.0 * v, seed, fade)
+        bit = (step(0.86, tag, 0.02) * step(0.12, border, 7.0 * fw)) * fade
+        grain = mottle(14.0 * u, 14.0 * v, seed + 2, keep(14.0 * fw))
         return min(max(1.3 * clod - 0.5, 0.0), 1.0), 0.7 * bit, 1.0 + 0.25 * grain
     if kind == BARK:
         # Ridges that run up, broken by cracks.
@@ -226,11 +253,11 @@ def _grown(kind, u, v, fu, fv, fw, seed):
         row = np.floor(1.5 * v)
         ragged = 1.5 * v + 0.25 * noise(7.0 * u, 0.0, seed + int(row))
         y = ragged - np.floor(ragged)
-        straw = noise(26.0 * u, 2.2 * v, seed) - 0.5
-        fine = (noise(61.0 * u, 4.0 * v, seed + 1) - 0.5) * keep(61.0 * fu)
+        straw = mottle(26.0 * u, 2.2 * v, seed, keep(26.0 * fu))
+        fine = mottle(61.0 * u, 4.0 * v, seed + 1, keep(61.0 * fu))
         edge = max(1.0 - 6.0 * y, 0.0) * keep(3.0 * fv)
         return (
-            min(max(0.5 + 1.7 * straw * keep(26.0 * fu), 0.0), 1.0),
+            min(max(0.5 + 1.7 * straw, 0.0), 1.0),
             0.6 * edge,
             1.0 + 0.35 * fine + 0.2 * (y - 0.5) * keep(2.0 * fv),
         )
@@ -258,12 +285,12 @@ def _grown(kind, u, v, fu, fv, fw, seed):
 def _laid(kind, u, v, fu, fv, fw, seed):
     """Stone, floors, shelves, snow and ice."""
     if kind == MOSS:
-        cover = noise(0.9 * u, 0.9 * v, seed) + 0.6 * noise(2.4 * u, 2.4 * v, seed + 1) * keep(2.4 * fw)
-        tuft = noise(9.0 * u, 9.0 * v, seed + 2) - 0.5
-        fine = noise(21.0 * u, 21.0 * v, seed + 3) - 0.5
-        grow = min(max((cover + 0.35 * tuft * keep(9.0 * fw) - 0.72) * 4.0, 0.0), 1.0)
-        worn = 0.25 * (noise(3.0 * u, 3.0 * v, seed + 4) - 0.5) * keep(3.0 * fw)
-        soft = 0.45 * tuft * keep(9.0 * fw) + 0.35 * fine * keep(21.0 * fw)
+        cover = noise(0.9 * u, 0.9 * v, seed) + 0.6 * speck(2.4 * u, 2.4 * v, seed + 1, keep(2.4 * fw))
+        tuft = mottle(9.0 * u, 9.0 * v, seed + 2, keep(9.0 * fw))
+        fine = mottle(21.0 * u, 21.0 * v, seed + 3, keep(21.0 * fw))
+        grow = min(max((cover + 0.35 * tuft - 0.72) * 4.0, 0.0), 1.0)
+        worn = 0.25 * mottle(3.0 * u, 3.0 * v, seed + 4, keep(3.0 * fw))
+        soft = 0.45 * tuft + 0.35 * fine
         return grow, 0.35 * (1.0 - grow) * noise(1.6 * u, 1.6 * v, seed + 5), 1.0 + soft * grow + worn * (1.0 - grow)
     if kind == MOSAIC:
         # Small stones; waves of one colour through the other, and single bright ones.
@@ -305,14 +332,14 @@ def _laid(kind, u, v, fu, fv, fw, seed):
         )
     if kind == SNOW:
         drift = noise(0.5 * u, 0.5 * v, seed) + 0.4 * noise(1.7 * u, 1.7 * v, seed + 1)
-        grain = (noise(17.0 * u, 17.0 * v, seed + 2) - 0.5) * keep(17.0 * fw)
+        grain = mottle(17.0 * u, 17.0 * v, seed + 2, keep(17.0 * fw))
         glint = 1.0 if hashed(np.floor(40.0 * u), np.floor(40.0 * v), seed) > 0.985 else 0.0
         return min(max(drift - 0.2, 0.0), 1.0), glint * keep(40.0 * fw), 1.0 + 0.06 * grain
     if kind == ICE:
-        border, tag = _cells(0.9 * u + 0.3 * noise(2.0 * u, 2.0 * v, seed), 0.9 * v, seed)
+        border, tag = _cells(0.9 * u + 0.3 * noise(2.0 * u, 2.0 * v, seed), 0.9 * v, seed, 1.0)
         fade = keep(1.2 * fw)
         crack = (1.0 - step(0.03, border, fw)) * fade
-        cloud = noise(1.2 * u, 1.2 * v, seed + 1) + 0.4 * noise(4.0 * u, 4.0 * v, seed + 2) * keep(4.0 * fw)
+        cloud = noise(1.2 * u, 1.2 * v, seed + 1) + 0.4 * speck(4.0 * u, 4.0 * v, seed + 2, keep(4.0 * fw))
         scratch = max(noise(1.5 * u + 9.0 * v, 0.4 * v, seed + 3) - 0.78, 0.0) * 2.0 * keep(9.0 * fw)
         return min(max(1.2 * cloud - 0.35 + 0.15 * (tag - 0.5), 0.0), 1.0), max(0.8 * crack, scratch), 1.0
     if kind == CARPET:
@@ -322,7 +349,7 @@ def _laid(kind, u, v, fu, fv, fw, seed):
         one = step(0.0, 0.4 - x - y, fw) - step(0.0, 0.3 - x - y, fw) + step(0.0, 0.14 - x - y, fw)
         two = step(0.0, 0.2 - p - q, fw) - step(0.0, 0.1 - p - q, fw)
         inner = step(0.0, 0.3 - x - y, fw) - step(0.0, 0.14 - x - y, fw)
-        pile = (noise(30.0 * u, 30.0 * v, seed) - 0.5) * keep(30.0 * fw)
+        pile = mottle(30.0 * u, 30.0 * v, seed, keep(30.0 * fw))
         fade = keep(1.6 * fw)
         return (
             min(inner + two, 1.0) * fade + 0.25 * (1.0 - fade),
@@ -330,11 +357,11 @@ def _laid(kind, u, v, fu, fv, fw, seed):
             1.0 + 0.2 * pile,
         )
     if kind == TERRAZZO:
-        border, tag = _cells(4.0 * u, 4.0 * v, seed)
         fade = keep(4.0 * fw)
+        border, tag = _cells(4.0 * u, 4.0 * v, seed, fade)
         chip = step(0.18 + 0.2 * hashed(tag * 977.0, 3, seed), border, 4.0 * fw) * (1.0 if tag < 0.72 else 0.0)
         chip = chip * fade + 0.3 * (1.0 - fade)
-        dust = 0.08 * (noise(15.0 * u, 15.0 * v, seed + 1) - 0.5) * keep(15.0 * fw)
+        dust = 0.08 * mottle(15.0 * u, 15.0 * v, seed + 1, keep(15.0 * fw))
         second = 1.0 if tag < 0.3 else 0.0
         return chip * (1.0 - second * fade), chip * second * fade + 0.12 * (1.0 - fade), 1.0 + dust
     if kind == PARQUET:
@@ -346,26 +373,27 @@ def _laid(kind, u, v, fu, fv, fw, seed):
         stave = np.floor(3.0 * y)
         tag = hashed(3.0 * i + stave, j, seed + turned)
         fade = keep(3.0 * fw)
-        grain = (noise(2.0 * x + 5.0 * tag, 22.0 * y, seed + int(stave)) - 0.5) * keep(14.0 * fw)
+        grain = mottle(2.0 * x + 5.0 * tag, 22.0 * y, seed + int(stave), keep(14.0 * fw))
         gap = max(lines(3.0 * y + 0.02, 0.04, 3.0 * fy), lines(x + 0.008, 0.016, fx))
         return 0.5 + (0.75 * tag + 0.25 * turned - 0.5) * fade, 0.8 * gap, 1.0 + 0.16 * grain
     if kind == POOL:
         # What lies below: deep and shallow, and light that the waves gather on the ground.
         w = noise(0.45 * u, 0.45 * v, seed)
         x = 1.6 * u + 0.5 * noise(1.1 * u, 1.1 * v, seed + 1)
-        border, _ = _cells(x, 1.6 * v + 0.5 * noise(1.1 * u, 1.1 * v, seed + 2), seed)
-        return min(max(1.5 * w - 0.25, 0.0), 1.0), 0.4 * max(1.0 - 7.0 * border, 0.0) * keep(1.8 * fw), 1.0
+        fade = keep(1.8 * fw)
+        border, _ = _cells(x, 1.6 * v + 0.5 * noise(1.1 * u, 1.1 * v, seed + 2), seed, fade)
+        return min(max(1.5 * w - 0.25, 0.0), 1.0), 0.4 * max(1.0 - 7.0 * border, 0.0) * fade, 1.0
     # ROCK: layers that bend, and cracks.
     bend = noise(0.7 * u, 0.7 * v, seed) + 0.5 * noise(1.9 * u, 1.9 * v, seed + 1)
     layer = noise(0.3 * u, 3.2 * v + 1.6 * bend, seed + 2)
-    rough = noise(6.0 * u, 6.0 * v, seed + 3) - 0.5
-    border, _ = _cells(0.8 * u + 0.25 * bend, 0.8 * v + 0.25 * rough * keep(6.0 * fw), seed)
+    rough = mottle(6.0 * u, 6.0 * v, seed + 3, keep(6.0 * fw))
     fade = keep(1.2 * fw)
+    border, _ = _cells(0.8 * u + 0.25 * bend, 0.8 * v + 0.25 * rough, seed, fade)
     crack = (1.0 - step(0.012, border, fw)) * fade * min(1.6 * bend, 1.0)
     return (
         min(max(1.6 * layer - 0.3, 0.0), 1.0),
         0.85 * crack,
-        1.0 + 0.3 * rough * keep(6.0 * fw) + 0.2 * (bend - 0.75) * fade,
+        1.0 + 0.3 * rough + 0.2 * (bend - 0.75) * fade,
     )
 
 
@@ -390,7 +418,7 @@ def texture(kind, u, v, fu, fv, seed):
         return _grown(kind, u, v, fu, fv, fw, seed)
     if kind == PLASTER:
         blotch = noise(0.7 * u, 0.7 * v, seed)
-        fine = (noise(3.1 * u, 3.1 * v, seed + 1) - 0.5) * keep(3.0 * fw)
+        fine = mottle(3.1 * u, 3.1 * v, seed + 1, keep(3.0 * fw))
         return min(max(1.6 * blotch - 0.3, 0.0), 1.0), 0.0, 1.0 + 0.07 * fine
     if kind == BRICK:
         tag, mortar, bevel = _courses(u, v, seed, fu, fv, 0.11, 0.0)
@@ -399,7 +427,7 @@ def texture(kind, u, v, fu, fv, seed):
     if kind == ASHLAR:
         tag, mortar, bevel = _courses(u, v, seed, fu, fv, 0.06, 0.6)
         fade = keep(1.5 * fw)
-        worn = 0.10 * (noise(2.3 * u, 2.3 * v, seed + 5) - 0.5) * keep(2.3 * fw)
+        worn = 0.10 * mottle(2.3 * u, 2.3 * v, seed + 5, keep(2.3 * fw))
         return 0.5 + (tag - 0.5) * fade, mortar, 1.0 + 0.16 * bevel * fade + worn
     if kind == TILE:
         fade = keep(1.5 * fw)
@@ -416,7 +444,7 @@ def texture(kind, u, v, fu, fv, seed):
         x = u + hashed(row, 3, seed)
         fade = keep(4.0 * fw)
         gap = max(lines(4.0 * v + 0.04, 0.08, 4.0 * fv), lines(x + 0.008, 0.016, fu))
-        grain = (noise(3.0 * x, 26.0 * v, seed + int(row)) - 0.5) * keep(14.0 * fw)
+        grain = mottle(3.0 * x, 26.0 * v, seed + int(row), keep(14.0 * fw))
         tag = hashed(np.floor(x), row, seed)
         return 0.5 + (tag - 0.5) * fade, gap, 1.0 + 0.16 * grain
     if kind == MARBLE:
@@ -426,15 +454,15 @@ def texture(kind, u, v, fu, fv, seed):
         return min(w * 0.8, 1.0), 0.55 * vein, 1.0
     if kind == GRASS:
         patch = noise(0.6 * u, 0.6 * v, seed)
-        tuft = (noise(4.0 * u, 4.0 * v, seed + 1) - 0.5) * keep(4.0 * fw)
-        blade = (noise(11.0 * u, 11.0 * v, seed + 2) - 0.5) * keep(11.0 * fw)
+        tuft = mottle(4.0 * u, 4.0 * v, seed + 1, keep(4.0 * fw))
+        blade = mottle(11.0 * u, 11.0 * v, seed + 2, keep(11.0 * fw))
         flower = hashed(np.floor(2.2 * u), np.floor(2.2 * v), seed + 9)
         x, y = 2.2 * u - np.floor(2.2 * u) - 0.5, 2.2 * v - np.floor(2.2 * v) - 0.5
         petal = step(0.0, 0.14 - np.sqrt(x * x + y * y), 2.2 * fw) * keep(2.2 * fw) if flower > 0.9 else 0.0
         return min(max(1.5 * patch - 0.25, 0.0), 1.0), petal, 1.0 + 0.22 * tuft + 0.12 * blade
     if kind == STONE:
-        border, tag = _cells(u, v, seed)
         fade = keep(1.2 * fw)
+        border, tag = _cells(u, v, seed, fade)
         joint = (1.0 - step(0.09, border, fw)) * fade + 0.16 * (1.0 - fade)
         dome = min(border, 0.5) - 0.25
         return 0.5 + (tag - 0.5) * fade, joint, 1.0 + 0.25 * dome * fade
@@ -442,16 +470,16 @@ def texture(kind, u, v, fu, fv, seed):
         return lines(u, 0.5, fu), 0.0, 1.0
     if kind == LEAF:
         clump = noise(1.1 * u, 1.1 * v, seed)
-        border, tag = _cells(2.0 * u, 2.0 * v, seed)
         fade = keep(2.4 * fw)
+        border, tag = _cells(2.0 * u, 2.0 * v, seed, fade)
         shade = 0.5 * (1.0 - min(4.0 * border, 1.0)) * fade
         return min(max(0.75 * clump + (tag - 0.5) * fade * 0.7 + 0.1, 0.0), 1.0), shade, 1.0
     if kind == METAL:
-        brushed = (noise(1.2 * u, 9.0 * v, seed) - 0.5) * keep(9.0 * fw)
+        brushed = mottle(1.2 * u, 9.0 * v, seed, keep(9.0 * fw))
         seam = max(lines(u + 0.02, 0.04, fu), lines(v + 0.02, 0.04, fv))
         return noise(u, v, seed + 2), seam, 1.0 + 0.1 * brushed
     if kind == WATER:
-        w = noise(2.0 * u, 2.0 * v, seed) + 0.5 * noise(4.3 * u, 4.3 * v, seed + 1) * keep(4.3 * fw)
+        w = noise(2.0 * u, 2.0 * v, seed) + 0.5 * speck(4.3 * u, 4.3 * v, seed + 1, keep(4.3 * fw))
         crest = 1.0 - abs(2.0 * w - 1.5)
         return min(max(w - 0.3, 0.0), 1.0), 0.6 * max(crest - 0.75, 0.0) * 4.0 * keep(2.0 * fw), 1.0
     if kind == HEXAGON:

@@ -34,7 +34,8 @@ EYE = 22  # 3: the eye in the geom's frame
 RIGHT = 25  # 3: how a ray changes one pixel to the right, in the geom's frame
 DOWN = 28  # 3: and one pixel down
 BOUND = 31  # radius of a sphere around the geom, far too large for a plane
-GEOM_COLUMNS = 32
+BOX_ON_SCREEN = 32  # 4: the rectangle of the image that it lies in, in pixels
+GEOM_COLUMNS = 36
 
 
 @inlined
@@ -176,9 +177,10 @@ def sort_into_tiles(geoms, pose, fx, fy, cx, cy, width, height):
     """(count (T,), lists (T, G)): the geoms that may show in each tile, near to far. Completes `geoms`."""
     n = geoms.shape[0]
     columns, rows = (width + TILE_W - 1) // TILE_W, (height + TILE_H - 1) // TILE_H
-    box = np.empty((n, 4))
+    box = geoms[:, BOX_ON_SCREEN : BOX_ON_SCREEN + 4]
     for g in range(n):
-        box[g, 0], box[g, 1], box[g, 2], box[g, 3], geoms[g, CLOSEST] = _screen_box(geoms, g, pose, fx, fy, cx, cy)
+        x0, y0, x1, y1, geoms[g, CLOSEST] = _screen_box(geoms, g, pose, fx, fy, cx, cy)
+        box[g, 0], box[g, 1], box[g, 2], box[g, 3] = x0 - 1.0, y0 - 1.0, x1 + 1.0, y1 + 1.0
         for k in range(3):
             eye, right, down = 0.0, 0.0, 0.0
             for j in range(3):
@@ -190,8 +192,8 @@ def sort_into_tiles(geoms, pose, fx, fy, cx, cy, width, height):
     for g in np.argsort(geoms[:, CLOSEST], kind="mergesort"):
         if box[g, 0] > width or box[g, 1] > height or box[g, 2] < 0.0 or box[g, 3] < 0.0:
             continue
-        c0, c1 = int(max(box[g, 0] - 1.0, 0.0)) // TILE_W, int(min(box[g, 2] + 1.0, width - 1.0)) // TILE_W
-        r0, r1 = int(max(box[g, 1] - 1.0, 0.0)) // TILE_H, int(min(box[g, 3] + 1.0, height - 1.0)) // TILE_H
+        c0, c1 = int(max(box[g, 0], 0.0)) // TILE_W, int(min(box[g, 2], width - 1.0)) // TILE_W
+        r0, r1 = int(max(box[g, 1], 0.0)) // TILE_H, int(min(box[g, 3], height - 1.0)) // TILE_H
         for r in range(r0, r1 + 1):
             for c in range(c0, c1 + 1):
                 lists[r * columns + c, count[r * columns + c]] = g
@@ -220,18 +222,52 @@ def out_of(geoms, g, x, y, z):
 
 
 @inlined
-def nearest_in_tile(geoms, count, lists, tile, dx, dy, dz):
-    """(geom, depth) of the first geom on a ray through a tile; (-1, MISS) if there is none."""
+def directed(pose, x, y):
+    """A ray's direction in the world; x, y, 1 in the camera."""
+    return (
+        pose[0, 0] * x + pose[0, 1] * y + pose[0, 2],
+        pose[1, 0] * x + pose[1, 1] * y + pose[1, 2],
+        pose[2, 0] * x + pose[2, 1] * y + pose[2, 2],
+    )
+
+
+@inlined
+def depth_of(geoms, g, dx, dy, dz):
+    """Where a ray from the eye enters a geom, or MISS."""
+    lx, ly, lz = into(geoms, g, dx, dy, dz)
+    return meet(
+        int(geoms[g, KIND]), geoms[g, SIZE], geoms[g, SIZE + 1], geoms[g, SIZE + 2],
+        geoms[g, EYE], geoms[g, EYE + 1], geoms[g, EYE + 2], lx, ly, lz,
+    )  # fmt: skip
+
+
+@inlined
+def face_at(geoms, g, t, dx, dy, dz):
+    """The flat side of a geom that a ray meets at t; 0 where it has none, and of the sky."""
+    if g < 0:
+        return 0
+    kind = int(geoms[g, KIND])
+    if kind != BOX and kind != CYLINDER:
+        return 0
+    lx, ly, lz = into(geoms, g, dx, dy, dz)
+    x, y, z = geoms[g, EYE] + t * lx, geoms[g, EYE + 1] + t * ly, geoms[g, EYE + 2] + t * lz
+    return normal_of(kind, geoms[g, SIZE], geoms[g, SIZE + 1], geoms[g, SIZE + 2], x, y, z)[3]
+
+
+@inlined
+def nearest_in_tile(geoms, count, lists, tile, column, row, dx, dy, dz):
+    """(geom, depth) of the first geom on a ray through a pixel of a tile; (-1, MISS) if there is none."""
     best, found = MISS, -1
     for i in range(count[tile]):
         g = lists[tile, i]
         if geoms[g, CLOSEST] > best:
             break
-        lx, ly, lz = into(geoms, g, dx, dy, dz)
-        t = meet(
-            int(geoms[g, KIND]), geoms[g, SIZE], geoms[g, SIZE + 1], geoms[g, SIZE + 2],
-            geoms[g, EYE], geoms[g, EYE + 1], geoms[g, EYE + 2], lx, ly, lz,
-        )  # fmt: skip
+        if (
+            column < geoms[g, BOX_ON_SCREEN] or column > geoms[g, BOX_ON_SCREEN + 2]
+            or row < geoms[g, BOX_ON_SCREEN + 1] or row > geoms[g, BOX_ON_SCREEN + 3]
+        ):  # fmt: skip
+            continue
+        t = depth_of(geoms, g, dx, dy, dz)
         if t < best:
             best, found = t, g
     return found, best
@@ -286,17 +322,8 @@ def trace(geoms, count, lists, pose, rays_HW3, geom_HW, depth_HW, face_HW):
     columns = (width + TILE_W - 1) // TILE_W
     for row in range(height):
         for column in range(width):
-            rx, ry = rays_HW3[row, column, 0], rays_HW3[row, column, 1]
-            dx = pose[0, 0] * rx + pose[0, 1] * ry + pose[0, 2]
-            dy = pose[1, 0] * rx + pose[1, 1] * ry + pose[1, 2]
-            dz = pose[2, 0] * rx + pose[2, 1] * ry + pose[2, 2]
+            dx, dy, dz = directed(pose, rays_HW3[row, column, 0], rays_HW3[row, column, 1])
             tile = row // TILE_H * columns + column // TILE_W
-            g, t = nearest_in_tile(geoms, count, lists, tile, dx, dy, dz)
-            face = 0
-            if g >= 0:
-                kind = int(geoms[g, KIND])
-                if kind == BOX or kind == CYLINDER:
-                    lx, ly, lz = into(geoms, g, dx, dy, dz)
-                    x, y, z = geoms[g, EYE] + t * lx, geoms[g, EYE + 1] + t * ly, geoms[g, EYE + 2] + t * lz
-                    face = normal_of(kind, geoms[g, SIZE], geoms[g, SIZE + 1], geoms[g, SIZE + 2], x, y, z)[3]
-            geom_HW[row, column], depth_HW[row, column], face_HW[row, column] = g, t, face
+            g, t = nearest_in_tile(geoms, count, lists, tile, column, row, dx, dy, dz)
+            geom_HW[row, column], depth_HW[row, column] = g, t
+            face_HW[row, column] = face_at(geoms, g, t, dx, dy, dz)

@@ -13,7 +13,7 @@ from perdure.camera import Intrinsics
 from perdure.data.painting.baking import COLUMN, Light
 from perdure.data.painting.kernels import kernel, kernel_that_allocates
 from perdure.data.painting.scenery import SOFT, Scenery
-from perdure.data.painting.shading import EXPOSURE
+from perdure.data.painting.tables import EXPOSURE
 from perdure.data.painting.textures import hashed
 
 SETTLED = 6.0
@@ -198,14 +198,25 @@ def style(scenery: Scenery, colour: NDArray[np.uint8], depth: NDArray[np.float32
         if name == "pixel":
             _pixels(colour, max(colour.shape[0] // 48, 2), weight)
         elif name == "sepia":
-            grey = colour @ np.array([0.3, 0.59, 0.11])
-            height, width = grey.shape
-            y, x = np.ogrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
-            grey = (grey * 0.92 + 14.0) * (1.0 - 0.16 * (x * x + y * y))
-            brown = np.minimum(grey[..., None] * np.array([1.08, 0.92, 0.70]) + np.array([12.0, 6.0, 0.0]), 255.0)
-            colour[:] = np.rint(colour + (brown - colour) * weight).astype(np.uint8)
+            _browned(colour, weight)
         elif name == "sketch":
             colour[:] = _sketched(colour, depth, entity, weight)
+
+
+@kernel
+def _browned(colour, weight):
+    """An old print: browns, darker toward the corners."""
+    height, width = colour.shape[:2]
+    for i in range(height):
+        y = 2.0 * i / max(height - 1, 1) - 1.0
+        for j in range(width):
+            x = 2.0 * j / max(width - 1, 1) - 1.0
+            grey = 0.3 * colour[i, j, 0] + 0.59 * colour[i, j, 1] + 0.11 * colour[i, j, 2]
+            grey = (grey * 0.92 + 14.0) * (1.0 - 0.16 * (x * x + y * y))
+            for k in range(3):
+                tint, lift = (1.08, 12.0) if k == 0 else ((0.92, 6.0) if k == 1 else (0.70, 0.0))
+                brown = min(grey * tint + lift, 255.0)
+                colour[i, j, k] = int(np.rint(colour[i, j, k] + (brown - colour[i, j, k]) * weight))
 
 
 @kernel_that_allocates
@@ -234,17 +245,18 @@ def _sketched(colour, depth, entity, weight):
     """Pencil on paper: outlines where depth or entities change, and hatching where it is dark."""
     height, width = depth.shape
     out = colour.copy()
-    grey = np.empty((height, width))
+    grey, close = np.empty((height, width)), np.empty((height, width))
     for i in range(height):
         for j in range(width):
+            close[i, j] = 1.0 / depth[i, j]
             grey[i, j] = (0.3 * colour[i, j, 0] + 0.59 * colour[i, j, 1] + 0.11 * colour[i, j, 2]) / 255.0
     for i in range(height):
         up, low = max(i - 1, 0), min(i + 1, height - 1)
         for j in range(width):
             left, right = max(j - 1, 0), min(j + 1, width - 1)
-            here = 1.0 / depth[i, j]
-            bend = abs(1.0 / depth[up, j] + 1.0 / depth[low, j] - 2.0 * here)
-            bend += abs(1.0 / depth[i, left] + 1.0 / depth[i, right] - 2.0 * here)
+            here = close[i, j]
+            bend = abs(close[up, j] + close[low, j] - 2.0 * here)
+            bend += abs(close[i, left] + close[i, right] - 2.0 * here)
             line = min(max(bend / here * 9.0 - 0.25, 0.0), 1.0)
             if entity[i, right] != entity[i, j] or entity[low, j] != entity[i, j]:
                 line = 1.0
@@ -253,10 +265,12 @@ def _sketched(colour, depth, entity, weight):
             ink = 0.0
             wobble = 1.5 * hashed(i // 3, j // 3, 81)
             for layer in range(3):
-                level = 0.62 - 0.19 * layer
+                dark = min(max((0.62 - 0.19 * layer - grey[i, j]) * 5.0, 0.0), 1.0)
+                if dark * 0.55 <= ink:
+                    continue
                 phase = (i + j if layer == 0 else (i - j if layer == 1 else 2.0 * i)) + wobble
                 stroke = 0.5 + 0.5 * np.cos(6.2832 * phase / 5.0)
-                ink = max(ink, min(max((level - grey[i, j]) * 5.0, 0.0), 1.0) * stroke * 0.55)
+                ink = max(ink, dark * stroke * 0.55)
             paper = 244.0 - 9.0 * hashed(i, j, 82)
             tone = paper * (1.0 - max(0.82 * line, ink)) * (0.82 + 0.18 * min(1.4 * grey[i, j], 1.0))
             for k in range(3):
