@@ -98,6 +98,8 @@ def survey(
 ) -> list[Array]:
     """Up to `count` places for an eye: the first where it is, each next as far as can be from those before.
     Where the ground is uneven its `terrain` says how high one stands."""
+    if count <= 1:
+        return [eye]
     still = np.zeros(mujoco.mjNGROUP, np.uint8)
     still[STILL] = 1
     tall = eye[2] if terrain is None else float(eye[2]) - terrain.settle(float(eye[0]), float(eye[1]), eye[2] - EYE)
