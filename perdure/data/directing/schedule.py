@@ -117,7 +117,7 @@ def direct(job: Job) -> Direction:
         slot = number * PARTS + n
         kind, looks = dealt(slot, players, seed, "creature"), slot // len(players)
         cast.append(Part(kind, _coat(kind, looks, {part.name for part in cast})))
-        lines.append(_lines(kind, cast[-1].seed, looks, drama, seed))
+        lines.append(_lines(kind, looks, drama, seed))
     hour, weather = dealt(number, HOURS, seed, "hour"), dealt(number, WEATHERS, seed, "weather")
     season = dealt(number, SEASONS, seed, "season")
     style = dealt(number // STYLED, STYLES[1:], seed, "style") if number % STYLED == 7 else ""
@@ -193,9 +193,9 @@ def _coat(kind: str, looks: int, taken: set[str]) -> int:
     return looks
 
 
-def _lines(kind: str, coat: int, looks: int, drama: str, seed: int) -> tuple[str, ...]:
+def _lines(kind: str, looks: int, drama: str, seed: int) -> tuple[str, ...]:
     """The deeds that a creature is to be asked for, in turn; the next clip with one of its kind goes on from there."""
-    names = [deed.name for deed in creatures.deeds(kind, coat) if deed.name not in FORCED]
+    names = [deed.name for deed in creatures.deeds(kind, 0) if deed.name not in FORCED]  # whatever its coat
     if drama == "quiet":
         return ()
     return tuple(dealt(looks * LINES + n, names, seed, "deed", kind) for n in range(LINES))
