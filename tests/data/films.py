@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +13,22 @@ from numpy.typing import NDArray
 from perdure.agents.player import Stroller
 from perdure.data.clip import Clip, record
 from perdure.data.founding import found
+from perdure.data.painting.painter import Painter
 from perdure.data.scenes import build
 from perdure.presets.nano import nano
+from perdure.world.state import World
 
 Frames = NDArray[np.uint8]  # (N, H, W, 3)
 
 
-@lru_cache
+@cache
+def founded(kind: str, seed: int) -> tuple[World, Painter]:
+    return found(build(kind, seed), nano(), looks=1)
+
+
+@cache
 def stroll(kind: str, seed: int = 5, chunks: int = 12) -> Clip:
-    world, painter = found(build(kind, seed), nano(), looks=1)
+    world, painter = founded(kind, seed)
     return record(world, painter, Stroller(seed), chunks)
 
 

@@ -1,7 +1,5 @@
 """The painter against analytic depth, against MuJoCo's own rays, and against itself."""
 
-from functools import lru_cache
-
 import mujoco
 import numpy as np
 import pytest
@@ -13,19 +11,11 @@ from perdure.data.painting import textures
 from perdure.data.painting.painter import SKY, STATIC, Painter
 from perdure.data.scenes import KINDS, build
 from perdure.data.scenes.blocks import Blocks
-from perdure.data.scenes.scene import PLAYER, TEXTURES, Scene, Sky, Surface
+from perdure.data.scenes.scene import PLAYER, TEXTURES, Sky, Surface
+from tests.data.stages import stage
 
 CAMERA = Intrinsics.from_fov(256, 144, 75)
 SMALL = Intrinsics.from_fov(64, 36, 75)
-
-
-@lru_cache(maxsize=8)
-def stage(kind: str, seed: int = 1) -> tuple[Scene, mujoco.MjModel, mujoco.MjData, Painter]:
-    scene = build(kind, seed)
-    model = mujoco.MjModel.from_xml_string(scene.xml)
-    data = mujoco.MjData(model)
-    mujoco.mj_kinematics(model, data)
-    return scene, model, data, Painter(scene, model)
 
 
 def bare(blocks: Blocks) -> tuple[mujoco.MjData, Painter]:

@@ -24,17 +24,9 @@ from perdure.presets.nano import nano
 from perdure.world.physics import Physics
 from perdure.world.setting import SEASONS, STYLES, WEATHERS, Environment, Onset
 from perdure.world.state import World
+from tests.data.stages import stage
 
 SMALL = Intrinsics.from_fov(64, 36, 75)
-
-
-@lru_cache(maxsize=4)
-def stage(kind: str, seed: int = 1) -> tuple[Scene, mujoco.MjData, Painter]:
-    scene = build(kind, seed)
-    model = mujoco.MjModel.from_xml_string(scene.xml)
-    data = mujoco.MjData(model)
-    mujoco.mj_kinematics(model, data)
-    return scene, data, Painter(scene, model)
 
 
 def eye(scene: Scene, turn: float = 0.0, pitch: float = -0.1) -> np.ndarray:
@@ -42,7 +34,7 @@ def eye(scene: Scene, turn: float = 0.0, pitch: float = -0.1) -> np.ndarray:
 
 
 def seen(kind: str, turn: float = 0.0, tick: int = 400, pitch: float = -0.1, **fields: Any) -> Picture:
-    scene, data, painter = stage(kind)
+    scene, _, data, painter = stage(kind)
     return painter.paint(data, eye(scene, turn, pitch), SMALL, Scenery(Environment(**fields), tick=tick))
 
 
@@ -54,7 +46,7 @@ def same(one: Picture, other: Picture) -> bool:
 def test_a_noon_of_a_clear_day_is_painted_as_it_always_was(kind: str) -> None:
     """Kept frames: light and looks stay what worlds were measured with."""
     kept = np.load(Path(__file__).parent / "painted.npz")[kind]
-    scene, data, painter = stage(kind)
+    scene, _, data, painter = stage(kind)
     for turn, frame in zip((0.0, 2.1, 4.2), kept):
         plainly = painter.paint(data, eye(scene, turn), SMALL)
         assert same(plainly, seen(kind, turn))
@@ -100,7 +92,7 @@ def test_fog_hides_what_is_far() -> None:
 
 
 def test_what_sets_in_does_so_softly_and_is_a_function_of_the_tick() -> None:
-    scene, data, painter = stage("court")
+    scene, _, data, painter = stage("court")
     several: list[tuple[str, Any, Any]] = [
         ("hour", 12.0, 23.0),
         ("weather", "clear", "snow"),
@@ -235,7 +227,7 @@ def test_what_comes_in_later_is_shown_without_baking_again() -> None:
 
 
 def test_a_bare_scene_is_the_same_whether_shown_as_a_world_or_not() -> None:
-    scene, data, painter = stage("hall")
+    scene, _, data, painter = stage("hall")
     physics = Physics.from_xml(scene.xml, scene.movers, scene.spawn)
     again = painter.onto(physics.mechanism)
     for turn in (0.0, 2.0):

@@ -1,7 +1,7 @@
 """Scenes: the same seed gives the same scene, other seeds others, and the player starts on free ground."""
 
 import re
-from functools import lru_cache
+from functools import cache
 
 import mujoco
 import numpy as np
@@ -22,7 +22,7 @@ SEEDS = range(12)
 CASES = [(kind, seed) for kind in KINDS for seed in SEEDS]
 
 
-@lru_cache(maxsize=64)
+@cache
 def loaded(kind: str, seed: int) -> tuple[Scene, mujoco.MjModel, mujoco.MjData]:
     scene = build(kind, seed)
     model = mujoco.MjModel.from_xml_string(scene.xml)
@@ -138,7 +138,7 @@ def test_out_of_doors_lanterns_are_lit_at_dusk(kind: str) -> None:
     assert 'material="lamplight"' not in scene.xml
 
 
-@lru_cache(maxsize=16)
+@cache
 def walked(kind: str, seed: int) -> tuple[Scene, Ground]:
     scene = build(kind, seed)
     return scene, Ground.around(Physics.from_xml(scene.xml, scene.movers, scene.spawn), scene.extent)

@@ -8,8 +8,6 @@ import pytest
 
 from perdure.camera import apart
 from perdure.data.clip import Clip, Skipped
-from perdure.data.founding import found
-from perdure.data.scenes import build
 from perdure.data.video import rerender
 from perdure.data.video.rerender import (
     Place,
@@ -23,8 +21,7 @@ from perdure.data.video.rerender import (
     reconstruct,
     ways,
 )
-from perdure.presets.nano import nano
-from tests.data.films import stroll
+from tests.data.films import founded, stroll
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +57,7 @@ def test_new_ways_come_back_to_where_they_began_and_run_into_nothing(walk: Clip,
 
 
 def test_it_looks_as_the_engine_paints_it(walk: Clip, place: Place):
-    world, painter = found(build("court", 3), nano(), looks=1)
+    world, painter = founded("court", 3)
     data, lens = world.physics.posed()[1], walk.intrinsics
     assert lens is not None
     way = next(iter(ways(walk, place, seed=1, seconds=2.0)))
