@@ -43,7 +43,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
 
 @pytest.fixture(scope="module")
 def founded() -> World:
-    world = found_kind("court", 1, TINY)
+    world = found_kind("court", 1, TINY, spots=1)
     # One direction is forgotten, so that something is left to be drawn and found.
     return replace(world, geometry=replace(world.geometry, keyframes=world.geometry.keyframes[1:]))
 
