@@ -12,9 +12,9 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
+
+from perdure.models.tensors import beside, open_tensors, save
 
 PREFIX = "transformer."  # as diffusers' pipelines call the model
 PREFIXES = (PREFIX, "diffusion_model.", "base_model.model.", "model.")
@@ -124,7 +124,8 @@ def save_lora(model: nn.Module, path: Path) -> None:
         "alpha_pattern": {n: m.alpha for n, m in found.items() if m.alpha != first.alpha},
     }
     told = {PREFIX + key: value for key, value in told.items() if value}
-    save_file(tensors, path, {"format": "pt", METADATA: json.dumps(told, sort_keys=True)})
+    with beside(path) as partial:
+        save(tensors, partial, {"format": "pt", METADATA: json.dumps(told, sort_keys=True)})
 
 
 @torch.no_grad()
@@ -186,11 +187,8 @@ def _replace(model: nn.Module, name: str, module: nn.Module) -> None:
 
 def _read(path: Path) -> tuple[dict[tuple[str, str], Tensor], dict[str, float]]:
     """By layer and "A" or "B"; and alphas by layer, "" for those that are not named."""
-    try:
-        with safe_open(path, "pt") as file:
-            said, raw = file.metadata() or {}, {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError) as error:
-        raise ValueError(f"{path}: expected LoRA as safetensors, got a file that is none: {error}") from None
+    with open_tensors(path) as file:
+        said, raw = file.metadata, {key: file.read(key) for key in file}
     tensors: dict[tuple[str, str], Tensor] = {}
     alphas: dict[str, float] = {}
     told = {key.removeprefix(PREFIX): value for key, value in json.loads(said.get(METADATA, "{}")).items()}
