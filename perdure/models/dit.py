@@ -20,6 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from perdure.models.adapters.added import Added, Extra, InBlock
 from perdure.models.attention import Mask, Roles, Scope, attend, dense_mask, flex_mask, look, place, readers
 from perdure.models.conditions import Given, Past
 from perdure.models.config import TransformerConfig
@@ -69,14 +70,14 @@ class Attention(nn.Module):
         q, k = self.norm_q(self.to_q(x_BNE)), self.norm_k(self.to_k(x_BNE))
         return self.split(q), self.split(k), self.split(self.to_v(x_BNE))
 
-    def read(self, x_BNE: Tensor, text: Text) -> Tensor:
-        """(B, N, H, D) what the tokens find in text and image."""
+    def read(self, x_BNE: Tensor, text: Text) -> tuple[Tensor, Tensor]:
+        """(B, N, H, D) what the tokens find in text and image, and the queries that they ask with."""
         q = self.split(self.norm_q(self.to_q(x_BNE)))
         found = attend(q, self.split(self.norm_k(self.to_k(text.words))), self.split(self.to_v(text.words)))
         if text.image is not None:
             k = self.split(self.norm_added_k(self.add_k_proj(text.image)))
             found = found + attend(q, k, self.split(self.add_v_proj(text.image)))
-        return found
+        return found, q
 
 
 class Block(nn.Module):
@@ -100,6 +101,7 @@ class Block(nn.Module):
         scope: Scope,
         past: tuple[Tensor, Tensor] | None = None,
         last: bool = False,
+        added: tuple[InBlock, Extra] | None = None,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """x (B, G, n, E) one layer on, and its keys and values (B, N, H, D); time is (B, G, 6, E).
 
@@ -110,10 +112,16 @@ class Block(nn.Module):
         q, k, v = self.attn1.project(asked.flatten(1, 2))
         if last:
             return x, k, v
-        seen = self.attn1.to_out(look(q, k, v, scope, past).flatten(2)).view_as(x)
-        x = (x + seen * gate).to(x.dtype)
+        seen = self.attn1.to_out(look(q, k, v, scope, past).flatten(2))
+        if added:
+            seen = added[0].look(seen, (q, k, v), added[1], past, scope.mask)
+        x = (x + seen.view_as(x) * gate).to(x.dtype)
+        if added:
+            x = added[0].shift(x, added[1])
         if text is not None:
-            found = self.attn2.read(self.norm2(x).to(x.dtype).flatten(1, 2), text)
+            found, asked = self.attn2.read(self.norm2(x).to(x.dtype).flatten(1, 2), text)
+            if added:
+                found = added[0].read(found, asked, added[1])
             found = self.attn2.to_out(found.flatten(2)).view_as(x)
             x = x + (found if text.readers is None else found * text.readers.view(1, x.shape[1], -1, 1))
         thought = self.ffn((self.norm3(x) * (1 + scale_ffn) + shift_ffn).to(x.dtype))
@@ -138,6 +146,7 @@ class Transformer(nn.Module):
         self.scale_shift_table = nn.Parameter(torch.randn(1, 2, dim) / dim**0.5)
         nn.init.zeros_(self.proj_out.weight)  # a fresh model moves nothing
         nn.init.zeros_(self.proj_out.bias)
+        self.adapters = Added(config)
 
     def forward(
         self,
@@ -238,8 +247,10 @@ class Transformer(nn.Module):
         and values, `keep` is handed those of each layer that looks back, and nothing is done after the last.
         """
         grid, given = self.grid(latents_BCThw), given or Given()
-        x = self.tokens(latents_BCThw)
-        time_E, time = self.embed_time(timestep)
+        self.adapters.check(given, grid[0])
+        x = self.adapters.to_tokens(self.tokens(latents_BCThw), given)
+        time_E, time = self.embed_time(timestep, given)
+        extra = self.adapters.extra(given, past, x)
         x = x.unflatten(1, (time_E.shape[1], -1))
         times = torch.arange(grid[0], device=x.device).unsqueeze(0) if times is None else times
         here = place(times, grid[1:], self.config, x.dtype, given.cameras or (None, None))
@@ -247,13 +258,15 @@ class Transformer(nn.Module):
         back, alone = Scope(here, there, wide), Scope(here, None, narrow)
         memory_layers = self.config.memory_layers
         for layer, block in enumerate(self.blocks):
+            inside = self.adapters.block(layer)
+            added = inside and (inside, extra)
             looks_back, last = layer in memory_layers, keep is not None and layer == memory_layers[-1]
             if not looks_back:
-                x, _, _ = block(x, time, text, alone)
+                x, _, _ = block(x, time, text, alone, added=added)
                 continue
             index = memory_layers.index(layer)
             seen = past and (past.keys[:, index].flatten(1, 2), past.values[:, index].flatten(1, 2))
-            x, k, v = block(x, time, text, back, seen, last)
+            x, k, v = block(x, time, text, back, seen, last, added)
             if keep is not None:
                 keep(index, k, v)
             if last:
@@ -288,9 +301,10 @@ class Transformer(nn.Module):
         weight = self.patch_embedding.weight
         return self.patch_embedding(latents_BCThw.to(weight.dtype)).flatten(2).transpose(1, 2).to(weight.dtype)
 
-    def embed_time(self, timestep: Tensor) -> tuple[Tensor, Tensor]:
+    def embed_time(self, timestep: Tensor, given: Given) -> tuple[Tensor, Tensor]:
         """(B, G, E), and the (B, G, 6, E) that blocks are modulated by."""
         time = self.condition_embedder.time(timestep if timestep.ndim == 2 else timestep.unsqueeze(1))
+        time = self.adapters.to_time(time, given)
         return time, self.condition_embedder.modulation(time)
 
     def embed_text(self, text_BSE: Tensor | None, image_BSE: Tensor | None) -> Text | None:

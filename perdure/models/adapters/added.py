@@ -1,17 +1,29 @@
 """Everything that a config adds to Wan's transformer, as one module: a model has it under `adapters`.
 
-Shapes: B batch, T latents, N tokens, E width of the model.
+Shapes: B batch, T latents, N tokens (of all latents), G groups of tokens that share a timestep, H heads, D head size,
+E width of the model.
 """
 
-from typing import cast
+from typing import NamedTuple, cast
 
-from torch import nn
+from torch import Tensor, nn
 
+from perdure.models.adapters.camera import Lenses, lenses, look_through
 from perdure.models.adapters.identity import Identity, Recognise
 from perdure.models.adapters.keys import Keys, zeroed
 from perdure.models.adapters.rays import Rays, RayShift, channels
 from perdure.models.adapters.view import View
+from perdure.models.attention import Mask
+from perdure.models.conditions import Given, Past
 from perdure.models.config import TransformerConfig
+
+
+class Extra(NamedTuple):
+    """What blocks look at besides, worked out once for all of them; None is not given."""
+
+    lenses: Lenses | None = None
+    rays: Tensor | None = None  # (B, N, E)
+    who: tuple[Tensor, Tensor | None] | None = None  # tokens, and which of them are there
 
 
 class InBlock(nn.Module):
@@ -27,6 +39,29 @@ class InBlock(nn.Module):
         self.camera = zeroed(nn.Linear(dim, dim)) if on.camera in ("prope", "fx_fy") else None
         self.rays = RayShift(dim) if on.rays else None
         self.identity = Recognise(dim, config.heads, config.eps) if on.identity else None
+
+    def look(
+        self,
+        seen_BNE: Tensor,
+        qkv: tuple[Tensor, Tensor, Tensor],
+        extra: Extra,
+        past: tuple[Tensor, Tensor] | None,
+        mask: Mask | None,
+    ) -> Tensor:
+        """What self-attention gave, and what its queries, keys and values give when cameras are between them."""
+        if self.camera is None or extra.lenses is None:
+            return seen_BNE
+        return seen_BNE + self.camera(look_through(*qkv, extra.lenses, past, mask).flatten(2))
+
+    def shift(self, x: Tensor, extra: Extra) -> Tensor:
+        """The tokens, of any shape, after self-attention, in the light of rays."""
+        return x if self.rays is None or extra.rays is None else self.rays(x, extra.rays.view_as(x)).to(x.dtype)
+
+    def read(self, found_BNHD: Tensor, q_BNHD: Tensor, extra: Extra) -> Tensor:
+        """What was found in the text, and what the same queries find in who is there."""
+        if self.identity is None or extra.who is None:
+            return found_BNHD
+        return found_BNHD + self.identity(q_BNHD, *extra.who)
 
 
 class Added(nn.Module):
@@ -48,8 +83,51 @@ class Added(nn.Module):
         self.rays = Rays(channels(on.rays, on.key_features) * on.ray_fold**2, patch, dim) if on.rays else None
         self.view = View(on.view, patch, dim) if on.view else None
         self.identity = Identity(on.identity) if on.identity else None
-        inside = on.camera in ("prope", "fx_fy") or on.rays or on.identity
+        self.lens = config.head_dim if on.camera in ("prope", "fx_fy") else 0  # channels that cameras are laid out for
+        inside = self.lens or on.rays or on.identity
         self.blocks = nn.ModuleList(InBlock(config) for _ in range(config.layers if inside else 0))
 
     def block(self, layer: int) -> InBlock | None:
         return cast(InBlock, self.blocks[layer]) if self.blocks else None
+
+    def check(self, given: Given, latents: int) -> None:
+        """Whatever is given must be asked for by the config, and for so many latents."""
+        for name, there in (("keys", self.keys), ("rays", self.rays), ("view", self.view), ("identity", self.identity)):
+            if there is None and getattr(given, name) is not None:
+                raise ValueError(f"expected no {name}, since adapters.{name} is off, got some")
+        whole = self.keys is not None and self.keys.frequencies == 0
+        axes = {"rays": (given.rays, 2), "view": (given.view, 2)}
+        if given.keys is not None and given.keys.ndim == 2 + whole:
+            axes["keys"] = given.keys, 1
+        if given.cameras is not None:
+            axes["cameras"] = given.cameras.to_clip, 1
+        for name, (tensor, axis) in axes.items():
+            if tensor is not None and tensor.shape[axis] != latents:
+                raise ValueError(f"expected {name} of {latents} latents, got shape {tuple(tensor.shape)}")
+
+    def to_tokens(self, x_BNE: Tensor, given: Given) -> Tensor:
+        return x_BNE if self.view is None or given.view is None else x_BNE + self.view(given.view).to(x_BNE.dtype)
+
+    def to_time(self, time_BGE: Tensor, given: Given) -> Tensor:
+        """(B, G, E); where each latent has keys of its own there are at least as many groups as latents."""
+        if self.keys is None or given.keys is None:
+            return time_BGE
+        said = self.keys(given.keys).to(time_BGE.dtype)
+        said = said.unsqueeze(1) if said.ndim == 2 else said
+        if 1 < said.shape[1] < time_BGE.shape[1]:
+            said = said.repeat_interleave(time_BGE.shape[1] // said.shape[1], 1)
+        return time_BGE + said
+
+    def extra(self, given: Given, past: Past | None, like: Tensor) -> Extra:
+        if not self.blocks:
+            return Extra()
+        by = None
+        if self.lens and given.cameras is not None:
+            if past is not None and past.from_clip is None:
+                raise ValueError("expected cameras of what is remembered beside those of what is coming, got none")
+            by = lenses(given.cameras, None if past is None else past.from_clip, self.lens, like.dtype)
+        rays = None if self.rays is None or given.rays is None else self.rays(given.rays)
+        who = None
+        if self.identity is not None and given.identity is not None:
+            who = self.identity(given.identity, given.identity_present)
+        return Extra(by, rays, who)

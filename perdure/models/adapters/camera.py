@@ -6,15 +6,15 @@ the inverse of theirs, and what is found comes back through the query's own. So 
 projection and another's inverse count, and the frame that the poses are told in drops out. A keyframe's
 keys are kept as they are: its camera is applied when it is looked at.
 
-Shapes: B batch, T latents, N tokens and S tokens to look at (latents times tokens of each), H heads, D head
-size, F latents that are looked at.
+Shapes: B batch, T latents, M remembered latents, N tokens (of all latents), H heads, D head size.
 """
 
-from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from perdure.models.attention import Mask, attend, spread, through
 from perdure.models.camera import invert
 from perdure.models.conditions import Cameras
 
@@ -57,22 +57,32 @@ def lift(normalised: Tensor, kind: str = FULL) -> tuple[Tensor, Tensor]:
     return matrix(fx, fy, cx, cy), matrix(1 / fx, 1 / fy, -cx / fx, -cy / fy)
 
 
-def each(x_NHD: Tensor, matrices: Tensor) -> Tensor:
-    """(B, N, H, D) with the tokens of each latent through its own (B, T, 4, 4)."""
-    size = x_NHD.shape[-1]
-    # (B, T, D, D) with the matrix all along its diagonal: one dense product is faster than many tiny ones.
-    eye = torch.eye(size // 4, dtype=matrices.dtype, device=matrices.device)
-    large = (eye[:, None, :, None] * matrices[:, :, None, :, None, :]).flatten(4, 5).flatten(2, 3)
-    grouped = x_NHD.unflatten(1, (matrices.shape[1], -1)).flatten(2, 3)
-    return (grouped @ large.to(x_NHD.dtype).mT).view(x_NHD.shape)
+class Lenses(NamedTuple):
+    """Cameras laid out for heads of D channels, once for all layers."""
+
+    to_clip: Tensor  # (B, T, D, D)
+    from_clip: Tensor  # (B, M + T, D, D): what is remembered, then what is here
+
+
+def lenses(cameras: Cameras, remembered: Tensor | None, size: int, dtype: torch.dtype) -> Lenses:
+    """`remembered` (B, M, 4, 4) are memories' `from_clip`, in the frame that the cameras have."""
+    seen = cameras.from_clip
+    if remembered is not None:
+        seen = torch.cat([remembered.to(seen.dtype).expand(len(seen), -1, -1, -1), seen], 1)
+    return Lenses(spread(cameras.to_clip, size).to(dtype), spread(seen, size).to(dtype))
 
 
 def look_through(
-    q_NHD: Tensor, k_SHD: Tensor, v_SHD: Tensor, eye: Cameras, seen: Cameras, attend: Callable[..., Tensor]
+    q_NHD: Tensor,
+    k_NHD: Tensor,
+    v_NHD: Tensor,
+    by: Lenses,
+    past: tuple[Tensor, Tensor] | None = None,
+    mask: Mask | None = None,
 ) -> Tensor:
-    """(B, N, H, D) what tokens of the T latents of `eye` find in those of the F latents of `seen`.
-
-    `attend` is whatever attention the first one was, its mask included.
-    """
-    found = attend(each(q_NHD, eye.to_clip.mT), each(k_SHD, seen.from_clip), each(v_SHD, seen.from_clip))
-    return each(found, eye.to_clip)
+    """(B, N, H, D) what the tokens of T latents find among themselves and, where it is given, in the past of M."""
+    seen = by.from_clip[:, -by.to_clip.shape[1] :] if past is None else by.from_clip
+    if past is not None:
+        k_NHD, v_NHD = torch.cat([past[0], k_NHD], 1), torch.cat([past[1], v_NHD], 1)
+    found = attend(through(q_NHD, by.to_clip.mT), through(k_NHD, seen), through(v_NHD, seen), mask)
+    return through(found, by.to_clip)

@@ -8,26 +8,27 @@ Shapes: B batch, I entities, A features, W width of a token, N tokens of the pic
 E width of the model.
 """
 
-from collections.abc import Callable
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from perdure.models.attention import attend
 
 WIDTH = 256
 
 
 class Identity(nn.Module):
-    """(B, I, A) features to (B, 1 + I, W) tokens, nobody's first; once for all blocks."""
+    """(B, I, A) features to (B, 1 + I, W) tokens, nobody's first, and (B, 1 + I) who is there; once for all blocks."""
 
     def __init__(self, features: int) -> None:
         super().__init__()
         self.nobody = nn.Parameter(torch.randn(1, 1, WIDTH) / WIDTH**0.5)
         self.linear_1, self.linear_2 = nn.Linear(features, WIDTH), nn.Linear(WIDTH, WIDTH)
 
-    def forward(self, features: Tensor) -> Tensor:
+    def forward(self, features: Tensor, present_BI: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
         x = self.linear_2(F.silu(self.linear_1(features.to(self.linear_1.weight.dtype))))
-        return torch.cat([self.nobody.expand(len(x), -1, -1), x], 1)
+        seen = None if present_BI is None else F.pad(present_BI, (1, 0), value=True)
+        return torch.cat([self.nobody.expand(len(x), -1, -1), x], 1), seen
 
 
 class Recognise(nn.Module):
@@ -40,8 +41,7 @@ class Recognise(nn.Module):
         self.norm_k = nn.RMSNorm(dim, eps=eps)
         self.gate = nn.Parameter(torch.zeros(dim))
 
-    def forward(self, q_NHD: Tensor, tokens: Tensor, present_BI: Tensor, attend: Callable[..., Tensor]) -> Tensor:
-        """(B, N, E), to be added to what was found in the text; `attend` takes a mask of (B, 1, 1 + I) as its last."""
+    def forward(self, q_NHD: Tensor, tokens: Tensor, seen: Tensor | None) -> Tensor:
+        """(B, N, H, D), to be added to what was found in the text; `seen` (B, 1 + I) says who is there, None: all."""
         k, v = (x.unflatten(-1, (self.heads, -1)) for x in (self.norm_k(self.to_k(tokens)), self.to_v(tokens)))
-        seen = torch.cat([present_BI.new_ones(len(present_BI), 1), present_BI], 1).unsqueeze(1)
-        return attend(q_NHD, k, v, seen).flatten(2) * self.gate
+        return attend(q_NHD, k, v, seen) * self.gate.view(self.heads, -1)

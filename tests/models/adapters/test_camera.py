@@ -5,10 +5,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from perdure.models.adapters.camera import cameras, each, lift, look_through
-from perdure.models.attention import attend_plain
-from perdure.models.camera import invert, look, rotation
-from perdure.models.conditions import Cameras
+from perdure.models.adapters.camera import Cameras, cameras, lenses, lift, look_through
+from perdure.models.camera import look, rotation
 from perdure.models.context import lift as lift_array
 
 KINDS = ["prope", "fx_fy"]
@@ -26,6 +24,10 @@ def shots(seed: int, count: int = 3) -> tuple[torch.Tensor, torch.Tensor]:
     return poses, torch.tensor([0.65, 1.1, 0.5, 0.5], dtype=torch.float64) + 0.1 * uniform(2, count, 4)
 
 
+def seen(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, at: Cameras) -> torch.Tensor:
+    return look_through(q, k, v, lenses(at, None, q.shape[-1], q.dtype))
+
+
 def heads(seed: int, tokens: int) -> list[torch.Tensor]:
     maker = torch.Generator().manual_seed(seed)
     return [torch.randn(2, tokens, 2, 8, generator=maker, dtype=torch.float64) for _ in range(3)]
@@ -37,7 +39,7 @@ def test_it_is_attention_between_each_two_cameras(kind: str) -> None:
     poses, lens = shots(0)
     q, k, v = heads(1, 6)
     at = cameras(poses, lens, scale=0.2, kind=kind)
-    found = look_through(q, k, v, at, at, attend_plain)
+    found = seen(q, k, v, at)
     b, head, i = 1, 1, 3  # a token of the second of three latents, two tokens each
     turn = [at.to_clip[b, i // 2] @ at.from_clip[b, j // 2] for j in range(6)]
     scores = torch.stack(
@@ -59,11 +61,11 @@ def test_moving_the_whole_world_changes_nothing(kind: str, seed: int) -> None:
     found: list[torch.Tensor] = []
     for where in (poses, move @ poses):
         at = cameras(where, lens, scale=0.2, kind=kind)
-        found.append(look_through(q, k, v, at, at, attend_plain))
+        found.append(seen(q, k, v, at))
     torch.testing.assert_close(found[0], found[1], atol=1e-8, rtol=1e-8)
     # Nor does which camera the numbers are seen from.
     at = cameras(poses, lens, poses[:, 0], 0.2, kind)
-    torch.testing.assert_close(look_through(q, k, v, at, at, attend_plain), found[0], atol=1e-8, rtol=1e-8)
+    torch.testing.assert_close(seen(q, k, v, at), found[0], atol=1e-8, rtol=1e-8)
 
 
 def test_where_one_camera_stands_does_change_it() -> None:
@@ -72,7 +74,7 @@ def test_where_one_camera_stands_does_change_it() -> None:
     moved = poses.clone()
     moved[:, 0, 0, 3] += 1
     one, other = (cameras(p, lens, scale=0.2) for p in (poses, moved))
-    before, after = (look_through(q, k, v, at, at, attend_plain) for at in (one, other))
+    before, after = (seen(q, k, v, at) for at in (one, other))
     assert (before - after).abs().max() > 1e-2
 
 
@@ -106,18 +108,11 @@ def test_a_memory_is_seen_with_the_keys_it_was_kept_with() -> None:
     """Whole clip at once, or its last latent alone that looks at all: the same, with cameras given when it looks."""
     poses, lens = shots(3)
     q, k, v = heads(4, 6)
-    at = cameras(poses, lens, scale=0.2)
-    whole = look_through(q, k, v, at, at, attend_plain)
+    whole = seen(q, k, v, cameras(poses, lens, scale=0.2))
     other = cameras(poses, lens, poses[:, 1], 0.2)  # numbers as another camera has them
     last = Cameras(other.to_clip[:, 2:], other.from_clip[:, 2:])
-    alone = look_through(q[:, 4:], k, v, last, other, attend_plain)
+    by = lenses(last, other.from_clip[:, :2], 8, q.dtype)
+    alone = look_through(q[:, 4:], k[:, 4:], v[:, 4:], by, (k[:, :4], v[:, :4]))
     torch.testing.assert_close(alone, whole[:, 4:], atol=1e-9, rtol=1e-9)
-
-
-def test_each_latent_goes_through_its_own_matrix() -> None:
-    torch.manual_seed(0)
-    x = torch.randn(1, 4, 1, 8)
-    there = invert(look(torch.ones(3), torch.tensor(1.0), torch.tensor(0.0)))
-    out = each(x, torch.stack([torch.eye(4), there])[None])
-    assert torch.equal(out[:, :2], x[:, :2])
-    torch.testing.assert_close(out[0, 2, 0, 4:], there @ x[0, 2, 0, 4:])
+    without = look_through(q[:, 4:], k[:, 4:], v[:, 4:], by)  # in a layer that does not look back
+    torch.testing.assert_close(without, seen(q[:, 4:], k[:, 4:], v[:, 4:], last), atol=1e-9, rtol=1e-9)

@@ -3,7 +3,6 @@
 import torch
 
 from perdure.models.adapters.identity import Identity, Recognise
-from perdure.models.attention import attend
 
 DIM, HEADS = 32, 2
 
@@ -16,12 +15,12 @@ def made() -> tuple[Identity, Recognise, torch.Tensor, torch.Tensor]:
 def test_the_gate_starts_shut_and_opens() -> None:
     identity, recognise, q, features = made()
     everyone = torch.ones(2, 3, dtype=torch.bool)
-    assert not recognise(q, identity(features), everyone, attend).any()
+    assert not recognise(q, *identity(features, everyone)).any()
     module = torch.nn.ModuleList([identity, recognise])
     optimiser = torch.optim.SGD(module.parameters(), lr=0.1)
     for _ in range(2):
         optimiser.zero_grad()
-        (recognise(q, identity(features), everyone, attend) - 1).square().mean().backward()
+        (recognise(q, *identity(features, everyone)) - 1).square().mean().backward()
         optimiser.step()
     assert all(p.grad is not None and p.grad.any() for p in module.parameters())
 
@@ -33,7 +32,7 @@ def test_order_does_not_count_and_neither_does_who_is_absent() -> None:
 
     def seen(features: torch.Tensor, *present: bool) -> torch.Tensor:
         mask = torch.tensor(present, dtype=torch.bool).expand(len(features), -1)
-        return recognise(q, identity(features), mask, attend)
+        return recognise(q, *identity(features, mask))
 
     all_three = seen(features, True, True, True)
     torch.testing.assert_close(seen(features[:, [2, 0, 1]], True, True, True), all_three)
@@ -46,3 +45,4 @@ def test_order_does_not_count_and_neither_does_who_is_absent() -> None:
     nobody = seen(features, False, False, False)
     assert nobody.isfinite().all()
     torch.testing.assert_close(seen(features[:, :0]), nobody)
+    torch.testing.assert_close(recognise(q, *identity(features)), all_three)
