@@ -87,6 +87,18 @@ def test_zero_init_is_wan(levels: str) -> None:
 
 
 @torch.no_grad()
+def test_zero_init_is_wan_in_half_precision() -> None:
+    bare, full = both()
+    latents, text = (x.bfloat16() for x in clip())
+    level = LEVELS["a level for each latent"]
+    wan = bare.bfloat16()(latents, level, text)
+    assert torch.equal(full.bfloat16()(latents, level, text, given=told()), wan)
+    learnt(full, 3)  # and once they say something, it is of that precision too
+    made = full(latents, level, text, given=told())
+    assert made.dtype == torch.bfloat16 and made.isfinite().all()
+
+
+@torch.no_grad()
 def test_zero_init_is_wan_in_diffusers() -> None:
     torch.manual_seed(0)
     oracle = WanTransformer3DModel(
