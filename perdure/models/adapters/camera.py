@@ -18,11 +18,11 @@ from perdure.models.attention import Mask, attend, spread, through
 from perdure.models.camera import invert
 from perdure.models.conditions import Cameras
 
-FULL, ONLY_FOCAL = "prope", "fx_fy"
+KINDS = ("prope", "heads", "fx_fy")
 
 
 def cameras(
-    poses: Tensor, normalised: Tensor, seen_from: Tensor | None = None, scale: float = 1.0, kind: str = FULL
+    poses: Tensor, normalised: Tensor, seen_from: Tensor | None = None, scale: float = 1.0, kind: str = "prope"
 ) -> Cameras:
     """From poses (B, T, 4, 4) in metres and intrinsics (B, T, 4) as fractions of the picture; `scale` is a metre.
 
@@ -35,19 +35,19 @@ def cameras(
     return Cameras(to_clip @ invert(here), here @ from_clip)
 
 
-def lift(normalised: Tensor, kind: str = FULL) -> tuple[Tensor, Tensor]:
+def lift(normalised: Tensor, kind: str = "prope") -> tuple[Tensor, Tensor]:
     """(..., 4, 4) camera coordinates to clip space, and back.
 
     In full the picture's edges lie at -1 and 1. `fx_fy` knows nothing but the focal lengths, as fractions of
     the picture: so HY-WorldPlay was trained.
     """
-    if kind not in (FULL, ONLY_FOCAL):
-        raise ValueError(f"expected a frustum {FULL!r} or {ONLY_FOCAL!r}, got {kind!r}")
+    if kind not in KINDS:
+        raise ValueError(f"expected cameras of {', '.join(KINDS)}, got {kind!r}")
     fx, fy, cx, cy = normalised.unbind(-1)
-    if kind == FULL:
-        fx, fy, cx, cy = 2 * fx, 2 * fy, 2 * cx - 1, 2 * cy - 1
-    else:
+    if kind == "fx_fy":
         cx, cy = torch.zeros_like(cx), torch.zeros_like(cy)
+    else:
+        fx, fy, cx, cy = 2 * fx, 2 * fy, 2 * cx - 1, 2 * cy - 1
     one, zero = torch.ones_like(fx), torch.zeros_like(fx)
 
     def matrix(fx: Tensor, fy: Tensor, cx: Tensor, cy: Tensor) -> Tensor:
