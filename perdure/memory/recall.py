@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from perdure.camera import FAR, Intrinsics, invert
 from perdure.memory import contact
 from perdure.memory.gaussians import lay_over
+from perdure.memory.telling import Ear, told
 from perdure.memory.view import Placed, View, render
 from perdure.models.context import Context, Remembered, lift
 from perdure.presets.nano import Preset
@@ -43,8 +44,10 @@ class Encoders(Protocol):
         ...
 
 
-def recall(world: World, action: Action, encoders: Encoders, preset: Preset) -> Context:
-    """What the model may see of the chunk that `world.motion` leads to; the world has advanced but not committed."""
+def recall(world: World, action: Action, encoders: Encoders, preset: Preset, ear: Ear | None = None) -> Context:
+    """What the model may see of the chunk that `world.motion` leads to; the world has advanced but not committed.
+    A model with an ear hears what entities are told, too.
+    """
     _, h, w = preset.latent_shape
     proxy = world.physics.proxy(world.motion, w, h)
     view = look(world, preset, proxy)
@@ -64,6 +67,7 @@ def recall(world: World, action: Action, encoders: Encoders, preset: Preset) -> 
         view_latent=encoders.encode(view.rgb),
         coverage=coverage(view.confidence),
         proxy=proxy,
+        words=told(world, action, ear) if ear else (),
     )
 
 

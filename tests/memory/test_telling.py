@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 
 from perdure.camera import Intrinsics, look
+from perdure.memory.recall import recall
 from perdure.memory.telling import Ear, anchor, told
 from perdure.models.context import Slot
+from perdure.presets.nano import nano
 from perdure.world.action import Action, Word
 from perdure.world.identity import Entity
 from perdure.world.state import World
@@ -82,3 +84,16 @@ def test_an_anchor_says_where_it_is_seen(world: World) -> None:
     assert anchor(aside, 5, 2.0).tolist()[3:] != [0.5, 1.0] and anchor(aside, 5, 2.0)[4] == 0  # beside the picture
     behind = replace(seen, motion=replace(seen.motion, cameras=look(np.array([9.0, 0.0, 1.0]), 0.0, 0.0)[None]))
     assert not anchor(behind, 5, 2.0).any() and not anchor(behind, 6, 2.0).any()
+
+
+class Blind:
+    def encode(self, frames: np.ndarray) -> np.ndarray:
+        return np.zeros(nano().latent_shape, np.float32)
+
+
+def test_a_model_without_an_ear_is_told_nothing(world: World) -> None:
+    action = Action(words=(Word(2, "leap"),))
+    now = world.advance(action)
+    assert recall(now, action, Blind(), nano()).words == ()
+    (slot,) = recall(now, action, Blind(), nano(), Ear(read)).words
+    np.testing.assert_array_equal(slot.tokens, told(now, action, Ear(read))[0].tokens)
