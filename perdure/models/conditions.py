@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from perdure.models.words import Words
+
 
 class Cameras(NamedTuple):
     """Cameras of latents, lengths scaled, in any one frame: when streaming, that of the coming camera."""
@@ -25,6 +27,8 @@ class Given(NamedTuple):
     view: Tensor | None = None  # (B, V, T, h, w)
     identity: Tensor | None = None  # (B, I, ...) features of each entity
     identity_present: Tensor | None = None  # (B, I) bool
+    words: Words | None = None  # heard by what is drawn, and by nothing that is remembered
+    hearing: Tensor | None = None  # (T,) bool: who hears them; None: all, or those with the role of a target
 
 
 class Past(NamedTuple):

@@ -124,6 +124,8 @@ class Block(nn.Module):
                 found = added[0].read(found, asked, added[1])
             found = self.attn2.to_out(found.flatten(2)).view_as(x)
             x = x + (found if text.readers is None else found * text.readers.view(1, x.shape[1], -1, 1))
+        if added:
+            x = added[0].hear(x, added[1])
         thought = self.ffn((self.norm3(x) * (1 + scale_ffn) + shift_ffn).to(x.dtype))
         return (x + thought * gate_ffn).to(x.dtype), k, v
 
@@ -174,6 +176,8 @@ class Transformer(nn.Module):
             wide, narrow = (mask(kind, roles, cells, alone, window) for alone in (False, True))
             if text is not None and (reading := readers(kind, roles)) is not None:
                 text = text._replace(readers=reading.repeat_interleave(cells))
+            if given is not None and given.words is not None and given.hearing is None:
+                given = given._replace(hearing=roles.target)
         x, time_E = self.run(latents_BCThw, timestep, text, given, times, None, wide, narrow)
         return self.velocity(x, time_E, latents_BCThw)
 
@@ -192,7 +196,7 @@ class Transformer(nn.Module):
         """Keys and values (B, L, T, N, H, D) of finished latents, which look at each other, and at a past if given.
 
         `present` (B, T) leaves out those that only fill up the shape. L counts the layers that look back. Where
-        these tensors exist already, `into` is them, and nothing else is kept.
+        these tensors exist already, `into` is them, and nothing else is kept. Words that are given are not heard.
         """
         kept: list[tuple[Tensor, Tensor]] = []
         shape = latents_BCThw.shape[2] // self.config.patch[0], -1
@@ -204,6 +208,7 @@ class Transformer(nn.Module):
             else:
                 into[0][:, index], into[1][:, index] = k, v
 
+        given = given and given._replace(words=None)
         narrow = self.seeable(latents_BCThw, None, present)
         wide = narrow if past is None else self.seeable(latents_BCThw, past, present)
         text = self.embed_text(text_BSE, image_BSE)
@@ -250,7 +255,7 @@ class Transformer(nn.Module):
         self.adapters.check(given, grid[0])
         x = self.adapters.to_tokens(self.tokens(latents_BCThw), given)
         time_E, time = self.embed_time(timestep, given)
-        extra = self.adapters.extra(given, past, x)
+        extra = self.adapters.extra(given, past, x, grid)
         x = x.unflatten(1, (time_E.shape[1], -1))
         times = torch.arange(grid[0], device=x.device).unsqueeze(0) if times is None else times
         here = place(times, grid[1:], self.config, x.dtype, given.cameras or (None, None))

@@ -10,8 +10,11 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from perdure.models.adapters.words import WIDTH, Factors, Hearing, Listen, factors
-from perdure.models.config import Adapters
+from perdure.models.attention import Roles
+from perdure.models.conditions import Given, Past
+from perdure.models.config import Adapters, TransformerConfig
 from perdure.models.context import ANCHOR, Slot
+from perdure.models.dit import Transformer
 from perdure.models.words import Words, pack, template
 
 CONFIG = Adapters(words="slots", word_dim=6, word_slots=4, word_length=5, word_kinds=3, word_deeds=7, word_rank=4)
@@ -163,3 +166,55 @@ def test_a_config_that_asks_for_the_impossible_is_told() -> None:
     with pytest.raises(ValueError, match="expected numbers of kinds and deeds"):
         Hearing(replace(CONFIG, words="index", word_kinds=0))
     assert Hearing(replace(CONFIG, words="template")).nobody.shape[-1] == WIDTH
+
+
+TINY = TransformerConfig(
+    in_channels=4, out_channels=4, heads=2, head_dim=12, layers=2, ffn=24, text_dim=0, frequency_dim=16,
+    history="block-diagonal", adapters=CONFIG,
+)  # fmt: skip
+LATENTS = torch.randn(1, 4, 3, 4, 6, generator=torch.Generator().manual_seed(2))
+LEVEL = torch.tensor([[0.0, 0.0, 700.0]])
+
+
+def transformer(fresh: bool = False) -> Transformer:
+    torch.manual_seed(0)
+    model = Transformer(TINY).eval()
+    for name, parameter in model.named_parameters():
+        if not (fresh and name.startswith("adapters.")) and not parameter.any():
+            torch.nn.init.normal_(parameter, std=0.1)
+    return model
+
+
+def test_a_fresh_ear_changes_no_bit_and_a_taught_one_only_what_is_drawn() -> None:
+    roles = Roles(torch.arange(3), torch.tensor([False, False, True]))
+    told = Given(words=packed(slot(1), slot(2)))
+    with torch.no_grad():
+        fresh, model = transformer(fresh=True), transformer()
+        assert torch.equal(fresh(LATENTS, LEVEL, given=told, roles=roles), fresh(LATENTS, LEVEL, roles=roles))
+        deaf, heard = model(LATENTS, LEVEL, roles=roles), model(LATENTS, LEVEL, given=told, roles=roles)
+        assert torch.equal(heard[:, :, :2], deaf[:, :, :2])
+        assert (heard - deaf)[:, :, 2].abs().max() > 1e-4
+
+
+def test_words_come_and_go_while_it_streams_and_the_cache_stays() -> None:
+    model, roles = transformer(), Roles(torch.arange(3), torch.tensor([False, False, True]))
+    clean = torch.zeros(1, 1)
+    with torch.no_grad():
+        kept = []
+        for told in (None, Given(words=packed(slot(1)))):
+            each = [model.remember(LATENTS[:, :, t : t + 1], clean, given=told) for t in (0, 1)]
+            kept.append([torch.cat(side, 2) for side in zip(*each)])
+        assert all(torch.equal(a, b) for a, b in zip(*kept))  # what is remembered never heard them
+        past = Past(kept[0][0], kept[0][1], torch.tensor([[0.0, 1.0]]))
+        for words in (packed(slot(1)), packed(slot(1), slot(2)), packed(slot(2)), packed()):
+            streamed = model.denoise(
+                LATENTS[:, :, 2:], LEVEL[:, 2:], past, given=Given(words=words), times=torch.tensor([[2.0]])
+            )
+            whole = model(LATENTS, LEVEL, given=Given(words=words), roles=roles)[:, :, 2:]
+            assert (streamed - whole).abs().max() <= 1e-5 * whole.abs().max()
+
+
+def test_words_where_the_config_has_no_ear_are_told() -> None:
+    model = Transformer(replace(TINY, adapters=Adapters()))
+    with pytest.raises(ValueError, match="expected no words"):
+        model(LATENTS, LEVEL, given=Given(words=packed()))

@@ -13,6 +13,7 @@ from perdure.models.adapters.identity import Identity, Recognise
 from perdure.models.adapters.keys import Keys, zeroed
 from perdure.models.adapters.rays import Rays, RayShift, channels
 from perdure.models.adapters.view import View
+from perdure.models.adapters.words import Hearing, Listen
 from perdure.models.attention import Mask
 from perdure.models.conditions import Given, Past
 from perdure.models.config import TransformerConfig
@@ -24,6 +25,8 @@ class Extra(NamedTuple):
     lenses: Lenses | None = None
     rays: Tensor | None = None  # (B, N, E)
     who: tuple[Tensor, Tensor | None] | None = None  # tokens, and which of them are there
+    words: tuple[Tensor, Tensor, Tensor] | None = None  # tokens, which of them are there, and (N, W) where who hears is
+    hearing: Tensor | None = None  # (N, 1) bool; None: all
 
 
 class InBlock(nn.Module):
@@ -32,6 +35,7 @@ class InBlock(nn.Module):
     camera: nn.Linear | None  # of the second attention, out
     rays: RayShift | None
     identity: Recognise | None
+    words: Listen | None
 
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
@@ -39,6 +43,7 @@ class InBlock(nn.Module):
         self.camera = zeroed(nn.Linear(dim, dim)) if on.camera in ("prope", "fx_fy") else None
         self.rays = RayShift(dim) if on.rays else None
         self.identity = Recognise(dim, config.heads, config.eps) if on.identity else None
+        self.words = Listen(dim, config.eps) if on.words else None
 
     def look(
         self,
@@ -63,12 +68,21 @@ class InBlock(nn.Module):
             return found_BNHD
         return found_BNHD + self.identity(q_BNHD, *extra.who)
 
+    def hear(self, x: Tensor, extra: Extra) -> Tensor:
+        """The tokens, of any shape, after text, in the light of what entities are told."""
+        if self.words is None or extra.words is None:
+            return x
+        heard = self.words(x.flatten(1, 2), *extra.words)
+        heard = heard if extra.hearing is None else heard * extra.hearing
+        return (x + heard.view_as(x)).to(x.dtype)
+
 
 class Added(nn.Module):
     keys: Keys | None
     rays: Rays | None
     view: View | None
     identity: Identity | None
+    words: Hearing | None
 
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
@@ -83,8 +97,9 @@ class Added(nn.Module):
         self.rays = Rays(channels(on.rays, on.key_features) * on.ray_fold**2, patch, dim) if on.rays else None
         self.view = View(on.view, patch, dim) if on.view else None
         self.identity = Identity(on.identity) if on.identity else None
+        self.words = Hearing(on) if on.words else None
         self.lens = config.head_dim if on.camera in ("prope", "fx_fy") else 0  # channels that cameras are laid out for
-        inside = self.lens or on.rays or on.identity
+        inside = self.lens or on.rays or on.identity or on.words
         self.blocks = nn.ModuleList(InBlock(config) for _ in range(config.layers if inside else 0))
 
     def block(self, layer: int) -> InBlock | None:
@@ -92,11 +107,11 @@ class Added(nn.Module):
 
     def check(self, given: Given, latents: int) -> None:
         """Whatever is given must be asked for by the config, and for so many latents."""
-        for name, there in (("keys", self.keys), ("rays", self.rays), ("view", self.view), ("identity", self.identity)):
-            if there is None and getattr(given, name) is not None:
+        for name in ("keys", "rays", "view", "identity", "words"):
+            if getattr(self, name) is None and getattr(given, name) is not None:
                 raise ValueError(f"expected no {name}, since adapters.{name} is off, got some")
         whole = self.keys is not None and self.keys.frequencies == 0
-        axes = {"rays": (given.rays, 2), "view": (given.view, 2)}
+        axes = {"rays": (given.rays, 2), "view": (given.view, 2), "hearing": (given.hearing, 0)}
         if given.keys is not None and given.keys.ndim == 2 + whole:
             axes["keys"] = given.keys, 1
         if given.cameras is not None:
@@ -118,7 +133,7 @@ class Added(nn.Module):
             said = said.repeat_interleave(time_BGE.shape[1] // said.shape[1], 1)
         return time_BGE + said
 
-    def extra(self, given: Given, past: Past | None, like: Tensor) -> Extra:
+    def extra(self, given: Given, past: Past | None, like: Tensor, grid: tuple[int, int, int]) -> Extra:
         if not self.blocks:
             return Extra()
         by = None
@@ -130,4 +145,9 @@ class Added(nn.Module):
         who = None
         if self.identity is not None and given.identity is not None:
             who = self.identity(given.identity, given.identity_present)
-        return Extra(by, rays, who)
+        words = hearing = None
+        if self.words is not None and given.words is not None:
+            words = *self.words(given.words), self.words.places(*grid)
+            if given.hearing is not None:
+                hearing = given.hearing.repeat_interleave(grid[1] * grid[2]).unsqueeze(1)
+        return Extra(by, rays, who, words, hearing)
