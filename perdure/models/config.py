@@ -4,6 +4,25 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
+class Heads:
+    """What an observer tells besides depth and movement: all off until it is trained."""
+
+    appearance: int = 0  # numbers for what a place looks like; with it entities can be asked for
+    looks: int = 0  # numbers that an entity is known by
+    events: int = 0  # kinds of events
+
+
+@dataclass(frozen=True)
+class FrameObserverConfig:
+    """An observer of frames alone."""
+
+    frames: int = 4  # the last of a chunk
+    widths: tuple[int, ...] = (32, 64, 96, 128)  # at 1/2, 1/4, 1/8 and 1/16 of the frame
+    blocks: int = 1
+    heads: Heads = Heads()
+
+
+@dataclass(frozen=True)
 class CodecConfig:
     """Frames to latents and back: stride 4 in time, 8 in space."""
 
@@ -12,6 +31,7 @@ class CodecConfig:
     encoder_widths: tuple[int, int] = (96, 128)  # at 1/4 and 1/8 of the frame
     decoder_widths: tuple[int, int, int] = (160, 96, 48)  # at 1/8, 1/4 and 1/2
     blocks: int = 2
+    heads: Heads = Heads()  # of its observer
 
 
 @dataclass(frozen=True)

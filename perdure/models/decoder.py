@@ -77,7 +77,7 @@ class Decoder(nn.Module):
         self.to_half = nn.Conv2d(quarter, half * 4, 1)
         self.at_half = blocks(half, config.blocks)
         self.head = nn.Conv2d(half, config.frames * 4 * 4, 3, padding=1)
-        self.observer = Observer(half)
+        self.observer = Observer(half, config.heads)
 
     def forward(
         self, latent_BChw: Tensor, view_BTCHW: Tensor, confidence_BTHW: Tensor, depth_BTHW: Tensor, proxy_BPhw: Tensor

@@ -12,7 +12,8 @@ Shapes: B batch, T latents, F frames, N frames in time order of one picture batc
 """
 
 from collections.abc import Sequence
-from math import prod
+from math import isqrt, prod
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
@@ -21,6 +22,7 @@ from torch import Tensor, nn
 
 from perdure.models.config import TaehvConfig
 from perdure.models.decoding import check_frames, check_latents
+from perdure.models.tensors import Tensors, open_tensors
 
 
 def conv(inputs: int, outputs: int, stride: int = 1, bias: bool = True) -> nn.Conv2d:
@@ -159,3 +161,50 @@ def through(layers: nn.Sequential, x_BFCHW: Tensor, last: Sequence[Tensor]) -> t
         else:
             x = layer(x)
     return x.unflatten(0, (b, -1)), tuple(seen)
+
+
+def load(
+    path: Path | str,
+    expected: TaehvConfig | None = None,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype = torch.float32,
+) -> Taehv:
+    """A TAEHV from a safetensors file, by its published names; of which latents, the file tells by its shapes.
+
+    With `expected` a file for other latents is refused.
+    """
+    with open_tensors(path) as held:
+        config = described(held)
+        if expected is not None and config != expected:
+            raise ValueError(
+                f"{path}: expected a TAEHV for latents of {expected.channels} channels and patches of "
+                f"{expected.patch}, got one for {config.channels} and {config.patch}: "
+                "Wan 2.1 needs taew2_1, Wan 2.2's 5B needs taew2_2"
+            )
+        with torch.device("meta"):
+            model = Taehv(config)
+        wanted = {name: tuple(it.shape) for name, it in model.state_dict().items()}
+        missing = [name for name in wanted if name not in held]
+        extra = [name for name in held if name not in wanted]
+        odd = [f"{name} {held.shapes[name]} for {it}" for name, it in wanted.items() if held.shapes.get(name, it) != it]
+        faults = {"missing": missing, "not known": extra, "of another shape": odd}
+        told = [f"{what}: {', '.join(names[:4])}" for what, names in faults.items() if names]
+        if told:
+            raise ValueError(f"{path} is no whole TAEHV: tensors {'; '.join(told)}")
+        model.load_state_dict({name: held.read(name, device, dtype) for name in wanted}, assign=True)
+    return model.eval().requires_grad_(False)
+
+
+def described(held: Tensors) -> TaehvConfig:
+    """The sizes of the TAEHV that is in a file."""
+    first, narrow, last = (held.shapes.get(f"{name}.weight", ()) for name in ("decoder.1", "encoder.0", "decoder.22"))
+    widths = [held.shapes.get(f"decoder.{at}.weight", (0,))[0] for at in (1, 8, 14, 20)]
+    if not (len(first) == len(narrow) == len(last) == 4 and all(widths)):
+        some = ", ".join(list(held)[:3])
+        raise ValueError(
+            f"{held.path}: expected TAEHV's tensors by their published names, encoder.0.weight to decoder.22.bias, "
+            f"got {len(held)} others: {some}, …"
+        )
+    return TaehvConfig(
+        channels=first[1], patch=isqrt(narrow[1] // 3), encoder_width=narrow[0], decoder_widths=tuple(widths)
+    )

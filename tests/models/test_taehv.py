@@ -1,5 +1,7 @@
 """TAEHV is what its formulas say, however its stream is cut, and after a restart too."""
 
+from pathlib import Path
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -9,7 +11,8 @@ from torch import Tensor
 
 from perdure.models.config import TAEW2_1, TAEW2_2, TaehvConfig
 from perdure.models.decoding import resumed
-from perdure.models.taehv import Taehv
+from perdure.models.taehv import Taehv, load
+from perdure.models.tensors import save
 
 SMALL = TaehvConfig(channels=5, patch=2, encoder_width=6, decoder_widths=(8, 6, 4, 4))
 
@@ -182,3 +185,30 @@ def test_what_does_not_fit_is_told() -> None:
         model.decode(torch.randn(1, 16, 1, 2, 3), model.start())
     with pytest.raises(ValueError, match=r"multiple of 16.*got \(1, 4, 3, 16, 20\)"):
         model.encode(torch.rand(1, 4, 3, 16, 20), model.start())
+
+
+def test_a_file_is_read_by_its_published_names_and_what_is_wrong_with_it_told(tmp_path: Path) -> None:
+    model, file = made(SMALL), tmp_path / "taew2_2.safetensors"
+    weights = dict(model.state_dict())
+    save(weights, file)
+    read, latents = load(file, SMALL), torch.randn(1, 5, 2, 2, 3)
+    assert read.config == SMALL
+    assert torch.equal(read.decode(latents, read.start())[0], model.decode(latents, model.start())[0])
+    half = load(file, dtype=torch.bfloat16)
+    frames, _ = half.decode(latents, half.start())
+    assert frames.dtype == torch.float32 and (frames - read.decode(latents, read.start())[0]).abs().max() < 0.1
+
+    with pytest.raises(ValueError, match=r"expected a TAEHV for latents of 16 channels.*got one for 5.*taew2_2"):
+        load(file, TAEW2_1)
+    other = {name: it for name, it in weights.items() if name != "encoder.4.conv.2.bias"}
+    save(other | {"decoder.3.skip.weight": torch.zeros(1), "decoder.5.conv.4.bias": torch.zeros(3)}, file)
+    with pytest.raises(
+        ValueError, match=r"missing: encoder\.4\.conv\.2\.bias; not known: decoder\.3\.skip.*another shape:"
+    ):
+        load(file)
+    save({"blocks.0.self_attn.q.weight": torch.zeros(2, 2)}, file)
+    with pytest.raises(ValueError, match=r"expected TAEHV's tensors by their published names.*blocks\.0"):
+        load(file)
+    torch.save(weights, tmp_path / "taew2_2.pth")
+    with pytest.raises(ValueError, match=r"pickle.*perdure weights convert"):
+        load(tmp_path / "taew2_2.pth")
