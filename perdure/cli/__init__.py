@@ -11,7 +11,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from perdure import __version__
-from perdure.cli import data
+from perdure.cli import data, weights
 from perdure.cli.editing import edit, say
 from perdure.cli.history import diff, fork, goto, log, replay, undo
 from perdure.cli.keeping import check, export, import_, prune, repair
@@ -49,6 +49,7 @@ for panel, commands in COMMANDS.items():
     for name, command in commands.items():
         app.command(name, rich_help_panel=panel)(command)
 app.add_typer(data.app, name="data", rich_help_panel="Learning")
+app.add_typer(weights.app, name="weights", rich_help_panel="Learning")
 
 
 @app.callback(invoke_without_command=True)

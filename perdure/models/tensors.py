@@ -186,8 +186,13 @@ def is_pickle(head: bytes) -> bool:
     return head.startswith((b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"))
 
 
+def begins_as_pickle(file: Path) -> bool:
+    with file.open("rb") as raw:
+        return is_pickle(raw.read(8))
+
+
 def _say_pickle(file: Path) -> str:
-    return f"got a pickle, which can run code when it is read: perdure weights convert {file} {file.stem}.safetensors"
+    return f"got a pickle, which can run code when it is read: perdure weights convert {file} OUT"
 
 
 # Writing

@@ -98,7 +98,7 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
     "an empty folder": (lambda at: None, "expected .safetensors files, found none"),
     "a pickle": (
         lambda at: torch.save(made(), at / "x.pth"),
-        r"got a pickle, which can run code when it is read: perdure weights convert .*x\.pth x\.safetensors",
+        r"got a pickle, which can run code when it is read: perdure weights convert .*x\.pth OUT",
     ),
     "a pickle in disguise": (lambda at: torch.save(made(), at / "x.safetensors"), "got a pickle"),
     "a plain pickle": (lambda at: (at / "x.safetensors").write_bytes(pickle.dumps([1])), "got a pickle"),
