@@ -236,10 +236,15 @@ def _spread(intrinsics: Intrinsics, near: float, far: float) -> Array:
 
 def check_pose(pose: Array) -> None:
     """Raise `ValueError` unless `pose` is a rigid 4x4 transform."""
-    if pose.shape != (4, 4):
-        raise ValueError(f"expected a 4x4 camera-to-world pose, got shape {pose.shape}")
+    pose = np.asarray(pose)
+    if pose.shape != (4, 4) or pose.dtype.kind not in "fiu":
+        raise ValueError(f"expected a 4x4 camera-to-world pose, got shape {pose.shape} of {pose.dtype}")
     if not np.isfinite(pose).all():
         raise ValueError("expected a finite pose, got NaN or infinity in it")
     error = float(np.abs(pose[:3, :3].T @ pose[:3, :3] - np.eye(3)).max())
     if error > 1e-4 or np.linalg.det(pose[:3, :3]) < 0:
         raise ValueError(f"expected a rotation in the pose, got a matrix off orthonormal by {error:.2g} (or a mirror)")
+    if np.abs(pose[3] - (0, 0, 0, 1)).max() > 1e-4:
+        raise ValueError(
+            f"expected a pose whose last row is 0 0 0 1, got {pose[3]}: is it transposed, or a projection?"
+        )

@@ -244,8 +244,10 @@ class WorldEnv(gymnasium.Env[Any, Any]):
             raise ValueError(f"expected a hand in 0..{len(Hand) - 1}, got {action['hand']!r}")
         bits = sum(1 << i for i, held in enumerate(keys) if held)
         turn, tilt = (float(part) * TURN_LIMIT for part in look)
-        words = str(action.get("words", "")).strip()
-        return Action(bits, turn, tilt, Hand(int(hand)), events=(words,) if words else ())
+        words = action.get("words", "")
+        if not isinstance(words, str):
+            raise ValueError(f"expected words as a string, got {words!r}")
+        return Action(bits, turn, tilt, Hand(int(hand)), events=(words.strip(),) if words.strip() else ())
 
     # Where episodes begin
 
@@ -444,9 +446,12 @@ def _keys_space(words: bool) -> spaces.Dict:
 
 
 def _row(name: str, value: Any, length: int) -> NDArray[np.float64]:
-    row = np.asarray(value, np.float64)
+    try:
+        row = np.asarray(value, np.float64)
+    except (TypeError, ValueError):
+        row = np.empty(0)  # of words, or of rows that differ in length
     if row.shape != (length,) or not np.isfinite(row).all():
-        raise ValueError(f"expected {length} finite numbers as {name!r} of an action, got shape {row.shape}: {value!r}")
+        raise ValueError(f"expected {length} finite numbers as {name!r} of an action, got {value!r}")
     return row
 
 

@@ -196,3 +196,19 @@ def test_overlap_falls_as_one_walks_and_turns_away():
     turned = [float(overlap(seen(0.0), seen(a), LENS)) for a in (0, 0.2, 0.4, 0.8, 1.2)]
     assert walked == sorted(walked, reverse=True) and turned == sorted(turned, reverse=True)
     assert len(set(walked)) == 6 and len(set(turned)) == 5
+
+
+@pytest.mark.parametrize(
+    ("pose", "says"),
+    [
+        (np.eye(3), r"a 4x4 camera-to-world pose, got shape \(3, 3\)"),
+        (np.full((4, 4), None), "a 4x4 camera-to-world pose, got .* of object"),
+        (np.diag([1, 1, np.nan, 1]), "a finite pose"),
+        (np.diag([1, 1.001, 1, 1]), "a rotation in the pose, got a matrix off orthonormal by 0.002"),
+        (np.diag([1.0, 1, -1, 1]), "a rotation in the pose, got .*a mirror"),
+        (np.eye(4) + np.eye(4, k=-3), r"a pose whose last row is 0 0 0 1, got \[1\. 0\. 0\. 1\.\]"),
+    ],
+)
+def test_what_is_no_pose_is_refused(pose: np.ndarray, says: str):
+    with pytest.raises(ValueError, match=f"expected {says}"):
+        check_pose(pose)

@@ -216,6 +216,8 @@ def test_an_agent_has_hands(make):
         ({"keys": np.zeros(7)}, "8 finite numbers"),
         ({"keys": np.full(8, 2)}, "0 and 1"),
         ({"look": np.array([np.nan, 0])}, "2 finite numbers"),
+        ({"look": ["left", 0]}, "2 finite numbers as 'look' of an action, got"),
+        ({"keys": [[1], [0, 1]]}, "8 finite numbers"),
         ({"hand": 4}, "a hand in 0..3"),
         ({"hand": None}, "a hand in 0..3"),
         ({"foot": 1}, "expected an action with"),

@@ -64,6 +64,11 @@ class Context:
     proxy: F32  # (P, h, w)
     words: Sequence[Slot] = ()  # by entity; none where the model has no ear for them
 
+    def __post_init__(self) -> None:
+        for name in ("action", "memory_cameras", "memory_ages", "to_clip", "from_clip", "view_latent", "proxy"):
+            if not np.isfinite(getattr(self, name)).all():
+                raise ValueError(f"expected finite numbers as {name} of a context, got NaN or infinity in it")
+
 
 def lift(normalised: NDArray[np.float64]) -> NDArray[np.float64]:
     """(4, 4) camera coordinates to clip space, where the image's edges lie at -1 and 1.

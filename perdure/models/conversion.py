@@ -37,7 +37,8 @@ def convert(source: Path, out: Path, part: str = "", dtype: torch.dtype | None =
                     raise ValueError(f"{source}: {what}: to keep it as it is, name a file: {out}.safetensors")
         with files.beside(out) as partial:
             folders = [partial] if len(found) == 1 else [partial / name for name in weights.EXPERTS[0]]
-            written = [_lay_out(one, folder, dtype) for one, folder in zip(found, folders)]
+            settings = source.parent / "config.json" if source.is_file() else None
+            written = [_lay_out(one, folder, dtype, settings) for one, folder in zip(found, folders)]
         return written[0] | told | ({"experts": len(found)} if len(found) > 1 else {})
 
 
@@ -63,9 +64,9 @@ def _plain(source: Path, out: Path, part: str) -> Iterator[tuple[Path, dict[str,
         files.remove(plain)
 
 
-def _lay_out(source: Path, folder: Path, dtype: torch.dtype | None) -> dict[str, Any]:
+def _lay_out(source: Path, folder: Path, dtype: torch.dtype | None, settings: Path | None) -> dict[str, Any]:
     """One transformer into diffusers' layout, a shard at a time."""
-    config = weights.read_config(source)
+    config = weights.read_config(source, settings)
     held, names = weights.opened(source)
     with held:
         kinds = {name: weights.becomes(name, held.dtypes[it], dtype) for name, it in names.items()}

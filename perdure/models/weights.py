@@ -70,12 +70,16 @@ def opened(place: Path) -> tuple[Tensors, dict[str, str]]:
 # How large
 
 
-def read_config(folder: Path | str) -> TransformerConfig:
-    """What the transformer in a folder is: as `save` or diffusers wrote it, else as its tensors show."""
+def read_config(folder: Path | str, settings: Path | None = None) -> TransformerConfig:
+    """What the transformer in a folder is: as `save` or diffusers wrote it, else as its tensors show.
+
+    `settings` is where its config.json lies, if not with it.
+    """
     place = only(folder)
+    settings = settings or place / "config.json"
     if (place / OURS).is_file():
         return config_from_json(place / OURS)
-    said = _json(place / "config.json") if (place / "config.json").is_file() else {}
+    said = _json(settings) if settings.is_file() else {}
     if said.get("_class_name", "WanModel") == "WanModel":
         held, names = opened(place)
         with held:
@@ -87,7 +91,7 @@ def read_config(folder: Path | str) -> TransformerConfig:
                 f"{place}: expected heads of 128 channels, or a config.json with num_heads that divide {dim}"
             )
         return TransformerConfig(**{"text_dim": 0, "heads": heads, "head_dim": dim // heads, **found})
-    return config_from_diffusers(said, place / "config.json")
+    return config_from_diffusers(said, settings)
 
 
 def config_from_diffusers(said: Mapping[str, Any], where: Path | str = "config.json") -> TransformerConfig:

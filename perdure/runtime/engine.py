@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from perdure.camera import Array
+from perdure.camera import Array, check_pose
 from perdure.memory.commit import commit
 from perdure.memory.notice import notice
 from perdure.memory.recall import recall
@@ -76,6 +76,7 @@ class Engine:
 
         A function of state and camera alone: looking changes nothing, and looking again shows the same bytes.
         """
+        check_pose(camera)
         still = {entity: np.broadcast_to(poses[-1], poses.shape) for entity, poses in world.motion.bodies.items()}
         cameras = np.broadcast_to(camera, world.motion.cameras.shape)
         # As if the chunk to come were looked at from there: all memories there are may be recalled for it.

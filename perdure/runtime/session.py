@@ -118,7 +118,7 @@ class Inbox:
         sender: str = "",
         hand: int = Hand.NONE,
     ) -> None:
-        if not 0 <= keys < 256:
+        if keys not in range(256):
             raise ValueError(f"expected keys as a bit mask in 0..255, got {keys}")
         if not (np.isfinite(turn) and np.isfinite(tilt) and np.isfinite(time)):
             raise ValueError(f"expected finite turn, tilt and time, got {turn}, {tilt}, {time}")

@@ -83,7 +83,7 @@ class Word:
     text: str
 
     def __post_init__(self) -> None:
-        if self.entity < 0 or not self.text.strip():
+        if not self.entity >= 0 or self.entity % 1 or not self.text.strip():
             raise ValueError(f"expected words for an entity, got {self.text!r} for entity {self.entity}")
 
 
@@ -103,6 +103,8 @@ class Path:
     def of(cls, poses: NDArray[np.float64]) -> "Path":
         if poses.shape != (FRAMES_PER_CHUNK, 4, 4):
             raise ValueError(f"expected a path of shape {(FRAMES_PER_CHUNK, 4, 4)}, got {poses.shape}")
+        for pose in poses:
+            check_pose(pose)  # with the last row, which is left out of what is kept
         return cls(np.ascontiguousarray(poses[:, :3], "<f8").tobytes())
 
     @property
@@ -140,10 +142,14 @@ class Action:
     path: Path | None = None  # of the eye, where the camera is given; keys, turn and tilt then only describe it
 
     def __post_init__(self) -> None:
-        if not 0 <= int(self.keys) < 256:
-            raise ValueError(f"expected keys as a bit mask in 0..255, got {self.keys}")
-        if not (math.isfinite(self.turn) and math.isfinite(self.tilt)):
-            raise ValueError(f"expected finite turn and tilt, got {self.turn}, {self.tilt}")
+        if self.keys not in range(256):
+            raise ValueError(f"expected keys as a bit mask in 0..255, got {self.keys!r}")
+        if not (_finite(self.turn) and _finite(self.tilt)):
+            raise ValueError(f"expected finite turn and tilt, got {self.turn!r}, {self.tilt!r}")
+        if self.hand not in tuple(Hand):
+            raise ValueError(f"expected a hand in 0..{len(Hand) - 1}, got {self.hand!r}")
+        if not isinstance(self.path, Path | None):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ValueError(f"expected a path made by Path.of(poses), got {type(self.path).__name__}")
         for event in self.events:
             if not event.strip():
                 raise ValueError(f"expected an event in words, got {event!r}")
@@ -231,6 +237,13 @@ class _Said(msgspec.Struct, array_like=True):
     events: tuple[str, ...] = ()
     edits: tuple[Edit, ...] = ()
     path: bytes | None = None
+
+
+def _finite(angle: float) -> bool:
+    try:
+        return math.isfinite(angle)
+    except TypeError:
+        return False
 
 
 def _bounded(angle: float) -> float:

@@ -39,13 +39,14 @@ def test_a_pickle_of_wans_becomes_diffusers_folder(tmp_path: Path, capsys: Said)
     model = filled(KINDS["2.1 image-to-video"])
     # As training leaves it: behind a prefix, beside other things, two names on one storage.
     own = {f"model.{name}": it for name, it in wans_own(model.state_dict()).items()}
+    (tmp_path / "config.json").write_text('{"_class_name": "WanModel", "num_heads": 2}')
     torch.save({"generator_ema": own, "step": 7, "critic": {"a": torch.ones(1)}}, tmp_path / "it.pt")
     says = refused(capsys, "weights", "convert", str(tmp_path / "it.pt"), str(tmp_path / "out"))
     assert "it holds several sets of weights, 'generator_ema', 'critic': say which with --part" in says
-    assert left(tmp_path) == {"it.pt"}
+    assert left(tmp_path) == {"it.pt", "config.json"}
     command = "weights", "convert", str(tmp_path / "it.pt"), str(tmp_path / "out"), "--part", "generator_ema"
     assert "2 layers of 48" in said(capsys, *command)
-    assert left(tmp_path) == {"it.pt", "out"}
+    assert left(tmp_path) == {"it.pt", "config.json", "out"}
     back = WanTransformer3DModel.from_pretrained(tmp_path / "out")
     assert all(it.equal(model.state_dict()[name]) for name, it in back.state_dict().items())
     assert "out is there already" in refused(capsys, *command)
@@ -89,8 +90,8 @@ def test_a_killed_reader_is_told(tmp_path: Path):
     ("content", "says"),
     [
         (b"hello", "expected what torch.save writes, it is not that"),
-        (pickle.dumps([1, 2]), "expected tensors by name, got a list"),
-        (pickle.dumps({"a": 1}), "expected tensors by name, got a dict without any"),
+        (pickle.dumps([1, 2], 2), "expected tensors by name, got a list"),
+        (pickle.dumps({"a": 1}, 2), "expected tensors by name, got a dict without any"),
     ],
 )
 def test_other_pickles_are_refused(content: bytes, says: str, tmp_path: Path):

@@ -111,6 +111,8 @@ def test_looking_changes_nothing_and_looking_again_shows_the_same(engine: Engine
     seen = engine.observe(world, camera)
     assert seen.shape == (4, 144, 256, 3)
     assert np.array_equal(seen, engine.observe(replace(world), camera))
+    with pytest.raises(ValueError, match="expected a rotation in the pose"):
+        engine.observe(world, 1.1 * camera)
     assert not np.array_equal(seen, engine.observe(world, look(camera[:3, 3], 0.5, 0.1)))
     assert (replace(world).state, world.head) == (state, head)
     _, again = engine.step(world, ACTIONS[6], cache)

@@ -2,6 +2,7 @@ import math
 from pathlib import Path as Folder
 from typing import cast
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -157,7 +158,17 @@ def test_mouse_travel_is_bounded_and_checked():
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        (lambda: Action(hand=cast(Hand, 4)), "4 is not a valid Hand"),
+        (lambda: Action(hand=cast(Hand, 4)), r"a hand in 0\.\.3, got 4"),
+        (lambda: Action(keys=cast(int, 1.5)), r"keys as a bit mask in 0\.\.255, got 1\.5"),
+        (lambda: Action(keys=cast(int, math.nan)), "keys as a bit mask in 0..255, got nan"),
+        (lambda: Action(keys=cast(int, "w")), "keys as a bit mask in 0..255, got 'w'"),
+        (lambda: Action(turn=cast(float, "left")), "finite turn and tilt, got 'left'"),
+        (lambda: Action(tilt=float(np.float32("nan"))), "finite turn and tilt, got 0.0, nan"),
+        (lambda: Action.from_bytes(msgspec.msgpack.encode([0, 0.0, math.nan])), "finite turn and tilt"),
+        (lambda: Action(path=cast(Path, np.tile(np.eye(4), (4, 1, 1)))), r"made by Path\.of\(poses\), got ndarray"),
+        (lambda: Word(cast(int, math.nan), "leaps"), "for entity nan"),
+        (lambda: Path.of(np.tile(np.eye(4), (4, 1, 1)) + np.eye(4, k=-3)), "whose last row is 0 0 0 1"),
+        (lambda: Path(np.full((4, 3, 4), math.nan).tobytes()), "expected a finite pose"),
         (lambda: Action(events=(" ",)), "an event in words, got ' '"),
         (lambda: Word(-1, "leaps"), "words for an entity, got 'leaps' for entity -1"),
         (lambda: Word(1, ""), "words for an entity, got ''"),
