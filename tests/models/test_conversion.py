@@ -89,15 +89,22 @@ def test_a_killed_reader_is_told(tmp_path: Path):
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        (b"hello", "expected what torch.save writes, it is not that"),
-        (pickle.dumps([1, 2], 2), "expected tensors by name, got a list"),
-        (pickle.dumps({"a": 1}, 2), "expected tensors by name, got a dict without any"),
+        ([1, 2], "expected tensors by name, got a list without any"),
+        ({"a": 1, "b": {"c": 2}}, "expected tensors by name, got a dict without any"),
+        (torch.ones(3), "expected tensors by name, got a Tensor without any"),
     ],
 )
-def test_other_pickles_are_refused(content: bytes, says: str, tmp_path: Path):
-    (tmp_path / "x.pth").write_bytes(content)
-    told = pickled.main(str(tmp_path / "x.pth"), str(tmp_path / "out"), "")
-    assert says in told["refused"] and left(tmp_path) == {"x.pth"}
+def test_other_things_are_refused(content: object, says: str, tmp_path: Path):
+    torch.save(content, tmp_path / "x.pth")
+    assert pickled.main(str(tmp_path / "x.pth"), str(tmp_path / "out"), "")["refused"] == says
+    assert left(tmp_path) == {"x.pth"}
+
+
+def test_what_is_no_pickle_of_torchs_is_refused(tmp_path: Path):
+    for content in (b"hello", pickle.dumps([1, 2], 2)):
+        (tmp_path / "x.pth").write_bytes(content)
+        told = pickled.main(str(tmp_path / "x.pth"), str(tmp_path / "out"), "")
+        assert told == {"refused": "expected what torch.save writes, it is not that"}
 
 
 def test_a_pickle_cut_short_is_refused(tmp_path: Path):
