@@ -19,6 +19,7 @@ import torch
 from torch import nn
 
 from perdure.models import tensors as files
+from perdure.models.adapters.added import Added
 from perdure.models.config import Adapters, TransformerConfig
 from perdure.models.dit import Transformer
 from perdure.models.names import Shape, sizes, stranger, title, wans_names
@@ -189,9 +190,7 @@ def open_transformer(
     config = config or read_config(folder)
     with torch.device("meta"):
         model = Transformer(config)
-    added = getattr(model, "adapters", None)
-    if isinstance(added, nn.Module):
-        model.adapters = type(added)(config).to(device, dtype)  # real from the start: it may find nothing to load
+    model.adapters = Added(config).to(device, dtype)  # real from the start: it may find nothing to load
     return load(model, folder, device, dtype)
 
 

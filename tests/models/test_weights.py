@@ -172,6 +172,47 @@ def test_what_diffusers_cannot_say_is_kept_beside(tmp_path: Path):
         read_config(tmp_path / "memory")
 
 
+ADDED = replace(TINY, adapters=Adapters(keys="81-way", camera="fx_fy", rays="rays", view=5, identity=6))
+
+
+def test_adapters_lie_beside_and_what_is_not_there_starts_at_zero(tmp_path: Path):
+    save(filled(ADDED), tmp_path / "it")
+    base = WanTransformer3DModel.from_pretrained(tmp_path / "it")
+    assert base.state_dict().keys() == filled(TINY).state_dict().keys(), "diffusers sees a Wan"
+    assert alike(open_transformer(tmp_path / "it"), filled(ADDED)) and read_config(tmp_path / "it") == ADDED
+    beside = tmp_path / "it" / weights.ADAPTERS
+    held = load_file(beside)
+    save_file({name: it for name, it in held.items() if ".view." not in name}, beside)
+    found = open_transformer(tmp_path / "it").state_dict()
+    assert not any(it.any() for name, it in found.items() if ".view." in name), "a new adapter changes nothing"
+    assert all(found[name].equal(it) for name, it in held.items() if ".view." not in name)
+    save_file({name: it for name, it in held.items() if name != "adapters.blocks.1.camera.weight"}, beside)
+    with pytest.raises(ValueError, match=r"got 1 missing: blocks\.1\.camera\.weight"):
+        open_transformer(tmp_path / "it")
+    beside.unlink()
+    fresh = open_transformer(tmp_path / "it")
+    assert not any(it.is_meta for it in fresh.state_dict().values())
+
+
+def test_adapters_that_others_have_published_are_found(tmp_path: Path):
+    """HY-WorldPlay's names, among diffusers' names of its base."""
+    config = replace(TINY, adapters=Adapters(keys="81-way", camera="fx_fy"))
+    state = filled(config).state_dict()
+    told = {
+        re.sub(
+            r"adapters\.blocks\.(\d)\.camera",
+            r"blocks.\1.attn1.to_out_prope.0",
+            name.replace("adapters.keys", "condition_embedder.action_embedder"),
+        ): it
+        for name, it in state.items()
+    }
+    save_file({f"model.{name}": it for name, it in told.items()}, tmp_path / "x.safetensors")
+    (tmp_path / "config.json").write_text('{"num_heads": 2}')
+    assert alike(open_transformer(tmp_path, config), filled(config))
+    with pytest.raises(ValueError, match=r"not known: model\.blocks\.0\.attn1\.to_out_prope\.0"):
+        open_transformer(tmp_path)
+
+
 def sparse(path: Path, shapes: dict[str, tuple[int, ...]]) -> None:
     """A whole safetensors file of those shapes in bf16, of zeros that take no room on the disk."""
     header: dict[str, Any] = {}
