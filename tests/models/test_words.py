@@ -214,6 +214,14 @@ def test_words_come_and_go_while_it_streams_and_the_cache_stays() -> None:
             assert (streamed - whole).abs().max() <= 1e-5 * whole.abs().max()
 
 
+def test_words_are_heard_in_half_precision_too() -> None:
+    model, told = transformer(), Given(words=packed(slot(1), slot(2)))
+    with torch.no_grad():
+        whole = model(LATENTS, LEVEL, given=told)
+        half = model.to(torch.bfloat16)(LATENTS.to(torch.bfloat16), LEVEL, given=told)
+    assert half.dtype == torch.bfloat16 and (half - whole).abs().max() < 0.1 * whole.abs().max()
+
+
 def test_words_where_the_config_has_no_ear_are_told() -> None:
     model = Transformer(replace(TINY, adapters=Adapters()))
     with pytest.raises(ValueError, match="expected no words"):

@@ -110,8 +110,8 @@ class Hearing(nn.Module):
 
     def forward(self, words: Words) -> tuple[Tensor, Tensor]:
         said, heard = self.told(words)
-        anchors = words.anchors.to(said.dtype)
-        whose = self.anchor(torch.cat([waves(anchors[..., :2]), anchors], -1))
+        anchors = words.anchors.float()
+        whose = self.anchor(torch.cat([waves(anchors[..., :2]), anchors], -1).to(said.dtype))
         tokens = (said + whose.unsqueeze(-2)).flatten(1, 2)
         tokens = torch.cat([self.nobody.expand(len(tokens), -1, -1), tokens], 1)
         heard = heard.flatten(1)
@@ -120,9 +120,9 @@ class Hearing(nn.Module):
     def places(self, t: int, h: int, w: int) -> Tensor:
         """(t * h * w, W) where the tokens of t latents of h x w are in the picture."""
         weight = self.place.weight
-        y, x = ((torch.arange(n, device=weight.device, dtype=weight.dtype) * 2 + 1) / n - 1 for n in (h, w))
+        y, x = ((torch.arange(n, device=weight.device, dtype=torch.float32) * 2 + 1) / n - 1 for n in (h, w))
         at = torch.stack([x.expand(h, w), y.unsqueeze(1).expand(h, w)], -1).flatten(0, 1)
-        return self.place(waves(at)).repeat(t, 1)
+        return self.place(waves(at).to(weight.dtype)).repeat(t, 1)
 
 
 def waves(places_2: Tensor) -> Tensor:
