@@ -13,7 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perdure.camera import invert
+from perdure.models.config import Adapters
 from perdure.models.context import ANCHOR, Slot
+from perdure.models.tokens import table
+from perdure.models.words import template
 from perdure.world.action import Action
 from perdure.world.state import World
 
@@ -28,6 +31,12 @@ class Ear:
 
     read: Callable[[str], F32]
     slots: int = 4
+    together: bool = False  # all that is told in one slot, a sentence for each
+
+    @classmethod
+    def of(cls, adapters: Adapters) -> "Ear | None":
+        """That of a model with these adapters, which hears the words of Perdure's own table; None where it has none."""
+        return cls(table(), adapters.word_slots, adapters.words == "template") if adapters.words else None
 
 
 def told(world: World, action: Action, ear: Ear) -> list[Slot]:
@@ -47,6 +56,10 @@ def told(world: World, action: Action, ear: Ear) -> list[Slot]:
             deeds[mover.entity] = deed.name
             said.setdefault(mover.entity, (deed.words or (deed.name,))[0])
     anchors = {entity: anchor(world, entity, heights.get(entity, SIZE)) for entity in said}
+    if ear.together and said:
+        names = {entity.id: entity.name for entity in world.entities}
+        text = template([(names.get(entity, "someone"), said[entity]) for entity in sorted(said)])
+        return [Slot(min(said), ear.read(text), np.zeros(ANCHOR, np.float32))]
     heard = sorted(said, key=lambda entity: (entity not in now, -anchors[entity][2], entity))[: ear.slots]
     return [
         Slot(entity, ear.read(said[entity]), anchors[entity], kinds.get(entity, ""), deeds.get(entity, ""))

@@ -9,7 +9,9 @@ import pytest
 from perdure.camera import Intrinsics, look
 from perdure.memory.recall import recall
 from perdure.memory.telling import Ear, anchor, told
+from perdure.models.config import Adapters
 from perdure.models.context import Slot
+from perdure.models.tokens import table
 from perdure.presets.nano import nano
 from perdure.world.action import Action, Word
 from perdure.world.identity import Entity
@@ -84,6 +86,20 @@ def test_an_anchor_says_where_it_is_seen(world: World) -> None:
     assert anchor(aside, 5, 2.0).tolist()[3:] != [0.5, 1.0] and anchor(aside, 5, 2.0)[4] == 0  # beside the picture
     behind = replace(seen, motion=replace(seen.motion, cameras=look(np.array([9.0, 0.0, 1.0]), 0.0, 0.0)[None]))
     assert not anchor(behind, 5, 2.0).any() and not anchor(behind, 6, 2.0).any()
+
+
+def test_all_together_is_one_sentence_for_each(world: World) -> None:
+    action = Action(words=(Word(2, "leap"), Word(1, "sit down")))
+    (slot,) = told(world, action, Ear(read, together=True))
+    np.testing.assert_array_equal(slot.tokens, read("Knight 1 performs sit down. Knight 2 performs leap."))
+    assert told(world, Action(), Ear(read, together=True)) == []
+
+
+def test_an_ear_is_that_of_the_adapters() -> None:
+    assert Ear.of(Adapters()) is None
+    ear = Ear.of(Adapters(words="slots", word_slots=2))
+    assert ear and ear.slots == 2 and not ear.together and ear.read("leap").shape == (1, Adapters().word_dim)
+    assert ear.read is table() and (other := Ear.of(Adapters(words="template"))) and other.together
 
 
 class Blind:
