@@ -145,8 +145,8 @@ def test_nano_has_no_head_that_was_not_trained() -> None:
 
 def test_where_physics_knows_the_walls_the_estimate_starts_from_there() -> None:
     model = FrameObserver(FrameObserverConfig(widths=(8, 8, 8))).eval()
-    torch.nn.init.zeros_(model.observer.head.weight)
-    torch.nn.init.zeros_(model.observer.head.bias)
+    for parameter in model.observer.head.parameters():
+        torch.nn.init.zeros_(parameter)
     inverse = torch.linspace(0.1, 0.5, 6).view(1, 1, 6).expand(1, 4, 6)
     found = model(torch.rand(1, 4, 3, 32, 48), inverse)
     large = F.interpolate(inverse.unsqueeze(1), (32, 48), mode="bilinear", align_corners=False)[:, 0]
