@@ -238,7 +238,8 @@ def test_what_is_given_in_vain_or_for_other_latents_is_named() -> None:
     for name, off in (("keys", told(latents=3)), ("cameras", told(latents=2)), ("rays", told(latents=3))):
         with pytest.raises(ValueError, match=f"expected {name} of 4 latents, got shape"):
             full(latents, level, text, given=given._replace(**{name: getattr(off, name)}))
-    past = Past(*(torch.zeros(2, 3, 1, 6, 2, 24) for _ in range(2)), torch.zeros(1, 1))
+    nothing = torch.zeros(2, 3, 1, 6, 2, 24)
+    past = Past(nothing, nothing, torch.zeros(1, 1))
     with pytest.raises(ValueError, match="cameras of what is remembered"):
         full.denoise(latents, level, past, text, given=given)
     with pytest.raises(ValueError, match="cross-attention"):
