@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from perdure.models.names import diffusers_name
 from perdure.models.tensors import beside, open_tensors, save
 
 PREFIX = "transformer."  # as diffusers' pipelines call the model
@@ -130,7 +131,7 @@ def save_lora(model: nn.Module, path: Path) -> None:
 
 @torch.no_grad()
 def load_lora(model: nn.Module, path: Path) -> list[str]:
-    """Correct the layers that a file names, as peft or diffusers call them. Names of those, in order.
+    """Correct the layers that a file names, as peft, diffusers or Wan call them. Names of those, in order.
 
     Read are `lora_A` and `lora_B`, or `lora_down` and `lora_up`, with `alpha` beside them or in the metadata.
     """
@@ -201,7 +202,7 @@ def _read(path: Path) -> tuple[dict[tuple[str, str], Tensor], dict[str, float]]:
         end = next((end for end in parts if name.endswith(f".{end}")), None)
         if end is None:
             raise ValueError(f"{path}: expected names that end in {', '.join(parts)}, got {key}")
-        layer = name.removesuffix(f".{end}")
+        layer = diffusers_name(name.removesuffix(end) + "weight").removesuffix(".weight")
         if end == "alpha":
             alphas[layer] = float(tensor)
         else:

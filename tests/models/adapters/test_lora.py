@@ -97,11 +97,12 @@ def test_diffusers_loads_what_we_save_and_we_what_peft_saves(
     assert torch.equal(drawn(ours), drawn(wan))
 
 
-def test_other_spellings(wan: WanTransformer3DModel, tmp_path: Path) -> None:
-    """`lora_down` and `lora_up`, with alpha beside them, as older trainers write them."""
+@pytest.mark.parametrize("whose", ["blocks.0.attn1.to_q", "blocks.0.self_attn.q"])
+def test_other_spellings(wan: WanTransformer3DModel, whose: str, tmp_path: Path) -> None:
+    """`lora_down` and `lora_up`, with alpha beside them, as others write them; layers by Wan's own names, too."""
     torch.manual_seed(3)
     a, b = torch.randn(4, 48), torch.randn(48, 4)
-    layer = "diffusion_model.blocks.0.attn1.to_q"
+    layer = f"diffusion_model.{whose}"
     tensors = {f"{layer}.lora_down.weight": a, f"{layer}.lora_up.weight": b, f"{layer}.alpha": torch.tensor(2.0)}
     save_file(tensors, tmp_path / "x.safetensors")
     weight = wan.state_dict()["blocks.0.attn1.to_q.weight"].clone()
