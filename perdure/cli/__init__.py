@@ -17,6 +17,7 @@ from perdure.cli.history import diff, fork, goto, log, replay, undo
 from perdure.cli.keeping import check, export, import_, prune, repair
 from perdure.cli.looking import render
 from perdure.cli.measuring import bench, evaluate
+from perdure.cli.painting import paint
 from perdure.cli.saying import fail, out
 from perdure.cli.worlds import info, list_, new, play
 
@@ -25,6 +26,7 @@ COMMANDS: Mapping[str, Mapping[str, Callable[..., Any]]] = {
     "Histories": {"log": log, "goto": goto, "fork": fork, "undo": undo, "diff": diff, "replay": replay},
     "Keeping": {"export": export, "import": import_, "check": check, "repair": repair, "prune": prune},
     "Measuring": {"bench": bench, "eval": evaluate},
+    "Films": {"paint": paint},
 }
 
 EXTRAS: Mapping[str, tuple[str, ...]] = {
@@ -76,4 +78,5 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         package = error.name.split(".")[0]
         other = "data" if arguments[:1] == ["data"] else "eval"
         extra = next((extra for extra, packages in EXTRAS.items() if package in packages), other)
+        extra = "wan" if arguments[:1] == ["paint"] else extra  # which has all of it
         fail(f"this needs {package}, which playing does not: pip install 'perdure[{extra}]'")

@@ -1,6 +1,7 @@
 """Films: a stroll through a world as an mp4 and as one sheet of stills, to be looked at by people."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -43,13 +44,19 @@ def film(
     return {**made, "stills": str(folder / "stills.png")}
 
 
-def write_mp4(path: Path, frames: Frames) -> None:
-    """H.264 at the frames' own rate, enlarged twice so that players do not blur them."""
+def write_mp4(
+    path: Path, frames: Iterable[NDArray[np.uint8]], fps: float = FRAMES_PER_SECOND, enlarged: int = 2
+) -> int:
+    """H.264 of frames (H, W, 3), enlarged so that players do not blur small ones; how many there were."""
+    count = 0
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=FRAMES_PER_SECOND)
-        stream.width, stream.height, stream.pix_fmt = frames.shape[2] * 2, frames.shape[1] * 2, "yuv420p"
-        stream.options = {"crf": "26", "preset": "slow"}
+        stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001))
+        stream.pix_fmt, stream.options = "yuv420p", {"crf": "26", "preset": "slow"}
         for frame in frames:
-            large = np.repeat(np.repeat(frame, 2, 0), 2, 1)
+            large = np.repeat(np.repeat(frame, enlarged, 0), enlarged, 1)
+            if not count:
+                stream.height, stream.width = large.shape[:2]
+            count += 1
             container.mux(stream.encode(av.VideoFrame.from_ndarray(large, format="rgb24")))
         container.mux(stream.encode())
+    return count

@@ -11,7 +11,7 @@ from perdure.models.config import TAEW2_1, TAEW2_2, TaehvConfig, TransformerConf
 from perdure.presets.preset import Preset, Prompting
 from perdure.sampling import LINGBOT, SELF_FORCING, WORLDPLAY
 
-SMALL = TransformerConfig(sink=4, recent=12, recalled=4)
+SMALL = TransformerConfig(history="memory-and-chunk", sink=4, recent=12, recalled=4)
 MIDDLE = replace(SMALL, in_channels=48, out_channels=48, heads=24, layers=30, ffn=14336, sink=0)
 LARGE = replace(SMALL, heads=40, layers=40, ffn=13824)
 
