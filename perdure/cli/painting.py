@@ -24,8 +24,12 @@ def paint(
     size: Annotated[
         str | None, typer.Option(help="Width and height, such as 832x480; the model's own unless said.")
     ] = None,
-    frames: Annotated[int | None, typer.Option(help="How many: 1, 5, 9, ...; the model's own unless said.")] = None,
-    steps: Annotated[int | None, typer.Option(help="How often the model is asked; more is slower and better.")] = None,
+    frames: Annotated[
+        int | None, typer.Option(min=1, help="How many: 1, 5, 9, ...; the model's own unless said.")
+    ] = None,
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="How often the model is asked; more is slower and better.")
+    ] = None,
     guidance: Annotated[
         list[float] | None,
         typer.Option(help="How strongly words are followed; twice for two experts, that of high noise first."),
@@ -38,9 +42,12 @@ def paint(
     check_file(to_file, (".mp4",))
     picture = None if image is None else opened(image)
     with stage("loading"):
+        from transformers.utils import logging
+
         from perdure.evaluation.film import write_mp4
         from perdure.runtime import prompted
 
+        logging.disable_progress_bar()
         place, kind = chosen(device, precision)
         painter = prompted.load(weights, place, kind)
     preset = like(painter.config)

@@ -106,6 +106,8 @@ class Painter:
         else it is made of `seed`. `said` is told which share of the steps is done.
         """
         self.check(image)
+        if len(guidance) not in (1, 2):
+            raise ValueError(f"expected one scale of guidance, or two for two experts, got {len(guidance)}")
         shape = self.shape(frames, height, width)
         start = torch.from_numpy(noise(seed, shape)) if start is None else start
         if tuple(start.shape) != shape:
