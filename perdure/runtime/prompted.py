@@ -59,9 +59,7 @@ class Painter:
     config: TransformerConfig
     summon: Callable[[], Transformer | Experts]  # asked once the prompts are read, so that their encoder can go first
     solver: Solver
-    clamps: bool = (
-        False  # an image is the first latent, held at level 0 (TI2V-5B); else it comes in channels of its own
-    )
+    clamps: bool = False  # an image is the first latent, held at level 0 (TI2V-5B), and not in channels of its own
     look: Callable[[Image.Image], Tensor] | None = None  # what Wan 2.1's image-to-video reads beside the text
     device: str | torch.device = "cpu"
     dtype: torch.dtype = torch.float32
