@@ -211,7 +211,7 @@ def remember(world: World, preset: Preset) -> tuple[NDArray[np.float32], NDArray
     for slot, index in enumerate(picked):
         memory = history.memories[index]
         relative = to_here @ memory.pose
-        relative[:3, 3] *= dit.camera_scale
+        relative[:3, 3] *= dit.adapters.camera_scale
         cameras[slot] = relative @ np.linalg.inv(lift(memory.intrinsics.normalised()))
         ages[slot] = len(picked) - slot  # reframed: the nearer in the list, the nearer in time
         out.append(Remembered(memory.key, memory.latent, memory.action.features()))

@@ -124,19 +124,20 @@ def spread(matrix: Tensor, size: int) -> Tensor:
 def through(x_BNHR: Tensor, cameras: Tensor) -> Tensor:
     """Each four channels of (B, N, H, R) through the camera of their latent, (B, T, R, R) as `spread` lays it out."""
     x = x_BNHR.reshape(len(x_BNHR), cameras.shape[1], -1, x_BNHR.shape[-1])
-    return (x @ cameras.mT).view(x_BNHR.shape)
+    return (x @ cameras.transpose(-1, -2)).view(x_BNHR.shape)
 
 
 def turned(x_BNHD: Tensor, at: Place, camera: Tensor | None) -> Tensor:
     """Queries or keys, placed: pairs of channels by their token's angles, what is left by its latent's camera."""
-    count = 2 * at.cos.shape[-1]
+    count, (*_, channels) = 2 * at.cos.shape[-1], x_BNHD.shape
     shape, axis = ((2, -1), -2) if at.halves else ((-1, 2), -1)
     a, b = x_BNHD[..., :count].unflatten(-1, shape).unbind(axis)
-    out = torch.stack([a * at.cos - b * at.sin, a * at.sin + b * at.cos], axis).flatten(-2).to(x_BNHD.dtype)
-    if count == x_BNHD.shape[-1]:
-        return out
-    left = x_BNHD[..., count:]
-    return torch.cat([out, left if camera is None else through(left, camera)], -1)
+    parts = [a * at.cos - b * at.sin, a * at.sin + b * at.cos]
+    if not at.halves:
+        parts = [torch.stack(parts, -1).flatten(-2)]
+    if count < channels:
+        parts.append(x_BNHD[..., count:] if camera is None else through(x_BNHD[..., count:], camera))
+    return torch.cat(parts, -1).to(x_BNHD.dtype)
 
 
 def carried(x_BNHD: Tensor, at: Place, camera: Tensor | None) -> Tensor:
@@ -161,7 +162,7 @@ def look(
     """(B, Q, H, D) what tokens find among themselves and in the past (B, S, H, D), all of them as yet unplaced."""
     here, there = scope.here, scope.there
     q, k, v = (
-        turned(q_BQHD, here, None if here.to_clip is None else here.to_clip.mT),
+        turned(q_BQHD, here, None if here.to_clip is None else here.to_clip.transpose(-1, -2)),
         turned(k_BQHD, here, here.from_clip),
         carried(v_BQHD, here, here.from_clip),
     )

@@ -1,6 +1,7 @@
 """The sizes of the models, apart from the models: a player reads them without importing torch."""
 
 from dataclasses import dataclass
+from math import exp
 
 
 @dataclass(frozen=True)
@@ -48,36 +49,6 @@ class TaehvConfig:
 
 TAEW2_1 = TaehvConfig()
 TAEW2_2 = TaehvConfig(channels=48, patch=2)
-
-
-@dataclass(frozen=True)
-class DitConfig:
-    """The latent transformer."""
-
-    latent_channels: int = 16
-    dim: int = 256
-    layers: int = 8
-    look_back_every: int = 2  # of so many layers one attends to memories, the others to the chunk alone
-    head_dim: int = 64
-    ffn_ratio: int = 4
-    patch: int = 2
-    actions: int = 10
-    recent: int = 4  # memory slots for what came just before
-    recalled: int = 4  # memory slots for what was seen from near here
-    camera_scale: float = 0.2  # a metre, as the camera attention sees it
-
-    @property
-    def memories(self) -> int:
-        return self.recent + self.recalled
-
-    @property
-    def memory_layers(self) -> tuple[int, ...]:
-        """The layers that attend to memories, and so the ones whose keys and values are kept."""
-        return tuple(range(self.look_back_every - 1, self.layers, self.look_back_every))
-
-    @property
-    def heads(self) -> int:
-        return self.dim // self.head_dim
 
 
 @dataclass(frozen=True)
@@ -166,3 +137,22 @@ class TransformerConfig:
     def memory_layers(self) -> tuple[int, ...]:
         """The layers that attend to memories, and so the ones whose keys and values are kept."""
         return tuple(range(self.look_back_every - 1, self.layers, self.look_back_every))
+
+
+NANO = TransformerConfig(
+    heads=4,
+    head_dim=64,
+    layers=8,
+    ffn=1024,
+    timesteps=30.0,
+    time_base=exp(4.6),
+    text_dim=0,
+    rotary=(8, 12, 12),
+    rotary_base=100.0,
+    rotary_pairs="halves",
+    history="block-diagonal",
+    look_back_every=2,
+    recent=4,
+    recalled=4,
+    adapters=Adapters(keys="multi-hot", camera="heads", view=22),  # a latent, its coverage, five channels of proxy
+)

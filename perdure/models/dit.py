@@ -6,7 +6,7 @@ The names of the parameters are diffusers', so that a Wan checkpoint loads as it
 is below `adapters`.
 
 Noise levels may differ between latents (B, T) or tokens (B, N): what is finished stands at timestep 0
-beside what is being drawn. Tokens are held as (B, G, n, E), in G groups that share a timestep.
+beside what is being drawn. Tokens are modulated in G groups that share a timestep, B * G in all.
 
 Shapes: B batch, C channels, T latents, h w latent size, N tokens, E width, H heads, D head size,
 S tokens of text.
@@ -103,36 +103,47 @@ class Block(nn.Module):
         last: bool = False,
         added: tuple[InBlock, Extra] | None = None,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """x (B, G, n, E) one layer on, and its keys and values (B, N, H, D); time is (B, G, 6, E).
+        """x (B, N, E) one layer on, and its keys and values (B, N, H, D); time is (B, G, 6, E).
 
         In the `last` layer of which keys are wanted nothing else is.
         """
         shift, scale, gate, shift_ffn, scale_ffn, gate_ffn = modulated(self.scale_shift_table, time)
-        asked = (self.norm1(x) * (1 + scale) + shift).to(x.dtype)
-        q, k, v = self.attn1.project(asked.flatten(1, 2))
+        q, k, v = self.attn1.project(shifted(self.norm1, x, scale, shift))
         if last:
             return x, k, v
         seen = self.attn1.to_out(look(q, k, v, scope, past).flatten(2))
         if added:
             seen = added[0].look(seen, (q, k, v), added[1], past, scope.mask)
-        x = (x + seen.view_as(x) * gate).to(x.dtype)
+        x = gated(x, seen, gate)
         if added:
             x = added[0].shift(x, added[1])
         if text is not None:
-            found, asked = self.attn2.read(self.norm2(x).to(x.dtype).flatten(1, 2), text)
+            found, asked = self.attn2.read(self.norm2(x).to(x.dtype), text)
             if added:
                 found = added[0].read(found, asked, added[1])
-            found = self.attn2.to_out(found.flatten(2)).view_as(x)
-            x = x + (found if text.readers is None else found * text.readers.view(1, x.shape[1], -1, 1))
+            found = self.attn2.to_out(found.flatten(2))
+            x = x + (found if text.readers is None else found * text.readers.unsqueeze(-1))
         if added:
             x = added[0].hear(x, added[1])
-        thought = self.ffn((self.norm3(x) * (1 + scale_ffn) + shift_ffn).to(x.dtype))
-        return (x + thought * gate_ffn).to(x.dtype), k, v
+        thought = self.ffn(shifted(self.norm3, x, scale_ffn, shift_ffn))
+        return gated(x, thought, gate_ffn), k, v
 
 
 def modulated(table: Tensor, time: Tensor) -> tuple[Tensor, ...]:
-    """A table of (1, K, E) moved by time (B, G, K or 1, E): K times (B, G, 1, E), in full precision."""
-    return (table.float() + time.float()).unsqueeze(-2).unbind(2)
+    """A table of (1, K, E) moved by time (B, G, K or 1, E): K times (B * G, 1, E), in full precision."""
+    return (table.float() + time.flatten(0, 1).float()).unsqueeze(2).unbind(1)
+
+
+def shifted(norm: nn.Module, x_BNE: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+    """Normed tokens, each group by its own scale and shift (B * G, 1, E)."""
+    groups = x_BNE.view(len(scale), -1, x_BNE.shape[-1])
+    return (norm(groups) * (1 + scale) + shift).to(x_BNE.dtype).view_as(x_BNE)
+
+
+def gated(x_BNE: Tensor, more_BNE: Tensor, gate: Tensor) -> Tensor:
+    """Tokens and something more, each group through its own gate (B * G, 1, E)."""
+    groups, more = (t.view(len(gate), -1, t.shape[-1]) for t in (x_BNE, more_BNE))
+    return (groups + more * gate).to(x_BNE.dtype).view_as(x_BNE)
 
 
 class Transformer(nn.Module):
@@ -246,17 +257,16 @@ class Transformer(nn.Module):
         narrow: Mask | None = None,
         keep: Callable[[int, Tensor, Tensor], None] | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """Tokens (B, G, n, E) after all layers, and the time embedding (B, G, E).
+        """Tokens (B, N, E) after all layers, and the time embedding (B, G, E).
 
         The mask is `wide` in layers that look back and `narrow` in those that do not. Where it is for their keys
         and values, `keep` is handed those of each layer that looks back, and nothing is done after the last.
         """
         grid, given = self.grid(latents_BCThw), given or Given()
         self.adapters.check(given, grid[0])
-        x = self.adapters.to_tokens(self.tokens(latents_BCThw), given)
+        x = self.adapters.to_tokens(self.tokens(latents_BCThw), given).contiguous()
         time_E, time = self.embed_time(timestep, given)
         extra = self.adapters.extra(given, past, x, grid)
-        x = x.unflatten(1, (time_E.shape[1], -1))
         times = torch.arange(grid[0], device=x.device).unsqueeze(0) if times is None else times
         here = place(times, grid[1:], self.config, x.dtype, given.cameras or (None, None))
         there = past and place(past.times, grid[1:], self.config, x.dtype, (None, past.from_clip))
@@ -324,6 +334,6 @@ class Transformer(nn.Module):
 
     def velocity(self, x: Tensor, time_E: Tensor, latents_BCThw: Tensor) -> Tensor:
         shift, scale = modulated(self.scale_shift_table, time_E.unsqueeze(2))
-        out = self.proj_out((self.norm_out(x) * (1 + scale) + shift).to(x.dtype))
+        out = self.proj_out(shifted(self.norm_out, x, scale, shift))
         cut = out.view(len(x), *self.grid(latents_BCThw), *self.config.patch, -1)
         return cut.permute(0, 7, 1, 4, 2, 5, 3, 6).flatten(6, 7).flatten(4, 5).flatten(2, 3).to(latents_BCThw.dtype)

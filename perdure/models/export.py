@@ -18,10 +18,11 @@ import openvino as ov
 import torch
 from torch import Tensor, nn
 
-from perdure.models.config import CodecConfig, DitConfig
+from perdure.models.conditions import Cameras, Given, Past
+from perdure.models.config import CodecConfig, TransformerConfig
 from perdure.models.context import PROXY_CHANNELS
 from perdure.models.decoder import Decoder, Encoder
-from perdure.models.nano import Hindsight, NanoTransformer, Scene
+from perdure.models.dit import Transformer
 
 
 class Encode(nn.Module):
@@ -42,17 +43,18 @@ class Remember(nn.Module):
     then ignores the action.
     """
 
-    def __init__(self, dit: NanoTransformer) -> None:
+    def __init__(self, dit: Transformer) -> None:
         super().__init__()
         self.dit = dit
 
     def forward(self, latent: Tensor, sigma: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
-        keys, values = self.dit.remember(latent.unsqueeze(0), sigma, action.unsqueeze(0))
-        return keys[0], values[0]
+        timestep, given = sigma * self.dit.config.timesteps, Given(keys=action[None])
+        keys, values = self.dit.remember(latent[None, :, None], timestep, given=given)
+        return keys[0, :, 0], values[0, :, 0]
 
 
 class Denoise(nn.Module):
-    def __init__(self, dit: NanoTransformer) -> None:
+    def __init__(self, dit: Transformer) -> None:
         super().__init__()
         self.dit = dit
 
@@ -72,13 +74,15 @@ class Denoise(nn.Module):
         ages: Tensor,  # (M,)
         cameras: Tensor,  # (M, 4, 4)
     ) -> Tensor:
-        scene = Scene(*(x.unsqueeze(0) for x in (view, coverage, proxy, to_clip, from_clip, action)))
-        past = Hindsight(
-            keys.transpose(0, 1).unsqueeze(0),
-            values.transpose(0, 1).unsqueeze(0),
-            *(x.unsqueeze(0) for x in (present, ages, cameras)),
+        given = Given(
+            keys=action[None],
+            cameras=Cameras(to_clip[None, None], from_clip[None, None]),
+            view=torch.cat([view, coverage, proxy])[None, :, None],
         )
-        return self.dit.denoise(noisy.unsqueeze(0), sigma, scene, past)[0]
+        # The coming latent stands at time 0, its memories before.
+        past = Past(keys.transpose(0, 1)[None], values.transpose(0, 1)[None], -ages[None], present[None], cameras[None])
+        timestep = sigma * self.dit.config.timesteps
+        return self.dit.denoise(noisy[None, :, None], timestep, past, given=given)[0, :, 0]
 
 
 class Decode(nn.Module):
@@ -107,12 +111,12 @@ class Decode(nn.Module):
         return frames, seen.log_depth[0].exp(), seen.log_spread[0].exp(), seen.moving[0].sigmoid()
 
 
-def examples(codec: CodecConfig, dit: DitConfig, height: int, width: int) -> dict[str, dict[str, Tensor]]:
+def examples(codec: CodecConfig, dit: TransformerConfig, height: int, width: int) -> dict[str, dict[str, Tensor]]:
     """Inputs of the exported shapes, by graph and by name."""
     c, h, w, t, m = codec.latent_channels, height // 8, width // 8, codec.frames, dit.memories
-    n = (h // dit.patch) * (w // dit.patch)
+    n = (h // dit.patch[1]) * (w // dit.patch[2])
     latent, proxy = torch.randn(c, h, w), torch.randn(PROXY_CHANNELS, h, w)
-    action = torch.zeros(dit.actions)
+    action = torch.zeros(dit.adapters.key_features)
     frames = torch.randint(0, 256, (t, height, width, 3), dtype=torch.uint8)
     kv = (m, len(dit.memory_layers), n, dit.heads, dit.head_dim)
     return {
@@ -151,7 +155,7 @@ OUTPUTS = {
 }
 
 
-def graphs(encoder: Encoder, decoder: Decoder, dit: NanoTransformer) -> dict[str, nn.Module]:
+def graphs(encoder: Encoder, decoder: Decoder, dit: Transformer) -> dict[str, nn.Module]:
     return {"encode": Encode(encoder), "remember": Remember(dit), "denoise": Denoise(dit), "decode": Decode(decoder)}
 
 

@@ -3,11 +3,10 @@
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar, cast
 
-from perdure.models.config import CodecConfig, DitConfig
+from perdure.models.config import NANO, CodecConfig, TransformerConfig
 from perdure.world.action import FRAMES_PER_SECOND, Rates
 
 Codec = TypeVar("Codec")
-Dit = TypeVar("Dit")
 
 
 @dataclass(frozen=True)
@@ -22,13 +21,13 @@ class Prompting:
 
 
 @dataclass(frozen=True)
-class Preset(Generic[Codec, Dit]):
+class Preset(Generic[Codec]):
     name: str
     width: int
     height: int
     horizontal_degrees: float
     codec: Codec = cast(Any, CodecConfig())
-    dit: Dit = cast(Any, DitConfig())
+    dit: TransformerConfig = NANO
     sigmas: tuple[float, ...] = (1.0, 0.5)  # noise levels at which the sampler asks the model
     keyframes: int = 24  # recalled into one view
     points: int = 300_000  # valid pixels recalled into one view

@@ -15,7 +15,7 @@ SMALL = TransformerConfig(history="memory-and-chunk", sink=4, recent=12, recalle
 MIDDLE = replace(SMALL, in_channels=48, out_channels=48, heads=24, layers=30, ffn=14336, sink=0)
 LARGE = replace(SMALL, heads=40, layers=40, ffn=13824)
 
-Wan = Preset[TaehvConfig, TransformerConfig]
+Wan = Preset[TaehvConfig]
 
 
 def wan_1_3b() -> Wan:

@@ -7,6 +7,7 @@ background while another is looked at. Clips come from the playground's schedule
 creatures and events by number; it never touches the held-out scenes, of seeds below 1000.
 """
 
+import re
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,11 +15,14 @@ from typing import Annotated
 
 import torch
 import typer
+from safetensors import safe_open
+from torch import Tensor
 
 from perdure.data.sources import playground
+from perdure.models.config import NANO
 from perdure.models.decoder import Decoder, Encoder
+from perdure.models.dit import Transformer
 from perdure.models.export import examples, export, graphs
-from perdure.models.nano import NanoTransformer
 from perdure.presets.nano import Preset, nano
 from perdure.runtime.backends import WEIGHTS
 from perdure.training.codec import Codec, codec_loss
@@ -83,7 +87,7 @@ def encode_latents(recipe: Recipe, runs: Path) -> None:
 
 
 def train_flow(recipe: Recipe, runs: Path) -> None:
-    dit = NanoTransformer(recipe.preset.dit).to(recipe.device)
+    dit = Transformer(recipe.preset.dit).to(recipe.device)
     batches = Lessons(runs / "lessons", recipe.preset, device=recipe.device).flow_batches(
         recipe.flow_batch, recipe.flow_run
     )
@@ -93,13 +97,49 @@ def train_flow(recipe: Recipe, runs: Path) -> None:
 
 def export_graphs(recipe: Recipe, runs: Path, folder: Path = WEIGHTS) -> None:
     preset = recipe.preset
-    codec, dit = Codec(preset.codec), NanoTransformer(preset.dit)
+    codec, dit = Codec(preset.codec), Transformer(preset.dit)
     load_average(codec, runs / "decoder")
-    load_average(dit, runs / "flow")
+    load_flow(dit, runs / "flow")
     write(codec.encoder, codec.decoder, dit, preset, folder)
 
 
-def write(encoder: Encoder, decoder: Decoder, dit: NanoTransformer, preset: Preset, folder: Path) -> None:
+def load_flow(dit: Transformer, folder: Path) -> None:
+    """The averaged weights of a run, of whichever version of this recipe."""
+    path = folder / "checkpoint.safetensors"
+    if not path.exists():
+        raise ValueError(f"expected a checkpoint at {path}, found none: train that stage first")
+    with safe_open(path, "pt") as file:
+        prefix = "average."
+        weights = {n.removeprefix(prefix): file.get_tensor(n) for n in file.keys() if n.startswith(prefix)}  # noqa: SIM118
+    dit.load_state_dict(renamed(weights) if "time_embedder.0.weight" in weights else weights)
+
+
+RENAMED = (
+    (r"^time_embedder\.0", "condition_embedder.time_embedder.linear_1"),
+    (r"^time_embedder\.2", "condition_embedder.time_embedder.linear_2"),
+    (r"^time_proj", "condition_embedder.time_proj"),
+    (r"^action_embedder\.0", "adapters.keys.linear_1"),
+    (r"^action_embedder\.2", "adapters.keys.linear_2"),
+    (r"\.attn1\.to_out\.", ".attn1.to_out.0."),
+    (r"\.ffn\.0\.", ".ffn.net.0.proj."),
+    (r"\.ffn\.2\.", ".ffn.net.2."),
+)
+"""Of the transformer that `nano` had to itself in version 0.1, as patterns, to Wan's names and those of adapters."""
+
+
+def renamed(old: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The same function: the first patch embedding saw latent, view, coverage and proxy as one picture."""
+    weights: dict[str, Tensor] = {}
+    for name, tensor in old.items():
+        for pattern, now in RENAMED:
+            name = re.sub(pattern, now, name)
+        weights[name] = tensor
+    both, latents = weights.pop("patch_embedding.weight").unsqueeze(2), NANO.in_channels
+    weights["patch_embedding.weight"], weights["adapters.view.weight"] = both[:, :latents], both[:, latents:]
+    return weights
+
+
+def write(encoder: Encoder, decoder: Decoder, dit: Transformer, preset: Preset, folder: Path) -> None:
     export(graphs(encoder, decoder, dit), examples(preset.codec, preset.dit, preset.height, preset.width), folder)
 
 

@@ -88,7 +88,7 @@ class Engine:
     def cache(self) -> Cache:
         dit = self.preset.dit
         _, h, w = self.preset.latent_shape
-        tokens = (h // dit.patch) * (w // dit.patch)
+        tokens = (h // dit.patch[1]) * (w // dit.patch[2])
         return Cache(dit.memories, (len(dit.memory_layers), tokens, dit.heads, dit.head_dim))
 
     # What the models do, as numpy in and numpy out.

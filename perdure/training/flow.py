@@ -8,11 +8,29 @@ Shapes: B runs, U latents encoded for a run, R chunks drawn in a run, M memory s
 """
 
 from dataclasses import dataclass, fields
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from perdure.models.nano import Hindsight, NanoTransformer, Scene
+from perdure.models.conditions import Cameras, Given, Past
+from perdure.models.dit import Transformer
+
+
+class Scene(NamedTuple):
+    """What the state says of the coming chunk."""
+
+    view: Tensor  # (B, C, h, w) the state's view, encoded
+    coverage: Tensor  # (B, 1, h, w)
+    proxy: Tensor  # (B, P, h, w)
+    to_clip: Tensor  # (B, 4, 4) coming camera to its clip space
+    from_clip: Tensor  # (B, 4, 4) its inverse
+    action: Tensor  # (B, A)
+
+    def given(self) -> Given:
+        """To a chunk of one latent."""
+        cameras = Cameras(self.to_clip.unsqueeze(1), self.from_clip.unsqueeze(1))
+        return Given(self.action, cameras, view=torch.cat([self.view, self.coverage, self.proxy], 1).unsqueeze(2))
 
 
 @dataclass(frozen=True)
@@ -36,15 +54,16 @@ LEARN_TO_REMEMBER = 0.34
 DROP_VIEW, DROP_PROXY, DROP_MEMORY = 0.15, 0.15, 0.1
 
 
-def hindsight(model: NanoTransformer, batch: FlowBatch) -> Hindsight:
+def hindsight(model: Transformer, batch: FlowBatch) -> Past:
     b, u = batch.past.shape[:2]
     r, m = batch.slots.shape[1:]
     device = batch.past.device
     past = batch.past + MEMORY_NOISE * torch.rand(b, u, 1, 1, 1, device=device) * torch.randn_like(batch.past)
     # Remembering costs as much as drawing: it learns in one step of three, and shares all its weights anyway.
     with torch.set_grad_enabled(torch.is_grad_enabled() and bool(torch.rand(()) < LEARN_TO_REMEMBER)):
-        made = model.remember(past.flatten(0, 1), torch.zeros(b * u, device=device), batch.past_action.flatten(0, 1))
-    keys, values = (x.unflatten(0, (b, u)) for x in made)
+        clean, given = torch.zeros(b * u, device=device), Given(keys=batch.past_action.flatten(0, 1))
+        made = model.remember(past.flatten(0, 1).unsqueeze(2), clean, given=given)
+    keys, values = (x[:, :, 0].unflatten(0, (b, u)) for x in made)
     index = batch.slots.clamp_min(0).view(b, r * m)
     rows = torch.arange(b, device=device).unsqueeze(1)
 
@@ -52,8 +71,8 @@ def hindsight(model: NanoTransformer, batch: FlowBatch) -> Hindsight:
         return x[rows, index].unflatten(1, (r, m)).flatten(0, 1).transpose(1, 2)
 
     present = (batch.slots >= 0) & (torch.rand(b, r, 1, device=device) > DROP_MEMORY)
-    return Hindsight(
-        gather(keys), gather(values), present.flatten(0, 1), batch.ages.flatten(0, 1), batch.cameras.flatten(0, 1)
+    return Past(
+        gather(keys), gather(values), -batch.ages.flatten(0, 1), present.flatten(0, 1), batch.cameras.flatten(0, 1)
     )
 
 
@@ -64,7 +83,7 @@ def noise_levels(count: int, sigmas: tuple[float, ...], device: torch.device) ->
 
 
 def flow_loss(module: nn.Module, batch: FlowBatch, sigmas: tuple[float, ...]) -> tuple[Tensor, dict[str, float]]:
-    assert isinstance(module, NanoTransformer)
+    assert isinstance(module, Transformer)
     latent = batch.latent.flatten(0, 1)
     count = latent.shape[0]
     device = latent.device
@@ -77,7 +96,8 @@ def flow_loss(module: nn.Module, batch: FlowBatch, sigmas: tuple[float, ...]) ->
     s = batch.scene
     scene = s._replace(view=s.view * view, coverage=s.coverage * view, proxy=s.proxy * proxy)
     with torch.autocast(device.type, torch.bfloat16):
-        velocity = module.denoise(noisy, sigma, scene, hindsight(module, batch))
+        past, timestep = hindsight(module, batch), sigma * module.config.timesteps
+        velocity = module.denoise(noisy.unsqueeze(2), timestep, past, given=scene.given()).squeeze(2)
     error = (velocity - (noise - latent)).square().mean((1, 2, 3))
     clean = (level.flatten() ** 2 * error).detach()  # squared error of the latent that it implies
     high = sigma > 0.9

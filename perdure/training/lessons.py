@@ -23,10 +23,9 @@ from perdure.memory.commit import commit
 from perdure.memory.notice import enlarged, notice
 from perdure.memory.recall import choose_memories, recall
 from perdure.models.decoder import Encoder
-from perdure.models.nano import Scene
 from perdure.presets.nano import Preset
 from perdure.training.codec import CodecBatch
-from perdure.training.flow import FlowBatch
+from perdure.training.flow import FlowBatch, Scene
 
 F32 = NDArray[np.float32]
 
@@ -68,7 +67,7 @@ def make(clip: Clip, preset: Preset, seed: int, folder: Path) -> None:
         "moving": ((count, h, w), np.bool_),
         "proxy": ((count, 5, lh, lw), np.float16),
         "coverage": ((count, 1, lh, lw), np.float16),
-        "action": ((count, preset.dit.actions), np.float32),
+        "action": ((count, preset.dit.adapters.key_features), np.float32),
         "slots": ((count, slots), np.int16),
         "ages": ((count, slots), np.float32),
         "cameras": ((count, slots, 4, 4), np.float32),

@@ -14,16 +14,16 @@ from perdure.bench.mortal import ANY, FORK, PROMISED, STAGES, Kill, Life, Line
 from perdure.bench.promise import APART, PLAYER, Findings, Lane, Trial, lay_out, play_scene, run
 from perdure.data.founding import found
 from perdure.data.scenes import build
-from perdure.models.config import CodecConfig, DitConfig
+from perdure.models.config import NANO, CodecConfig
 from perdure.models.decoder import Decoder, Encoder
+from perdure.models.dit import Transformer
 from perdure.models.export import examples, export, graphs
-from perdure.models.nano import NanoTransformer
 from perdure.presets.nano import Preset
 from perdure.runtime.backends import OpenVINO
 from perdure.world.store import Store
 
 CODEC = CodecConfig(encoder_widths=(16, 24), decoder_widths=(24, 16, 8), blocks=1)
-DIT = DitConfig(dim=64, layers=2, head_dim=32, ffn_ratio=2, recent=1, recalled=2)
+DIT = replace(NANO, heads=2, head_dim=32, rotary=(4, 6, 6), layers=2, ffn=128, recent=1, recalled=2)
 PRESET = Preset("tiny", 256, 144, 75.0, CODEC, DIT)
 CARELESS = Path(__file__).with_name("careless.py")
 
@@ -32,7 +32,7 @@ CARELESS = Path(__file__).with_name("careless.py")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model that draws noise, and whose observer is sure of smooth depth: so it goes on finding things."""
     torch.manual_seed(0)
-    encoder, decoder, dit = Encoder(CODEC), Decoder(CODEC), NanoTransformer(DIT)
+    encoder, decoder, dit = Encoder(CODEC), Decoder(CODEC), Transformer(DIT)
     torch.nn.init.normal_(dit.proj_out.weight, std=0.1)  # it starts at zero, and would draw the noise alone
     head = decoder.observer.head
     with torch.no_grad():

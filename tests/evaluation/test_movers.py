@@ -16,14 +16,14 @@ from perdure.camera import Intrinsics, project
 from perdure.data.scenes import build
 from perdure.evaluation.movers import ASIDE, GONE, around, carry, centroid, difference, draw, reappear
 from perdure.evaluation.outing import Outing, bare, plan, silhouette
-from perdure.models.config import DitConfig
+from perdure.models.config import NANO
 from perdure.presets.nano import Preset
 from perdure.runtime.engine import Engine
 from perdure.world.action import Action
 from perdure.world.history import LATENT
 from perdure.world.state import World
 
-PRESET = Preset("stand-in", 256, 144, 75.0, dit=DitConfig(dim=64, layers=1, recent=1, recalled=1))
+PRESET = Preset("stand-in", 256, 144, 75.0, dit=replace(NANO, heads=1, layers=1, recent=1, recalled=1))
 LENS = Intrinsics.from_fov(256, 144, 75.0)
 KEYS = (1, 144, 1, 64)
 

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,13 @@ from perdure.data.scenes import build
 from perdure.evaluation import persistence
 from perdure.evaluation.persistence import CLEAR, clear_walk, clearance, return_trip, returns
 from perdure.evaluation.quality import IDENTICAL
-from perdure.models.config import DitConfig
+from perdure.models.config import NANO
 from perdure.presets.nano import Preset
 from perdure.world.action import Action, Keys
 from perdure.world.history import LATENT
 from perdure.world.state import World
 
-PRESET = Preset("stand-in", 256, 144, 75.0, dit=DitConfig(dim=64, layers=1, recent=1, recalled=1))
+PRESET = Preset("stand-in", 256, 144, 75.0, dit=replace(NANO, heads=1, layers=1, recent=1, recalled=1))
 KEYS = (1, 144, 1, 64)
 
 

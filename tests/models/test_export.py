@@ -1,27 +1,28 @@
 """The exported graphs are the torch modules that they came from, on inputs never traced."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from perdure.models.config import CodecConfig, DitConfig
+from perdure.models.config import NANO, CodecConfig
 from perdure.models.decoder import Decoder, Encoder
+from perdure.models.dit import Transformer
 from perdure.models.export import OUTPUTS, examples, export, graphs
-from perdure.models.nano import NanoTransformer
 from perdure.runtime.backends import OpenVINO
 
 CODEC = CodecConfig(encoder_widths=(16, 24), decoder_widths=(24, 16, 8), blocks=1)
-DIT = DitConfig(dim=64, layers=2, head_dim=32, ffn_ratio=2, recent=2, recalled=1)
+DIT = replace(NANO, heads=2, head_dim=32, rotary=(4, 6, 6), layers=2, ffn=128, recent=2, recalled=1)
 HEIGHT, WIDTH = 48, 64
 
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, torch.nn.Module], Path]:
     torch.manual_seed(0)
-    encoder, decoder, dit = Encoder(CODEC), Decoder(CODEC), NanoTransformer(DIT)
-    for name in ("proj_out.weight", "action_embedder.2.weight"):
+    encoder, decoder, dit = Encoder(CODEC), Decoder(CODEC), Transformer(DIT)
+    for name in ("proj_out.weight", "adapters.keys.linear_2.weight", "adapters.view.weight"):
         torch.nn.init.normal_(dit.get_parameter(name), std=0.1)
     modules, folder = graphs(encoder, decoder, dit), tmp_path_factory.mktemp("weights")
     export(modules, examples(CODEC, DIT, HEIGHT, WIDTH), folder)

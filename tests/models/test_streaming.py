@@ -60,11 +60,13 @@ def test_stream_equals_full(kind: str, every: int) -> None:
             made = model.remember(latents[:, :, piece], clean, reads, times=times[:, piece], past=past)
             kept = made if kept is None else tuple(torch.cat(pair, 2) for pair in zip(kept, made))
             if kind != "block-diagonal":
-                past = Past(*kept, times=times[:, : piece.stop])
+                past = Past(kept[0], kept[1], times[:, : piece.stop])
     assert kept is not None
+    keys, values = kept
 
     def draw(there: torch.Tensor) -> torch.Tensor:
-        return model.denoise(latents[:, :, now], clean + level, Past(*kept, there), text, times=times[:, now])
+        past = Past(keys, values, there)
+        return model.denoise(latents[:, :, now], clean + level, past, text, times=times[:, now])
 
     made, true = draw(times[:, then]), whole[:, :, now]
     assert error(made, true) <= 1e-5

@@ -10,10 +10,10 @@ import torch
 from perdure.agents.player import there_and_back
 from perdure.camera import look
 from perdure.data.founding import found_kind
-from perdure.models.config import CodecConfig, DitConfig
+from perdure.models.config import NANO, CodecConfig
 from perdure.models.decoder import Decoder, Encoder
+from perdure.models.dit import Transformer
 from perdure.models.export import examples, export, graphs
-from perdure.models.nano import NanoTransformer
 from perdure.presets.nano import Preset
 from perdure.runtime.backends import OpenVINO
 from perdure.runtime.engine import Engine
@@ -23,7 +23,7 @@ from perdure.world.store import Store
 TINY = Preset(
     "tiny", 256, 144, 75.0,
     CodecConfig(encoder_widths=(16, 16), decoder_widths=(16, 16, 16), blocks=1),
-    DitConfig(dim=64, layers=2, head_dim=32, ffn_ratio=2, recent=2, recalled=2),
+    replace(NANO, heads=2, head_dim=32, rotary=(4, 6, 6), layers=2, ffn=128, recent=2, recalled=2),
 )  # fmt: skip
 ACTIONS = there_and_back(3, 12)
 
@@ -31,8 +31,8 @@ ACTIONS = there_and_back(3, 12)
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
     torch.manual_seed(0)
-    encoder, decoder, dit = Encoder(TINY.codec), Decoder(TINY.codec), NanoTransformer(TINY.dit)
-    for name in ("proj_out.weight", "action_embedder.2.weight"):
+    encoder, decoder, dit = Encoder(TINY.codec), Decoder(TINY.codec), Transformer(TINY.dit)
+    for name in ("proj_out.weight", "adapters.keys.linear_2.weight", "adapters.view.weight"):
         torch.nn.init.normal_(dit.get_parameter(name), std=0.1)
     # An observer that is sure of itself and sees nothing move, so that findings become keyframes.
     torch.nn.init.constant_(decoder.get_parameter("observer.head.bias")[4:12], -5.0)

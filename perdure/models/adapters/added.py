@@ -59,8 +59,8 @@ class InBlock(nn.Module):
         return seen_BNE + self.camera(look_through(*qkv, extra.lenses, past, mask).flatten(2))
 
     def shift(self, x: Tensor, extra: Extra) -> Tensor:
-        """The tokens, of any shape, after self-attention, in the light of rays."""
-        return x if self.rays is None or extra.rays is None else self.rays(x, extra.rays.view_as(x)).to(x.dtype)
+        """The tokens (B, N, E) after self-attention, in the light of rays."""
+        return x if self.rays is None or extra.rays is None else self.rays(x, extra.rays).to(x.dtype)
 
     def read(self, found_BNHD: Tensor, q_BNHD: Tensor, extra: Extra) -> Tensor:
         """What was found in the text, and what the same queries find in who is there."""
@@ -68,13 +68,13 @@ class InBlock(nn.Module):
             return found_BNHD
         return found_BNHD + self.identity(q_BNHD, *extra.who)
 
-    def hear(self, x: Tensor, extra: Extra) -> Tensor:
-        """The tokens, of any shape, after text, in the light of what entities are told."""
+    def hear(self, x_BNE: Tensor, extra: Extra) -> Tensor:
+        """The tokens after text, in the light of what entities are told."""
         if self.words is None or extra.words is None:
-            return x
-        heard = self.words(x.flatten(1, 2), *extra.words)
+            return x_BNE
+        heard = self.words(x_BNE, *extra.words)
         heard = heard if extra.hearing is None else heard * extra.hearing
-        return (x + heard.view_as(x)).to(x.dtype)
+        return (x_BNE + heard).to(x_BNE.dtype)
 
 
 class Added(nn.Module):
