@@ -10,7 +10,7 @@ import copy
 import heapq
 import math
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -30,6 +30,8 @@ STEEP = 0.3  # metres up or down from one cell to the next, at most: what is mor
 LEVEL, ROUND = 0.1, 4  # metres up or down that are still level, and how many cells about a spot are to be so
 STOUT = 0.1  # metres that the body is made wider by: a walk cuts corners
 ROOMY = 0.8  # metres of free ground about a cell, beyond which more is no better
+COMPASS = tuple((i, j, math.sqrt(i * i + j * j)) for i in (-1, 0, 1) for j in (-1, 0, 1) if i or j)
+"""Steps to the cells about a cell, and how long they are."""
 NARROW = 2.0  # how much longer than it is a way through no room at all seems
 
 
@@ -156,18 +158,15 @@ class Ground:
         count = 2 + int(2 * length / CELL)
         along = np.linspace(0.0, 1.0, count)[:, None]
         points = np.array(start) + along * (np.array(end) - start)
-        lines = [points]
+        lines = points[None]
         if body > 0 and length > 0:
             side = body * np.array([start[1] - end[1], end[0] - start[0]]) / length
-            lines += [points + side, points - side]
-        return all(self._even(line) for line in lines)
-
-    def _even(self, line_N2: Array) -> bool:
-        """Whether a line of points, close to each other, leads over free ground and no edge."""
-        if not self.holds_all(line_N2).all():
+            lines = np.stack((points, points + side, points - side))
+        at = np.rint((lines - self.corner) / CELL).astype(int)
+        if (at < 0).any() or (at >= self.free.shape).any() or not self.free[at[..., 0], at[..., 1]].all():
             return False
-        heights = self.height[tuple(np.rint((line_N2 - self.corner) / CELL).astype(int).T)]
-        return bool((np.abs(np.diff(heights)) <= STEEP).all())
+        heights = self.height[at[..., 0], at[..., 1]]
+        return bool((np.abs(heights[:, 1:] - heights[:, :-1]) <= STEEP).all())  # no edge on the way
 
     def way(self, start: Point, end: Point, avoid: Sequence[tuple[float, float, float]] = ()) -> list[Point]:
         """Points to walk to, one after the other, that lead from start to end; [] where no way does.
@@ -176,10 +175,11 @@ class Ground:
         """
         first, last = self.cell(self.nearest(start)), self.cell(self.nearest(end))
         cost = 1.0 + NARROW * (1.0 - self.room / ROOMY)
+        i, j = np.indices(self.free.shape)
         for x, y, radius in avoid:
-            i, j = np.indices(self.free.shape)
             off = np.hypot(i * CELL + self.corner[0] - x, j * CELL + self.corner[1] - y)
             cost = np.where(off < radius, cost + 20.0, cost)
+        dear: list[list[float]] = cost.tolist()
         came: dict[Cell, Cell] = {first: first}
         spent = {first: 0.0}
         queue = [(0.0, first)]
@@ -187,8 +187,13 @@ class Ground:
             _, here = heapq.heappop(queue)
             if here == last:
                 break
-            for there, length in self._near(here):
-                now = spent[here] + length * float(cost[there])
+            row, column = here
+            so_far = spent[here]
+            for leads, (di, dj, length) in zip(self._open[row][column], COMPASS):
+                if not leads:
+                    continue
+                there = row + di, column + dj
+                now = so_far + length * dear[there[0]][there[1]]
                 if now < spent.get(there, math.inf):
                     spent[there], came[there] = now, here
                     heapq.heappush(queue, (now + math.dist(there, last), there))
@@ -212,21 +217,19 @@ class Ground:
             far = np.minimum(far, ((spots - chosen[-1]) ** 2).sum(1))
         return [(float(x), float(y)) for x, y in chosen]
 
-    def _near(self, cell: Cell) -> Iterator[tuple[Cell, float]]:
-        """The cells that one step leads to. Never between two that are blocked, nor round a corner."""
-        i, j = cell
-        shape = self.free.shape
-        for di in (-1, 0, 1):
-            for dj in (-1, 0, 1):
-                a, b = i + di, j + dj
-                if not (0 <= a < shape[0] and 0 <= b < shape[1] and self.free[a, b]):
-                    continue
-                if (di or dj) and abs(self.height[a, b] - self.height[i, j]) <= STEEP * math.hypot(di, dj):
-                    if di and dj:
-                        if self.free[a, j] and self.free[i, b]:
-                            yield (a, b), math.sqrt(2)
-                    else:
-                        yield (a, b), 1.0
+    @cached_property
+    def _open(self) -> list[list[list[bool]]]:
+        """(I, J, 8) whether a step leads from a cell that way: never between two that are blocked, nor round a
+        corner."""
+        (high, wide), free, height = self.free.shape, np.pad(self.free, 1), np.pad(self.height, 1)
+        out = np.empty((high, wide, len(COMPASS)), np.bool_)
+        for n, (di, dj, _) in enumerate(COMPASS):
+            i, j = slice(1 + di, 1 + di + high), slice(1 + dj, 1 + dj + wide)
+            level = np.abs(height[i, j] - self.height) <= STEEP * math.hypot(di, dj)
+            out[..., n] = free[i, j] & level
+            if di and dj:
+                out[..., n] &= free[i, 1:-1] & free[1:-1, j]
+        return out.tolist()
 
     def _tight(self, points: list[Point], avoid: Sequence[tuple[float, float, float]]) -> list[Point]:
         """The same way with the points left out that one can walk straight past."""

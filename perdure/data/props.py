@@ -9,7 +9,7 @@ anywhere and turned. What is painted lies within what physics collides.
 Positions are in the body's frame, metres; sizes are half sizes, as in MJCF. Shapes: H W a look's size.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -87,7 +87,7 @@ def door(
 
 def seen(kind: str, form: _Form, seed: int) -> tuple[Entity, Body]:
     """What is known of a prop that looks like this; its material names kind and seed, so that it can be painted."""
-    patches = tuple(paint(form))
+    patches = paint(form)
     entity = Entity(form.body.entity, kind, form.name, form.body.name, patches, attributes=colours(patches))
     named = form.body.mjcf.replace(f'material="{kind}"', f'material="{kind}:{seed}"')
     return acquaint(entity), replace(form.body, mjcf=named)
@@ -110,7 +110,7 @@ def _worn(kind: str, seed: int, name: str, shape: str, sizes: tuple[float, ...])
         form = _door(1, (0.0, 0.0, 0.0), 0.0, _rng(kind, seed), 2 * box[0], 2 * box[2])
     else:
         form = _form(kind, seed, 1, (0.0, 0.0, 0.0), 0.0)
-    model = mujoco.MjModel.from_xml_string(_scene(form).xml)
+    model = mujoco.MjModel.from_xml_string(_scene(form.name, form.geoms, form.surfaces, form.half).xml)
     mine = np.flatnonzero(model.geom_bodyid == model.body("prop").id)
     names = [mujoco.mj_id2name(model, mujoco.mjtObj.mjOBJ_MATERIAL, model.geom_matid[g]) for g in mine]
     rot = np.empty((len(mine), 9))
@@ -137,14 +137,21 @@ def _rng(kind: str, seed: int) -> np.random.Generator:
     return np.random.default_rng([5, *kind.encode(), seed])
 
 
-def paint(form: _Form) -> list[Patch]:
-    """Looks from all sides, in the frame of the body."""
-    scene = _scene(form)
+def paint(form: _Form) -> tuple[Patch, ...]:
+    """Looks from all sides, in the frame of the body; kept, for what is small is given out again and again."""
+    return _painted(form.name, tuple(form.geoms), tuple(form.surfaces.items()), form.half)
+
+
+@lru_cache(maxsize=64)
+def _painted(
+    name: str, geoms: tuple[str, ...], surfaces: tuple[tuple[str, Surface], ...], half: Point
+) -> tuple[Patch, ...]:
+    scene = _scene(name, geoms, dict(surfaces), half)
     model = mujoco.MjModel.from_xml_string(scene.xml)
     data = mujoco.MjData(model)
     mujoco.mj_kinematics(model, data)
     painter = Painter(scene, model)
-    radius = float(np.linalg.norm(form.half))
+    radius = float(np.linalg.norm(half))
     side = int(np.clip(2 * radius * DENSITY, LEAST, MOST))
     degrees = float(np.degrees(2 * np.arcsin(1.06 / AWAY)))
     lens = Intrinsics.from_fov(side, side, degrees)
@@ -157,7 +164,7 @@ def paint(form: _Form) -> list[Patch]:
         patch = cut_patch(rgb, depth, mask.astype(np.uint8), 1, camera, np.eye(4), lens)
         if patch is not None:
             out.append(patch)
-    return out
+    return tuple(out)
 
 
 def _coarse(
@@ -180,17 +187,17 @@ def _coarse(
     return np.rint(colour).astype(np.uint8), far.astype(np.float32), sums(mask.astype(int)) * 2 > FINE * FINE
 
 
-def _scene(form: _Form) -> Scene:
+def _scene(name: str, geoms: Sequence[str], surfaces: Mapping[str, Surface], half: Point) -> Scene:
     """The prop alone, far above a ground that nothing of it falls on."""
     blocks = Blocks()
     blocks.surface("ground", plain("#777777"))
     blocks.geom("plane", "ground", (0, 0, -50.0), (1.0, 1.0, 1.0))
-    for name, surface in form.surfaces.items():
-        blocks.surface(name, replace(surface, anchored=True))
+    for material, surface in surfaces.items():
+        blocks.surface(material, replace(surface, anchored=True))
     mover = Mover(0, "prop")
-    blocks.creature(form.name, mover, [f'<body name="prop" mocap="true">{"".join(form.geoms)}</body>'])
-    reach = max(form.half) + 0.6
-    return blocks.finish("prop", 0, LIGHT, (0.0, 0.0, 0.0), (reach, reach, reach), form.name)
+    blocks.creature(name, mover, [f'<body name="prop" mocap="true">{"".join(geoms)}</body>'])
+    reach = max(half) + 0.6
+    return blocks.finish("prop", 0, LIGHT, (0.0, 0.0, 0.0), (reach, reach, reach), name)
 
 
 # What there is. A form's box is no larger than what physics collides.

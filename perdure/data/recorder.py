@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from perdure.camera import angles
 from perdure.data.clip import Actor, Clip, Moment, Recipe
-from perdure.data.painting.painter import Painter
+from perdure.data.painting.painter import Painter, Picture
 from perdure.data.painting.scenery import scenery
 from perdure.data.truth import shown
 from perdure.world.action import FRAMES_PER_CHUNK, FRAMES_PER_SECOND, Action
@@ -90,8 +90,8 @@ class Recorder:
         def observe(model: mujoco.MjModel, data: mujoco.MjData, camera: NDArray[np.float64]) -> None:
             if self.painter is not None:
                 now = scenery(begun, tick + self.at - first + 1)
-                seen = self.painter.paint(data, camera, self.intrinsics, now, self.hidden)
-                self.rgb[self.at], self.depth[self.at], self.entity[self.at] = seen.rgb, seen.depth, seen.entity
+                page = Picture(self.rgb[self.at], self.depth[self.at], self.entity[self.at])
+                self.painter.paint(data, camera, self.intrinsics, now, self.hidden, page)
             self.poses[self.at] = camera
             self._read_things(data)
             self.at += 1

@@ -9,6 +9,7 @@ Shapes: P parts, D deeds, B beads, K keys of all curves. Quaternions are w, x, y
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 import mujoco
 import numpy as np
@@ -41,6 +42,16 @@ class Rig:
     own: Array  # (6,) speed, hover above 0, bob, home x, home y, beads
 
 
+@lru_cache(maxsize=2048)
+def _rows(curve: Curve, loops: bool) -> tuple[tuple[float, ...], ...]:
+    """(K, 13) the keys of a curve; kept, for a world is compiled anew for each thing that is put into it."""
+    out: list[tuple[float, ...]] = []
+    for time, values, slopes in zip(*knots(curve, loops)):
+        spare = (0.0,) * (6 - len(values))
+        out.append((time, *values, *spare, *slopes, *spare))
+    return tuple(out)
+
+
 def rig(mover: Mover, model: mujoco.MjModel, mocap: Mapping[str, int]) -> Rig:
     labels = {part.label: i for i, part in enumerate(mover.parts) if part.label}
     rest = np.zeros((len(mover.parts), 8))
@@ -51,9 +62,7 @@ def rig(mover: Mover, model: mujoco.MjModel, mocap: Mapping[str, int]) -> Rig:
 
     def laid(curve: Curve, loops: bool) -> tuple[int, int]:
         start = len(table)
-        for time, values, slopes in zip(*knots(curve, loops)):
-            spare = (0.0,) * (6 - len(values))
-            table.append((time, *values, *spare, *slopes, *spare))
+        table.extend(_rows(curve, loops))
         return start, len(table) - start
 
     count = len(mover.deeds), len(mover.parts), 2

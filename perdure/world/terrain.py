@@ -9,6 +9,7 @@ Shapes: N places, L floors above one another, the highest first.
 """
 
 import math
+from functools import lru_cache
 
 import mujoco
 import numpy as np
@@ -23,8 +24,10 @@ CLIMB = 4.0  # metres a second at which a walker can rise or sink while it walks
 GRAVITY, BRAKE, FASTEST = 9.81, 14.0, 4.5  # of a fall: how it gathers speed, and how the legs take it up in time
 CELL = 0.05  # metres between the places of the grid, each in the middle of its cell: edges at round numbers miss them
 TILE = 32  # places along a side of what is found at once
+KEPT = 256  # stretches of ground of which it is kept where they are level
 
 _REACH = math.ceil(WIDTH / CELL)
+_SPREAD = np.arange(1 - _REACH, 1 + _REACH)
 
 
 class Terrain:
@@ -42,28 +45,36 @@ class Terrain:
         self._turned = data.geom_xmat[geoms].reshape(-1, 3, 3).copy()
         bound = model.geom_rbound[geoms]
         self._bound = np.where(bound > 0, bound, np.inf)  # MuJoCo gives 0 for planes
-        self._tiles: dict[tuple[int, int], Array] = {}
+        self._geoms = self._kind, self._size, self._at, self._turned, self._bound
+        self._levels: dict[tuple[float, ...], NDArray[np.bool_]] = {}
+        self._tiles, self._wide = _known(b"".join(part.tobytes() for part in self._geoms))
 
     def height(self, x: float, y: float, z: float) -> float:
         """How high a walker stands there that comes from about the height `z`; `z` itself where there is nothing."""
         i, j = math.floor(x / CELL - 0.5), math.floor(y / CELL - 0.5)
         floors = self._window(i - _REACH + 1, j - _REACH + 1)
-        spread = np.arange(1 - _REACH, 1 + _REACH)
-        weight = np.outer(_weights(i + spread, x), _weights(j + spread, y))
-        near = np.where((floors <= z + STEP) & (weight > 0)[..., None], floors, -np.inf).max(2)
-        top = float(near.max())
+        along, across = _weights(np.array(((i,), (j,))) + _SPREAD, np.array(((x,), (y,))))
+        weight: Array = along[:, None] * across
+        near = np.where((floors <= z + STEP) & (weight > 0)[..., None], floors, -np.inf)
+        near = near[..., 0] if near.shape[2] == 1 else np.maximum.reduce(near, 2)
+        top = float(np.maximum.reduce(near, None))
         if top == -np.inf:
             return z
-        weight[near < top - DROP] = 0.0
-        return float((weight * np.where(weight > 0, near, 0.0)).sum() / weight.sum())
+        weight = np.where(near < top - DROP, 0.0, weight)
+        high = weight * np.where(weight > 0, near, 0.0)
+        return float(np.add.reduce(high, None) / np.add.reduce(weight, None))
 
     def level(self, points: Array, z: float, within: float) -> NDArray[np.bool_]:
         """(N,) whether at each of these places (N, 2), which are near one another, a floor is about as high as `z`."""
         cells = np.floor(points / CELL).astype(np.int64)
-        low = cells.min(0)
-        floors = self._window(int(low[0]), int(low[1]), int((cells - low).max()) + 1)
-        near: NDArray[np.bool_] = np.abs(floors[tuple((cells - low).T)] - z) <= within
-        return np.logical_or.reduce(near, 1)
+        (a, b), (c, d) = (cells.min(0) // TILE).tolist(), (cells.max(0) // TILE).tolist()
+        key = a, b, c, d, z, within
+        if key not in self._levels:
+            if len(self._levels) >= KEPT:
+                self._levels.clear()
+            floors = self._joined(a * TILE, b * TILE, (1 + max(c - a, d - b)) * TILE)
+            self._levels[key] = np.logical_or.reduce(np.abs(floors - z) <= within, 2)
+        return self._levels[key][cells[:, 0] - a * TILE, cells[:, 1] - b * TILE]
 
     def settle(self, x: float, y: float, z: float) -> float:
         """How high one stands there that is put down at about the height `z`: on the floor that is nearest to it."""
@@ -84,6 +95,15 @@ class Terrain:
 
     def _window(self, i: int, j: int, side: int = 2 * _REACH) -> Array:
         """(side, side, L) the floors of the places from (i, j) on."""
+        a, b = i // TILE, j // TILE
+        if side > 2 * _REACH:
+            return self._joined(i, j, side)
+        if (a, b) not in self._wide:
+            self._wide[a, b] = self._joined(a * TILE, b * TILE, TILE + 2 * _REACH - 1)
+        return self._wide[a, b][i - a * TILE : i - a * TILE + side, j - b * TILE : j - b * TILE + side]
+
+    def _joined(self, i: int, j: int, side: int) -> Array:
+        """(side, side, L) the same out of the tiles."""
         across = [self._tile(a, b) for a in _tiles(i, side) for b in _tiles(j, side)]
         if len(across) == 1:
             return across[0][i % TILE : i % TILE + side, j % TILE : j % TILE + side]
@@ -152,6 +172,13 @@ class Terrain:
         return bottom + self._at[g, 2], top + self._at[g, 2]
 
 
+@lru_cache(maxsize=4)
+def _known(_geoms: bytes) -> tuple[dict[tuple[int, int], Array], dict[tuple[int, int], Array]]:
+    """The tiles that were found among such geoms, and those with what lies beside them: the same for all models that
+    differ in what moves alone."""
+    return {}, {}
+
+
 _KINDS = [
     int(kind)
     for kind in (
@@ -169,7 +196,7 @@ def _tiles(i: int, side: int) -> range:
     return range(i // TILE, (i + side - 1) // TILE + 1)
 
 
-def _weights(cells: NDArray[np.int64], at: float) -> Array:
+def _weights(cells: NDArray[np.int64], at: Array) -> Array:
     """A bell about a place, that ends at WIDTH."""
     off = np.abs((cells + 0.5) * CELL - at, dtype=np.float64)
     return 0.5 + 0.5 * np.cos(np.pi * np.minimum(off / WIDTH, 1.0))

@@ -11,7 +11,7 @@ from perdure.data.painting import textures
 from perdure.data.painting.painter import SKY, STATIC, Painter
 from perdure.data.scenes import KINDS, build
 from perdure.data.scenes.blocks import Blocks
-from perdure.data.scenes.scene import PLAYER, TEXTURES, Sky, Surface
+from perdure.data.scenes.scene import PLAYER, TEXTURES, Sky, Surface, plain
 from tests.data.stages import stage
 
 CAMERA = Intrinsics.from_fov(256, 144, 75)
@@ -161,6 +161,22 @@ def test_the_same_spot_looks_the_same_from_elsewhere() -> None:
         pose = look(np.array([0.0, y, 1.5]), float(np.arctan2(-y, 2.8)), 0.0)
         colours.append(painter.paint(data, pose, CAMERA).rgb[72, 128].astype(int))
     assert np.abs(colours[0] - colours[1]).max() <= 3
+
+
+def test_lamplight_has_no_steps() -> None:
+    """Soft light is worked out for one pixel of four: nothing shows which."""
+    blocks = Blocks()
+    grey = blocks.surface("grey", plain("#888888"))
+    blocks.geom("plane", grey, (0, 0, 0), (20, 20, 1))
+    blocks.box(grey, (3.0, 0.0, 1.5), (0.5, 3.5, 1.5))
+    blocks.lamp((1.8, 0.3, 1.6), "#ffc070", 3.0)
+    data, painter = bare(blocks)
+    picture = painter.paint(data, look(np.array([0.0, 0.0, 1.5]), 0.0, 0.0), CAMERA)
+    wall = picture.rgb[22:122, 20:236].astype(float)
+    assert np.ptp(wall, axis=(0, 1)).min() > 60
+    for axis in (0, 1):
+        steps = np.moveaxis(np.abs(np.diff(wall, axis=axis)), axis, 0)
+        assert 0.8 < steps[::2].mean() / steps[1::2].mean() < 1.25
 
 
 def test_a_creature_casts_a_shadow() -> None:

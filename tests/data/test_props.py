@@ -44,7 +44,7 @@ def test_no_side_is_missing(kind: str) -> None:
     """Drawn from its looks, from eyes where none of them was had, a prop is what the painter shows."""
     rng = np.random.default_rng([5, *kind.encode(), 0])
     form = props.KINDS[kind](7, (0.0, 0.0, 0.0), 0.0, rng)
-    scene = props._scene(form)
+    scene = props._scene(form.name, form.geoms, form.surfaces, form.half)
     model = mujoco.MjModel.from_xml_string(scene.xml)
     data = mujoco.MjData(model)
     mujoco.mj_kinematics(model, data)

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -28,9 +29,13 @@ APART = 1.3  # metres between two creatures at the start
 DUEL = (1.5, 2.4)  # metres between two that are to fight
 
 
+_built = lru_cache(maxsize=2)(build)
+"""A scene is built once for a recipe and for what is staged of it."""
+
+
 def recipe(direction: Direction, number: int) -> dict[str, Any]:
     """What `stage` needs: plain data."""
-    scene = build(direction.scene, direction.scene_seed)
+    scene = _built(direction.scene, direction.scene_seed)
     rng = np.random.default_rng([14, direction.scene_seed, number])
     bare = Physics.from_xml(scene.xml, scene.movers, scene.spawn)
     ground = Ground.around(bare, scene.extent)
@@ -62,7 +67,7 @@ def recipe(direction: Direction, number: int) -> dict[str, Any]:
 
 def stage(data: Mapping[str, Any]) -> tuple[Scene, World, Painter]:
     """The scene with its cast, the world as it is founded, furnished and lit, and the painter of it."""
-    scene = build(str(data["scene"]), int(data["scene_seed"]))
+    scene = _built(str(data["scene"]), int(data["scene_seed"]))
     x, y, yaw = (float(value) for value in data["spawn"])
     cast = [Part(str(kind), int(seed)) for kind, seed, *_ in data["cast"]]
     places = [(float(a), float(b), float(heading)) for _, _, a, b, heading, *_ in data["cast"]]

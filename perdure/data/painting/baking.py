@@ -32,12 +32,14 @@ from perdure.data.painting.tables import (
     SUNLIGHT,
 )
 from perdure.data.painting.tracer import (
+    BOUND,
     KIND,
     POS,
     SIZE,
     SURFACE,
     inside,
     into,
+    meet,
     nearest,
     normal_of,
     out_of,
@@ -76,8 +78,9 @@ def _bake_lamps(geoms, scene, lamps, volume):
 
 
 @kernel
-def _cast_around(geoms, scene, volume, directions, hit, far):
-    """What each open cell sees in each direction, and how far off."""
+def _cast_around(geoms, scene, volume, directions, off, hit, far):
+    """What each open cell sees in each direction, and how far off. `off` (G, 5) is scratch: from the cell to a geom,
+    the square of that less the square of its bound, and how near it can be at most."""
     for i in range(volume.shape[0]):
         for j in range(volume.shape[1]):
             for k in range(volume.shape[2]):
@@ -86,16 +89,39 @@ def _cast_around(geoms, scene, volume, directions, hit, far):
                 x = scene[CORNER] + i * scene[CELL]
                 y = scene[CORNER + 1] + j * scene[CELL]
                 z = scene[CORNER + 2] + k * scene[CELL]
+                for g in range(geoms.shape[0]):
+                    ex, ey, ez = geoms[g, POS] - x, geoms[g, POS + 1] - y, geoms[g, POS + 2] - z
+                    square = ex * ex + ey * ey + ez * ez
+                    off[g, 0], off[g, 1], off[g, 2] = ex, ey, ez
+                    off[g, 3] = square - geoms[g, BOUND] ** 2
+                    off[g, 4] = np.sqrt(square) - geoms[g, BOUND] - 1e-3
                 for n in range(directions.shape[0]):
-                    g, t = nearest(geoms, x, y, z, directions[n, 0], directions[n, 1], directions[n, 2], 60.0)
-                    hit[i, j, k, n], far[i, j, k, n] = g, t
+                    dx, dy, dz = directions[n, 0], directions[n, 1], directions[n, 2]
+                    square, best, found = dx * dx + dy * dy + dz * dz, 60.0, -1
+                    for g in range(geoms.shape[0]):
+                        if off[g, 4] > best:
+                            continue
+                        along = off[g, 0] * dx + off[g, 1] * dy + off[g, 2] * dz
+                        if off[g, 3] * square > along * along:
+                            continue
+                        ox, oy, oz = into(geoms, g, -off[g, 0], -off[g, 1], -off[g, 2])
+                        lx, ly, lz = into(geoms, g, dx, dy, dz)
+                        t = meet(
+                            int(geoms[g, KIND]), geoms[g, SIZE], geoms[g, SIZE + 1], geoms[g, SIZE + 2],
+                            ox, oy, oz, lx, ly, lz,
+                        )  # fmt: skip
+                        if t < best:
+                            best, found = t, g
+                    hit[i, j, k, n], far[i, j, k, n] = found, best
 
 
 @kernel_that_allocates
 def _bake_around(geoms, surfaces, scene, lamps, shadow, spans, volume, directions, hit, far, fill, ground):
     """Light from all around each open cell: sky where a ray leaves, one bounce where it does not."""
     count = directions.shape[0]
-    total, lamplight = np.empty(3), np.empty(3)
+    total, lamplight, skies = np.empty(3), np.empty(3), np.empty((count, 3))
+    for n in range(count):
+        skies[n, 0], skies[n, 1], skies[n, 2] = sky(scene, directions[n, 0], directions[n, 1], directions[n, 2])
     for i in range(volume.shape[0]):
         for j in range(volume.shape[1]):
             for k in range(volume.shape[2]):
@@ -110,10 +136,8 @@ def _bake_around(geoms, surfaces, scene, lamps, shadow, spans, volume, direction
                     g, t = hit[i, j, k, n], far[i, j, k, n]
                     if g < 0:
                         if dz > 0.0:
-                            r, gr, b = sky(scene, dx, dy, dz)
-                            total[0] += fill * min(r, 1.5)
-                            total[1] += fill * min(gr, 1.5)
-                            total[2] += fill * min(b, 1.5)
+                            for q in range(3):
+                                total[q] += fill * min(skies[n, q], 1.5)
                         else:
                             for q in range(3):
                                 total[q] += fill * ground[q]
@@ -170,14 +194,26 @@ def encode_table() -> np.ndarray:
     return np.round(255 * np.where(x <= 0.0031308, 12.92 * x, 1.055 * x ** (1 / 2.4) - 0.055)).astype(np.uint8)
 
 
+@kernel
+def _span(shadow, out):
+    side = shadow.shape[0]
+    for i in range(side):
+        for j in range(side):
+            low, high = shadow[i, j], shadow[i, j]
+            for a in range(j + 1, min(j + 4, side)):
+                low, high = min(low, shadow[i, a]), max(high, shadow[i, a])
+            out[i, j, 0], out[i, j, 1] = low, high
+    for i in range(side):
+        for a in range(i + 1, min(i + 4, side)):
+            for j in range(side):
+                out[i, j, 0] = min(out[i, j, 0], out[a, j, 0])
+                out[i, j, 1] = max(out[i, j, 1], out[a, j, 1])
+
+
 def _spans(shadow: np.ndarray) -> np.ndarray:
     """(SHADOW_SIDE, SHADOW_SIDE, 2) the least and the greatest of the four by four texels from each on."""
-    out = np.stack([shadow, shadow], 2)
-    for axis in (0, 1):
-        rows = np.moveaxis(out, axis, 0)
-        for off in (1, 2):  # of two, then of four
-            rows[:-off, :, 0] = np.minimum(rows[:-off, :, 0], rows[off:, :, 0])
-            rows[:-off, :, 1] = np.maximum(rows[:-off, :, 1], rows[off:, :, 1])
+    out = np.empty((*shadow.shape, 2), np.float32)
+    _span(shadow, out)
     return out
 
 
@@ -238,7 +274,7 @@ def cast(still: np.ndarray, lamps: np.ndarray, extent: tuple[float, float, float
     volume = np.zeros((*shape, LAMPS + len(lamps)), np.float32)
     _bake_lamps(still, scene, lamps, volume)
     hit, far = np.full((*shape, DIRECTIONS), -1, np.int16), np.zeros((*shape, DIRECTIONS))
-    _cast_around(still, scene, volume, _directions(), hit, far)
+    _cast_around(still, scene, volume, _directions(), np.empty((len(still), 5)), hit, far)
     return Cast(hit, far, np.concatenate([volume[..., OPEN : OPEN + 1], volume[..., LAMPS:]], axis=3))
 
 

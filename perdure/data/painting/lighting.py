@@ -93,6 +93,18 @@ def between(volume, channel, i, j, k, weights):
 
 
 @inlined
+def clear_of(scene, creatures, entity, x, y, z):
+    """Whether no creature other than `entity` can stand between a point and the sun."""
+    for k in range(creatures.shape[0]):
+        cx, cy, cz = creatures[k, 0] - x, creatures[k, 1] - y, creatures[k, 2] - z
+        along = cx * scene[SUN] + cy * scene[SUN + 1] + cz * scene[SUN + 2]
+        reach = creatures[k, 3] + 0.4
+        if creatures[k, 4] != entity and along > 0.0 and cx * cx + cy * cy + cz * cz - along * along < reach * reach:
+            return False
+    return True
+
+
+@inlined
 def cast_on(scene, spheres, creatures, entity, x, y, z):
     """Share of the sun that creatures other than `entity` leave to a point."""
     sun = 1.0

@@ -21,6 +21,7 @@ from perdure.data.painting.baking import COLUMN, Light, bake, bake_roof, cast, l
 from perdure.data.painting.scenery import DEFAULT, Key, Scenery, mixed, sky_at, surface_table
 from perdure.data.painting.shading import FEW_COLUMNS, SOFT_COLUMNS, shade
 from perdure.data.painting.spectacles import LOOKS, glow, seen
+from perdure.data.painting.spheres import Spheres
 from perdure.data.painting.tracer import (
     BOUND,
     BOX,
@@ -42,7 +43,6 @@ from perdure.data.painting.tracer import (
 )
 from perdure.data.painting.weather import fall, style, wetness, whiteness, with_flash
 from perdure.data.scenes.scene import MOVING, PLAYER, TEXTURES, Scene, Surface, rgb
-from perdure.world.kinematics import BURIED
 from perdure.world.mechanism import Mechanism
 
 STATIC, SPECTACLE, SKY = 0, 254, 255
@@ -54,12 +54,6 @@ NIGHTLY = 1.2
 
 KEPT = 8
 """Lights of different hours and weathers that a painter keeps."""
-
-CASTING = 6
-"""Shapes of something worn that cast its shadow."""
-
-MANY, ENOUGH = 40, 24
-"""A body of more spheres than so many darkens what is about it by its largest only, as much as all of them."""
 
 DRAWN = (PLANE, SPHERE, CAPSULE, ELLIPSOID, CYLINDER, BOX)
 
@@ -115,7 +109,7 @@ class Painter:
         where = np.array([[*lamp.position, 0.0, 0.0, 0.0, lamp.reach] for lamp in every], np.float64).reshape(-1, 7)
         self._cast = cast(self._still, where, scene.extent)
         self._light = self._baked(DEFAULT)
-        self._few = np.empty((4, FEW_COLUMNS))
+        self._few = np.empty((8, FEW_COLUMNS))
         self._scratch: dict[tuple[int, int], tuple[NDArray, NDArray, NDArray, NDArray]] = {}
 
     def _baked(self, key: Key) -> Light:
@@ -214,7 +208,7 @@ class Painter:
         pos, rot = self._place(rest)
         offset = np.einsum("gji,gj->gi", rot, pos)
         self._geoms[:, OFFSET : OFFSET + 3] = np.where((anchored | moves)[:, None], 0.0, offset)
-        self._spheres = _Spheres(self._geoms, len(self._drawn))
+        self._spheres = Spheres(self._geoms, len(self._drawn))
         return moves
 
     def paint(
@@ -224,20 +218,24 @@ class Painter:
         intrinsics: Intrinsics,
         scenery: Scenery | None = None,
         hide: Collection[int] = (),
+        into: Picture | None = None,
     ) -> Picture:
         """What a camera at `pose` (4, 4, camera to world) sees. `data` must be up to date (`mj_kinematics`).
 
         `scenery` is the hour, weather and so on; noon of a clear day unless given. Entities to `hide` are not drawn,
-        yet cast their shadows.
+        yet cast their shadows. With `into` it is drawn over that picture.
         """
         check_pose(pose)
         pose = np.ascontiguousarray(pose, np.float64)
         height, width = intrinsics.height, intrinsics.width
-        pos, rot = self._place(data)
+        self._place(data)
         fx, fy = intrinsics.fx, intrinsics.fy
         geoms = self._geoms
         if hide:
-            geoms = geoms[~np.isin(geoms[:, ENTITY], [1 + entity for entity in hide])]
+            there = np.ones(len(geoms), np.bool_)
+            for entity in hide:
+                there &= geoms[:, ENTITY] != 1 + entity
+            geoms = geoms[there]
         light, surfaces, air, roof = self._scenery(scenery)
         shows = seen(scenery.spectacles, scenery.tick) if scenery is not None and scenery.spectacles else None
         if shows is not None:
@@ -250,14 +248,17 @@ class Painter:
         if shape not in self._scratch:
             self._scratch[shape] = (
                 np.empty(shape, np.int32), np.empty(shape, np.float64), np.empty(shape, np.int32),
-                np.empty((width // 2 + 2, SOFT_COLUMNS)),
+                np.empty((height // 2 + 2, width // 2 + 2, SOFT_COLUMNS)),
             )  # fmt: skip
         geom, far, face, soft = self._scratch[shape]
         trace(geoms, count, lists, pose, rays(intrinsics), geom, far, face)
-        colour = np.empty((height, width, 3), np.uint8)
-        depth, entity = np.empty(shape, np.float32), np.empty(shape, np.uint8)
+        if into is None:
+            into = Picture(np.empty((*shape, 3), np.uint8), np.empty(shape, np.float32), np.empty(shape, np.uint8))
+        colour, depth, entity = into.rgb, into.depth, into.entity
+        if colour.shape != (*shape, 3) or depth.shape != shape or entity.shape != shape:
+            raise ValueError(f"expected a picture of the camera's size {shape} to draw into, got {colour.shape}")
         shade(
-            geoms, count, lists, surfaces, *light, *self._spheres.placed(pos, rot), air, roof,
+            geoms, count, lists, surfaces, *light, *self._spheres.placed(self._geoms), air, roof,
             pose, rays(intrinsics), fx, fy, FAR, geom, far, face, self._few, soft, colour, depth, entity,
         )  # fmt: skip
         if shows is not None:
@@ -265,7 +266,7 @@ class Painter:
         if scenery is not None:
             fall(scenery, self._roofs(), pose, intrinsics, depth, colour)
             style(scenery, colour, depth, entity)
-        return Picture(colour, depth, entity)
+        return into
 
     def _scenery(self, scenery: Scenery | None) -> tuple[Light, NDArray, NDArray | None, NDArray | None]:
         """The light, the surfaces, and what the weather does to them: None and None in fair weather."""
@@ -316,65 +317,6 @@ class Painter:
             pos, rot = np.concatenate([pos, worn]), np.concatenate([rot, turn @ self._worn_rot])
         self._geoms[:, POS : POS + 3], self._geoms[:, ROT : ROT + 9] = pos, rot.reshape(-1, 9)
         return pos, rot
-
-
-class _Spheres:
-    """Moving geoms as spheres that cast soft shadows: up to three along a geom's longest axis."""
-
-    def __init__(self, geoms: NDArray[np.float64], plain: int) -> None:
-        """The first `plain` geoms all cast; of finer ones, those of an entity that matter most."""
-        at, offsets, radii, first, shading = [], [], [], [0], []
-        owners = sorted(set(geoms[:, ENTITY].tolist()) - {STATIC})
-        for owner in owners:
-            mine = np.flatnonzero(geoms[:, ENTITY] == owner)
-            finer = mine[mine >= plain]
-            largest = finer[np.argsort(-geoms[finer, BOUND], kind="stable")[:CASTING]]
-            for g in (*mine[mine < plain], *largest):
-                kind, half = geoms[g, KIND], geoms[g, SIZE : SIZE + 3].copy()
-                if kind == SPHERE:
-                    half[:] = half[0]
-                elif kind in (CAPSULE, CYLINDER):
-                    half[:] = half[0], half[0], half[1] + (half[0] if kind == CAPSULE else 0.0)
-                small, middle, long = np.argsort(half)
-                radius = float(np.sqrt(half[small] * half[middle]))
-                number = int(np.clip(np.round(half[long] / radius), 1, 3))
-                for share in np.linspace(-1, 1, number) if number > 1 else [0.0]:
-                    offset = np.zeros(3)
-                    offset[long] = share * max(half[long] - radius, 0.0)
-                    at.append(g)
-                    offsets.append(offset)
-                    radii.append(radius)
-            mine, end, strength = slice(first[-1], len(at)), len(at), 1.0
-            if len(radii[mine]) > MANY:
-                order = np.argsort([-radius for radius in radii[mine]], kind="stable")
-                at[mine], offsets[mine], radii[mine] = ([some[mine][n] for n in order] for some in (at, offsets, radii))
-                areas, end = np.square(radii[mine]), first[-1] + ENOUGH
-                strength = float(areas.sum() / areas[:ENOUGH].sum())
-            shading.append((end, strength))
-            first.append(len(at))
-        self._geom = np.array(at, np.int64)
-        self._offset = np.array(offsets, np.float64).reshape(-1, 3)
-        self._radius = np.array(radii, np.float64)
-        self._first, self._shading = first, shading
-        self._owners = owners
-
-    def placed(
-        self, pos: NDArray[np.float64], rot: NDArray[np.float64]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """The spheres (B, 4): centre, radius; and the creatures (K, 9): a sphere around each, its value in the
-        entity map, its first sphere and the one after its last, the one after the last that darkens what is about it,
-        and how strongly those do. The geoms are at `pos` (G, 3), `rot` (G, 3, 3)."""
-        spheres = np.empty((len(self._geom), 4))
-        spheres[:, :3] = pos[self._geom] + np.einsum("bij,bj->bi", rot[self._geom], self._offset)
-        spheres[:, 3] = self._radius
-        creatures = np.empty((len(self._owners), 9))
-        for k, owner in enumerate(self._owners):
-            mine = spheres[self._first[k] : self._first[k + 1]]
-            mine = mine[mine[:, 2] > 0.5 * BURIED]  # beads that show nothing are far below all else
-            middle = mine[:, :3].mean(0)
-            reach = (np.linalg.norm(mine[:, :3] - middle, axis=1) + mine[:, 3]).max()
-            creatures[k] = *middle, reach, owner, self._first[k], self._first[k + 1], *self._shading[k]
-        return spheres, creatures
 
 
 def _material(model: mujoco.MjModel, geom: int, names: list[str]) -> int:

@@ -10,8 +10,8 @@ Light is linear until `tone`. Shapes: H height, W width, L lamps, B spheres, K c
 import numpy as np
 
 from perdure.data.painting.kernels import inlined, kernel
-from perdure.data.painting.lighting import between, cast_on, cell_of, corners, darkened_by, sunlit, tone
-from perdure.data.painting.skies import exposed, mirrored, ripple, sky
+from perdure.data.painting.lighting import between, cast_on, cell_of, clear_of, corners, darkened_by, sunlit, tone
+from perdure.data.painting.skies import among_stars, exposed, heaven, mirrored, ripple, starred, starry
 from perdure.data.painting.tables import (
     AROUND,
     CELL,
@@ -49,6 +49,7 @@ from perdure.data.painting.textures import (
 from perdure.data.painting.tracer import (
     BOX,
     CAPSULE,
+    CLOSEST,
     CYLINDER,
     DOWN,
     ENTITY,
@@ -67,16 +68,17 @@ from perdure.data.painting.tracer import (
     directed,
     face_at,
     into,
-    nearest_in_tile,
     normal_of,
     out_of,
+    within,
 )
 
 # Columns of what a pixel's rays meet: the geom, its depth and flat side, the rays' mean direction, their number.
 MET, DEEP, SIDE, WAY, RAYS, FEW_COLUMNS = 0, 1, 2, 3, 6, 7
 
-# Columns of soft light, as `gather_soft` fills them, of the two by two pixels of a column; of which geom, side and row.
-OF, SOFT_COLUMNS = 7, 10
+# Columns of soft light, as `gather_soft` fills them; of the sky, as `heaven` tells it, where it lies among the stars,
+# and 1 where that may be believed. CLEAR: 1 where no creature can stand before the sun, and where the sky is smooth.
+CLEAR, SOFT_COLUMNS = 7, 8
 
 
 @inlined
@@ -160,6 +162,62 @@ def gather_soft(geoms, scene, lamps, volume, spheres, creatures, g, wx, wy, wz, 
                 soft[4 + q] += fall * lamps[n, LAMP_COLOUR + q]
 
 
+@kernel
+def soften(geoms, scene, lamps, volume, spheres, creatures, pose, rays_HW3, geom_HW, depth_HW, soft):
+    """Fill `soft` (at least H / 2, W / 2, SOFT_COLUMNS) for every other pixel of every other row."""
+    height, width = geom_HW.shape
+    for i in range(0, height, 2):
+        for j in range(0, width, 2):
+            g, t = geom_HW[i, j], depth_HW[i, j]
+            here = soft[i // 2, j // 2]
+            dx, dy, dz = directed(pose, rays_HW3[i, j, 0], rays_HW3[i, j, 1])
+            if g < 0:
+                length = np.sqrt(dx * dx + dy * dy + dz * dz)
+                dx, dy, dz = dx / length, dy / length, dz / length
+                here[0], here[1], here[2], here[3] = heaven(scene, dx, dy, dz)
+                toward = dx * scene[SUN] + dy * scene[SUN + 1] + dz * scene[SUN + 2]
+                here[CLEAR] = 1.0 if toward < 0.99 else 0.0
+                here[4], here[5], here[6] = 0.0, 0.0, 0.0
+                if starry(scene, dz):
+                    here[4], here[5] = among_stars(dx, dy, dz)
+                    here[6] = 1.0 if abs(here[4]) < 54.0 and dz < 0.95 else 0.0  # not where the cylinder closes
+                continue
+            lx, ly, lz = into(geoms, g, dx, dy, dz)
+            x, y, z = geoms[g, EYE] + t * lx, geoms[g, EYE + 1] + t * ly, geoms[g, EYE + 2] + t * lz
+            nx, ny, nz, _ = normal_of(
+                int(geoms[g, KIND]), geoms[g, SIZE], geoms[g, SIZE + 1], geoms[g, SIZE + 2], x, y, z
+            )
+            mx, my, mz = out_of(geoms, g, nx, ny, nz)
+            wx, wy, wz = pose[0, 3] + t * dx, pose[1, 3] + t * dy, pose[2, 3] + t * dz
+            gather_soft(geoms, scene, lamps, volume, spheres, creatures, g, wx, wy, wz, mx, my, mz, here)
+            here[CLEAR] = 1.0 if clear_of(scene, creatures, geoms[g, ENTITY], wx, wy, wz) else 0.0
+
+
+@inlined
+def soft_between(geoms, geom_HW, face_HW, soft, i, j, g, face, edge, out):
+    """Put into `out` (SOFT_COLUMNS,) the soft light of a pixel that is of a geom's side, or of the sky, out of that of
+    the pixels about it for which it is known. Returns whether it can be had so: on an edge as soon as one of them is
+    of the same flat side, else where all of them are."""
+    if edge and g >= 0 and geoms[g, KIND] != BOX and geoms[g, KIND] != PLANE:
+        return False
+    many, clear = 0, 1.0
+    for s in range(4):
+        a, b = (i + (s & 1)) // 2, (j + (s >> 1)) // 2
+        if 2 * a >= geom_HW.shape[0] or 2 * b >= geom_HW.shape[1]:
+            continue
+        if geom_HW[2 * a, 2 * b] == g and face_HW[2 * a, 2 * b] == face:
+            for q in range(CLEAR):
+                out[q] = (out[q] if many else 0.0) + soft[a, b, q]
+            clear = min(clear, soft[a, b, CLEAR])
+            many += 1
+    if many == 0 or (many < 4 and not edge):
+        return False
+    for q in range(CLEAR):
+        out[q] /= many
+    out[CLEAR] = clear if many == 4 or g < 0 else 0.0
+    return True
+
+
 @inlined
 def seen(
     geoms, surfaces, scene, lamps, volume, shadow, spans, encode, spheres, creatures, air, roof, soft, known,
@@ -170,7 +228,14 @@ def seen(
     length = np.sqrt(dx * dx + dy * dy + dz * dz)
     vx, vy, vz = dx / length, dy / length, dz / length
     if g < 0:
-        r, gr, b = sky(scene, vx, vy, vz)
+        r, gr, b, cover = soft[0], soft[1], soft[2], soft[3]
+        if not (known and soft[CLEAR] > 0.0):
+            r, gr, b, cover = heaven(scene, vx, vy, vz)
+        if starry(scene, vz):
+            u, v = soft[4], soft[5]
+            if not (known and soft[6] == 1.0):
+                u, v = among_stars(vx, vy, vz)
+            r, gr, b = starred(scene, vz, u, v, r, gr, b, cover)
         return tone(scene, encode, r), tone(scene, encode, gr), tone(scene, encode, b)
     lx, ly, lz = into(geoms, g, dx, dy, dz)
     x, y, z = geoms[g, EYE] + t * lx, geoms[g, EYE + 1] + t * ly, geoms[g, EYE + 2] + t * lz
@@ -215,7 +280,7 @@ def seen(
     sun, shine = 0.0, 0.0
     if facing > 0.0:
         sun = sunlit(scene, shadow, spans, wx + 0.05 * mx, wy + 0.05 * my, wz + 0.05 * mz)
-    if sun > 0.0:
+    if sun > 0.0 and not (known and soft[CLEAR] > 0.0):
         sun *= cast_on(scene, spheres, creatures, geoms[g, ENTITY], wx, wy, wz)
     if sun > 0.0:
         r += sun * facing * scene[SUNLIGHT]
@@ -273,13 +338,32 @@ def seen(
 
 @kernel
 def gathered(geoms, count, lists, tile, column, row, pose, x, y, fx, fy, few):
-    """What four rays through a pixel on an edge meet, each flat side once: fills rows of `few` and returns how many."""
-    many = 0
-    for s in range(4):
+    """What four rays through a pixel on an edge meet, each flat side once: fills the first rows of `few` and returns
+    how many; the last four are for the rays."""
+    reach = MISS
+    for s in range(4, 8):
         rx = x + ((0.125 if s & 1 else -0.125) + (0.25 if s & 2 else -0.25)) / fx
         ry = y + ((0.25 if s & 1 else -0.25) - (0.125 if s & 2 else -0.125)) / fy
-        dx, dy, dz = directed(pose, rx, ry)
-        g, t = nearest_in_tile(geoms, count, lists, tile, column, row, dx, dy, dz)
+        few[s, WAY], few[s, WAY + 1], few[s, WAY + 2] = directed(pose, rx, ry)
+        few[s, MET], few[s, DEEP] = -1.0, MISS
+    for n in range(count[tile]):
+        g = lists[tile, n]
+        if geoms[g, CLOSEST] > reach:
+            break
+        if not within(geoms, g, column, row):
+            continue
+        met = False
+        for s in range(4, 8):
+            if geoms[g, CLOSEST] <= few[s, DEEP]:
+                t = depth_of(geoms, g, few[s, WAY], few[s, WAY + 1], few[s, WAY + 2])
+                if t < few[s, DEEP]:
+                    few[s, MET], few[s, DEEP], met = g, t, True
+        if met:
+            reach = max(max(few[4, DEEP], few[5, DEEP]), max(few[6, DEEP], few[7, DEEP]))
+    many = 0
+    for s in range(4, 8):
+        dx, dy, dz = few[s, WAY], few[s, WAY + 1], few[s, WAY + 2]
+        g, t = int(few[s, MET]), few[s, DEEP]
         face = face_at(geoms, g, t, dx, dy, dz)
         k = 0
         while k < many and not (few[k, MET] == g and few[k, SIDE] == face):
@@ -312,10 +396,13 @@ def shade(
 ):  # fmt: skip
     """Fill rgb (H, W, 3), depth (H, W) and entity (H, W).
 
-    A pixel on an edge is seen by four rays; those that meet the same flat side are shaded once. `few` (4, FEW_COLUMNS)
-    and `soft` (W / 2 + 2, SOFT_COLUMNS) are scratch; `air` and `roof` are None in fair weather."""
+    A pixel on an edge is seen by four rays; those that meet the same flat side are shaded once. Soft light, and the
+    sky, are worked out for one pixel of four, and for the others they are the mean of those about them. `few` (8,
+    FEW_COLUMNS) and `soft` (H / 2 + 1, W / 2 + 1, SOFT_COLUMNS) are scratch; `air` and `roof` are None in fair
+    weather."""
     height, width = geom_HW.shape
-    soft[:, OF] = -2.0
+    own = soft[soft.shape[0] - 1, soft.shape[1] - 1]
+    soften(geoms, scene, lamps, volume, spheres, creatures, pose, rays_HW3, geom_HW, depth_HW, soft)
     columns = (width + TILE_W - 1) // TILE_W
     for i in range(height):
         up, low = max(i - 1, 0), min(i + 1, height - 1)
@@ -336,19 +423,14 @@ def shade(
                 many, rays = gathered(geoms, count, lists, tile, j, i, pose, x, y, fx, fy, few), 4.0
             else:
                 few[0, WAY], few[0, WAY + 1], few[0, WAY + 2] = directed(pose, x, y)
-                few[0, MET], few[0, DEEP], few[0, RAYS] = g, t, 1.0
-            # Soft light is the same for the pixels of a two by two block that are of the same flat side.
-            spot, known = soft.shape[0] - 1, False
-            if not edge and g >= 0 and (geoms[g, KIND] == BOX or geoms[g, KIND] == PLANE):
-                spot = j // 2
-                known = soft[spot, OF] == g and soft[spot, OF + 1] == face and soft[spot, OF + 2] == i // 2
-                soft[spot, OF], soft[spot, OF + 1], soft[spot, OF + 2] = g, face, i // 2
+                few[0, MET], few[0, DEEP], few[0, SIDE], few[0, RAYS] = g, t, face, 1.0
             r, gr, b = 0.0, 0.0, 0.0
             for s in range(many):
+                g = int(few[s, MET])
+                known = soft_between(geoms, geom_HW, face_HW, soft, i, j, g, few[s, SIDE], edge, own)
                 p, q, w = seen(
                     geoms, surfaces, scene, lamps, volume, shadow, spans, encode, spheres, creatures, air, roof,
-                    soft[spot], known, pose,
-                    int(few[s, MET]), few[s, DEEP], few[s, WAY], few[s, WAY + 1], few[s, WAY + 2],
+                    own, known, pose, g, few[s, DEEP], few[s, WAY], few[s, WAY + 1], few[s, WAY + 2],
                 )  # fmt: skip
                 share = few[s, RAYS] / rays
                 r, gr, b = r + share * p, gr + share * q, b + share * w

@@ -18,11 +18,16 @@ from perdure.data.painting.tables import (
 from perdure.data.painting.textures import hashed, noise
 
 
+@inlined
+def among_stars(dx, dy, dz):
+    """(2) where a direction leads to on a cylinder's side, in cells of at most a star each."""
+    return np.arctan2(dy, dx) * 18.0, np.arcsin(min(dz, 1.0)) * 18.0
+
+
 @kernel
-def starlight(dx, dy, dz):
+def starlight(u, v, dz):
     """One star in some cells of the sky, no smaller than a pixel of an ordinary picture."""
-    # Cells of a cylinder's side, squeezed toward its top so that stars are as dense everywhere.
-    u, v = np.arctan2(dy, dx) * 18.0, np.arcsin(min(dz, 1.0)) * 18.0
+    # The cells are squeezed toward the top so that stars are as dense everywhere.
     light = 0.0
     i, j = np.floor(u), np.floor(v)
     size = 1.0 / max(np.sqrt(max(1.0 - dz * dz, 0.0)), 0.08)
@@ -38,14 +43,14 @@ def starlight(dx, dy, dz):
 
 
 @inlined
-def sky(scene, dx, dy, dz):
-    """(3) the sky along a unit direction."""
-    up = max(dz, 0.0)
-    mix = np.sqrt(up)
+def heaven(scene, dx, dy, dz):
+    """(3 + 1) the sky along a unit direction but for its stars, and the share of it that clouds cover."""
+    mix = np.sqrt(max(dz, 0.0))
     r = scene[HORIZON] + (scene[ZENITH] - scene[HORIZON]) * mix
     g = scene[HORIZON + 1] + (scene[ZENITH + 1] - scene[HORIZON + 1]) * mix
     b = scene[HORIZON + 2] + (scene[ZENITH + 2] - scene[HORIZON + 2]) * mix
     toward = dx * scene[SUN] + dy * scene[SUN + 1] + dz * scene[SUN + 2]
+    cover = 0.0
     if scene[CLOUDS] > 0.0 and dz > 0.01:
         u, v = 1.1 * dx / (dz + 0.22), 1.1 * dy / (dz + 0.22)
         seed = int(scene[SKY_SEED])
@@ -56,13 +61,33 @@ def sky(scene, dx, dy, dz):
         r += (thick * (0.86 + 0.1 * scene[SUNLIGHT]) * scene[CLOUDLIGHT] - r) * cover
         g += (thick * (0.86 + 0.1 * scene[SUNLIGHT + 1]) * scene[CLOUDLIGHT + 1] - g) * cover
         b += (thick * (0.88 + 0.1 * scene[SUNLIGHT + 2]) * scene[CLOUDLIGHT + 2] - b) * cover
-        if scene[STARS] > 0.0:
-            star = (1.0 - cover) * starlight(dx, dy, dz) * scene[STARS]
-            r, g, b = r + 0.95 * star, g + star, b + 1.1 * star
     if toward > 0.0:
         halo = toward**6 * 0.10 + toward**48 * 0.35
         halo += 3.0 * min(max((toward - 0.9985) * 1500.0, 0.0), 1.0)
         r, g, b = r + halo * scene[SUNLIGHT], g + halo * scene[SUNLIGHT + 1], b + halo * scene[SUNLIGHT + 2]
+    return r, g, b, cover
+
+
+@inlined
+def starred(scene, dz, u, v, r, g, b, cover):
+    """(3) the sky with its stars, where clouds leave them to be seen; u, v is where it lies among them."""
+    star = (1.0 - cover) * starlight(u, v, dz) * scene[STARS]
+    return r + 0.95 * star, g + star, b + 1.1 * star
+
+
+@inlined
+def starry(scene, dz):
+    """Whether there may be stars so high."""
+    return scene[STARS] > 0.0 and scene[CLOUDS] > 0.0 and dz > 0.01
+
+
+@inlined
+def sky(scene, dx, dy, dz):
+    """(3) the sky along a unit direction."""
+    r, g, b, cover = heaven(scene, dx, dy, dz)
+    if starry(scene, dz):
+        u, v = among_stars(dx, dy, dz)
+        r, g, b = starred(scene, dz, u, v, r, g, b, cover)
     return r, g, b
 
 

@@ -255,6 +255,17 @@ def face_at(geoms, g, t, dx, dy, dz):
 
 
 @inlined
+def within(geoms, g, column, row):
+    """Whether a pixel lies in the rectangle of the image that a geom lies in."""
+    return (
+        column >= geoms[g, BOX_ON_SCREEN]
+        and column <= geoms[g, BOX_ON_SCREEN + 2]
+        and row >= geoms[g, BOX_ON_SCREEN + 1]
+        and row <= geoms[g, BOX_ON_SCREEN + 3]
+    )
+
+
+@inlined
 def nearest_in_tile(geoms, count, lists, tile, column, row, dx, dy, dz):
     """(geom, depth) of the first geom on a ray through a pixel of a tile; (-1, MISS) if there is none."""
     best, found = MISS, -1
@@ -262,10 +273,7 @@ def nearest_in_tile(geoms, count, lists, tile, column, row, dx, dy, dz):
         g = lists[tile, i]
         if geoms[g, CLOSEST] > best:
             break
-        if (
-            column < geoms[g, BOX_ON_SCREEN] or column > geoms[g, BOX_ON_SCREEN + 2]
-            or row < geoms[g, BOX_ON_SCREEN + 1] or row > geoms[g, BOX_ON_SCREEN + 3]
-        ):  # fmt: skip
+        if not within(geoms, g, column, row):
             continue
         t = depth_of(geoms, g, dx, dy, dz)
         if t < best:

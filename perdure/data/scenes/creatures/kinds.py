@@ -98,8 +98,13 @@ def acts(body: Figure) -> tuple[Deed, ...]:
     kind = KINDS[body.kind]
     if kind.floats:
         return kind.deeds(body)
-    scale, known = _worked_out(body.kind)
-    return tuple(resized(deed, body.scale / scale) for deed in known)
+    return _of_size(body.kind, body.scale)
+
+
+@lru_cache(maxsize=64)
+def _of_size(kind: str, size: float) -> tuple[Deed, ...]:
+    scale, known = _worked_out(kind)
+    return tuple(resized(deed, size / scale) for deed in known)
 
 
 @lru_cache(maxsize=16)
