@@ -48,7 +48,7 @@ def test_experts_meet_where_the_makers_say() -> None:
 def test_a_chunk_of_nano_is_one_latent() -> None:
     preset = nano()
     assert preset.frames == preset.codec.frames == 4 and preset.latent_shape == (16, 18, 32)
-    assert preset.channels == preset.codec.latent_channels == preset.dit.latent_channels
+    assert preset.channels == preset.codec.latent_channels == preset.dit.in_channels
 
 
 def test_what_a_preset_cannot_be() -> None:

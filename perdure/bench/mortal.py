@@ -21,8 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perdure.models.cache import Cache
+from perdure.models.config import CodecConfig
 from perdure.models.context import Context
-from perdure.presets.nano import Preset
+from perdure.presets.preset import Preset
 from perdure.runtime.backends import Backend, OpenVINO
 from perdure.runtime.engine import Engine, Frames
 from perdure.world.action import Action
@@ -49,7 +50,7 @@ class Life(msgspec.Struct, frozen=True):
     folder: str  # of the world
     log: str  # one JSON `Line` for the opening and for each chunk that was shown
     weights: str
-    preset: Preset
+    preset: Preset[CodecConfig]  # named, so that it is read back as what it was
     actions: tuple[Action, ...]  # from step 1 on
     until: int
     branch: str = "main"

@@ -18,7 +18,7 @@ from perdure.models.config import NANO, CodecConfig
 from perdure.models.decoder import Decoder, Encoder
 from perdure.models.dit import Transformer
 from perdure.models.export import examples, export, graphs
-from perdure.presets.nano import Preset
+from perdure.presets.preset import Preset
 from perdure.runtime.backends import OpenVINO
 from perdure.world.store import Store
 
