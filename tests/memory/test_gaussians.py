@@ -132,7 +132,7 @@ def test_splats_of_a_keyframe_look_as_the_keyframe_does() -> None:
 
 def test_a_world_without_splats_is_drawn_as_ever_and_one_with_them_has_them_where_they_are() -> None:
     world = yard.step(yard.world(), yard.Action(1))
-    preset = replace(nano(), width=16, height=12)
+    preset = replace(nano(), width=16, height=16)
     proxy = world.physics.proxy(world.motion, 4, 3)
     bare = see(world, preset, proxy)
     eye = world.motion.cameras[-1]
