@@ -24,9 +24,9 @@ help: ## What there is to make
 play: $(VENV)/.play page ## Open a world in the browser  (WORLD=name PORT=8700 HOST=127.0.0.1)
 	$(BIN)/perdure play $(WORLD) --port $(PORT) --host $(HOST)
 
-test: $(VENV)/.test page chromium ## Run the whole suite  (ARGS="tests/world -x")
+test: $(VENV)/.test page chromium ## Run the whole suite  (ARGS="tests/world -x"; one process: ARGS="-n 0 --pdb")
 	echo "· tests"
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 lint: $(VENV)/.test ## Style, formatting and types
 	echo "· lint       ruff check, ruff format, pyright"

@@ -17,6 +17,7 @@ def _found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
 
 
+@pytest.mark.alone
 def test_a_short_run_says_what_it_found(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(data, "MEASURED", {SOURCE: {"pause": 0.05, "pace": 0.01}, "moon": {}})
     monkeypatch.setattr(data, "FIGURES", {SOURCE: "fps", "moon": "moon_fps"})

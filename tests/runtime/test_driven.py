@@ -51,6 +51,7 @@ def test_the_driver_gets_every_step_and_watchers_see_the_same_frames(drive):
             assert np.array_equal(seen[world.step, i], frames[i])
 
 
+@pytest.mark.alone
 def test_a_step_comes_back_before_it_is_shown_and_the_next_waits_its_turn(drive):
     driven, _ = drive(FakeEngine(0.01))
     driven.step(Action())

@@ -161,6 +161,7 @@ def test_frames_come_in_order_and_begin_with_the_replay(play):
     assert "sample" in frames[-1].stages
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(("seconds", "rate"), [(0.02, 24.0), (0.24, 4 / 0.24)])
 def test_frames_come_evenly(play, seconds: float, rate: float):
     """At 24 a second when steps are fast, else spread over the time that a step takes."""

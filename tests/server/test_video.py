@@ -36,6 +36,7 @@ def test_a_frame_is_encoded_once_and_the_old_are_forgotten():
     assert encode(first) == jpeg
 
 
+@pytest.mark.alone
 def test_encoding_takes_a_few_milliseconds_at_most():
     encode, frames = JpegEncoder(), [frame(seq) for seq in range(20)]
     took = []
