@@ -122,6 +122,11 @@ def _bake_around(geoms, surfaces, scene, lamps, shadow, spans, volume, direction
     total, lamplight, skies = np.empty(3), np.empty(3), np.empty((count, 3))
     for n in range(count):
         skies[n, 0], skies[n, 1], skies[n, 2] = sky(scene, directions[n, 0], directions[n, 1], directions[n, 2])
+    albedo = np.empty((surfaces.shape[0], 3))
+    for row in range(surfaces.shape[0]):
+        for q in range(3):
+            albedo[row, q] = 0.5 * surfaces[row, COLOUR + q] + 0.4 * surfaces[row, COLOUR + 3 + q]
+            albedo[row, q] += 0.1 * surfaces[row, COLOUR + 6 + q]
     for i in range(volume.shape[0]):
         for j in range(volume.shape[1]):
             for k in range(volume.shape[2]):
@@ -153,6 +158,8 @@ def _bake_around(geoms, surfaces, scene, lamps, shadow, spans, volume, direction
                         facing *= sunlit(scene, shadow, spans, px + 0.05 * mx, py + 0.05 * my, pz + 0.05 * mz)
                     lamplight[:] = 0.0
                     for m in range(lamps.shape[0]):
+                        if volume[i, j, k, LAMPS + m] == 0.0:
+                            continue
                         lx, ly, lz = lamps[m, 0] - px, lamps[m, 1] - py, lamps[m, 2] - pz
                         square, reach = lx * lx + ly * ly + lz * lz, lamps[m, LAMP_REACH] ** 2
                         if square < reach:
@@ -163,9 +170,7 @@ def _bake_around(geoms, surfaces, scene, lamps, shadow, spans, volume, direction
                     row = int(geoms[g, SURFACE])
                     glow = 0.3 * surfaces[row, GLOW]
                     for q in range(3):
-                        albedo = 0.5 * surfaces[row, COLOUR + q] + 0.4 * surfaces[row, COLOUR + 3 + q]
-                        albedo += 0.1 * surfaces[row, COLOUR + 6 + q]
-                        total[q] += albedo * (0.3 * fill + facing * scene[SUNLIGHT + q] + lamplight[q] + glow)
+                        total[q] += albedo[row, q] * (0.3 * fill + facing * scene[SUNLIGHT + q] + lamplight[q] + glow)
                 for q in range(3):
                     volume[i, j, k, AROUND + q] = total[q] / count
 
