@@ -35,7 +35,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "worlds": ("ale_py", "multi_agent_ale_py", "pettingzoo", "vizdoom"),
     "video": ("pycolmap", "transformers"),
     "cluster": ("ray",),
-    "wan": ("accelerate", "diffusers", "ftfy"),
+    "wan": ("accelerate", "diffusers", "ftfy", "tokenizers"),
 }
 """Which extra installs what only some commands import; the rest is in `eval`, and what data needs of it in `data`."""
 

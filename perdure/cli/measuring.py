@@ -20,6 +20,7 @@ BENCHES: Mapping[str, tuple[str, ...]] = {
     "state": ("hashing a world",),
     "physics": ("moving a court full of things",),
     "data": ("making clips with each source",),
+    "model": ("comparing the model with Wan as diffusers has it, and with itself", "only"),
 }
 
 # An evaluation is a function of a module of perdure/evaluation: what is said, where it is, and which options it takes.
@@ -45,13 +46,14 @@ def bench(
     kills: Annotated[int, typer.Option(help="durability: how many processes to kill.")] = 300,
     power_cuts: Annotated[int, typer.Option(help="durability: how many times to cut the power.")] = 100,
     events: Annotated[int, typer.Option(help="store: how many events it has behind it.")] = 10_000_000,
+    only: Annotated[str, typer.Option(help="model: only what has this in its name.")] = "",
     as_json: AsJson = False,
 ) -> None:
     """Measure it.
 
     live: the whole loop, in a real browser. promise: what kills leave of playing. durability: what kills and power
     cuts lose. store: a store with millions of events. view: the state view. splat: splats. state: hashing.
-    physics: things. data: clips to learn from.
+    physics: things. data: clips to learn from. model: what the model is equal to; what fails makes the exit code 1.
     """
     options = dict(locals())
     if name not in BENCHES:
@@ -60,6 +62,8 @@ def bench(
     with stage(says.format(**options)):
         figures = import_module(f"perdure.bench.{name}").run(**{option: options[option] for option in taken})
     show(figures, as_json)
+    if figures.get("passed") is False:
+        raise typer.Exit(1)
 
 
 def evaluate(

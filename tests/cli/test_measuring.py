@@ -41,6 +41,17 @@ def test_a_benchmark_is_run_and_shown(capsys: Said, monkeypatch: pytest.MonkeyPa
     assert "ms p50" in said(capsys, "bench", "durability")
 
 
+@pytest.mark.parametrize("passed", [True, False])
+def test_figures_that_do_not_pass_are_shown_and_make_the_exit_code(
+    passed: bool, capsys: Said, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "perdure.bench.model", SimpleNamespace(run=lambda only: {"passed": passed}))
+    assert json.loads(said(capsys, "bench", "model", "--json", code=int(not passed))) == {"passed": passed}
+    monkeypatch.setitem(sys.modules, "diffusers", None)
+    monkeypatch.delitem(sys.modules, "perdure.bench.model")
+    assert "pip install 'perdure[wan]'" in refused(capsys, "bench", "model")
+
+
 def test_what_is_not_there_is_told_in_one_line(capsys: Said) -> None:
     assert "there are live" in refused(capsys, "bench", "nothing")
     assert "there are return, movers, film" in refused(capsys, "eval", "nothing")
