@@ -78,5 +78,6 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         package = error.name.split(".")[0]
         other = "data" if arguments[:1] == ["data"] else "eval"
         extra = next((extra for extra, packages in EXTRAS.items() if package in packages), other)
-        extra = "wan" if arguments[:1] == ["paint"] else extra  # which has all of it
+        whole = arguments[:1] == ["paint"] or arguments[:2] == ["bench", "model"]
+        extra = "wan" if whole else extra  # which has all of it
         fail(f"this needs {package}, which playing does not: pip install 'perdure[{extra}]'")
