@@ -21,6 +21,7 @@ BENCHES: Mapping[str, tuple[str, ...]] = {
     "physics": ("moving a court full of things",),
     "data": ("making clips with each source",),
     "model": ("comparing the model with Wan as diffusers has it, and with itself", "only"),
+    "nano": ("walking {chunks:,} chunks with the small model", "chunks"),
 }
 
 # An evaluation is a function of a module of perdure/evaluation: what is said, where it is, and which options it takes.
@@ -47,6 +48,7 @@ def bench(
     power_cuts: Annotated[int, typer.Option(help="durability: how many times to cut the power.")] = 100,
     events: Annotated[int, typer.Option(help="store: how many events it has behind it.")] = 10_000_000,
     only: Annotated[str, typer.Option(help="model: only what has this in its name.")] = "",
+    chunks: Annotated[int, typer.Option(help="nano: how far to walk while memory is watched.")] = 10_000,
     as_json: AsJson = False,
 ) -> None:
     """Measure it.
@@ -54,6 +56,7 @@ def bench(
     live: the whole loop, in a real browser. promise: what kills leave of playing. durability: what kills and power
     cuts lose. store: a store with millions of events. view: the state view. splat: splats. state: hashing.
     physics: things. data: clips to learn from. model: what the model is equal to; what fails makes the exit code 1.
+    nano: the small model's step, and what it holds.
     """
     options = dict(locals())
     if name not in BENCHES:

@@ -1,0 +1,221 @@
+"""`perdure bench nano`: what a step of the small model costs, in time and in memory, on the machine that it is run on.
+
+A world of its own, opened from a store as any is, and walked about in: the whole step, as it is played, but for
+the pace of a session. Every walk has a process of its own, which holds nothing but what playing needs, so what
+that process takes is what playing takes. Beside it stand the same graphs in eager torch, if torch is there.
+
+Memory is read a tenth of the way and at its end. Beside it is counted what the world itself holds: it keeps what is
+found on the way, in memory as on disk.
+"""
+
+import gc
+import resource
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import msgspec
+import numpy as np
+import openvino as ov
+
+from perdure.agents.player import Explorer
+from perdure.data.founding import SPOTS, found_kind
+from perdure.models.config import CodecConfig
+from perdure.presets.nano import Preset, nano
+from perdure.runtime.backends import WEIGHTS, OpenVINO, fingerprint
+from perdure.runtime.engine import Engine
+from perdure.world.state import World
+from perdure.world.store import Store
+
+SCENE = "court", 100_000  # never trained on
+WARM_UP = 12  # chunks: all memory slots are in use, and what is compiled once has been
+ROUNDS = 15  # of each graph in OpenVINO and in torch, in turns
+ASKED = {"encode": 1, "remember": 1, "denoise": 2, "decode": 1}
+"""How often a chunk asks each graph. Of `denoise` it is once for each of the preset's noise levels."""
+
+
+class Walk(msgspec.Struct, frozen=True):
+    """What a process is to do: open a world, walk on and on in it, and say what that took."""
+
+    folder: str
+    weights: str
+    preset: Preset[CodecConfig]
+    precision: str
+    threads: int
+    chunks: int
+    timed: int  # the first of these
+
+
+class Race(msgspec.Struct, frozen=True):
+    """What another is to do: to ask OpenVINO and torch in turns."""
+
+    weights: str
+    preset: Preset[CodecConfig]
+    threads: int
+
+
+def run(
+    chunks: int = 10_000,
+    timed: int = 240,
+    threads: int = 1,
+    spots: int = SPOTS,
+    weights: Path = WEIGHTS,
+    preset: Preset[CodecConfig] | None = None,
+) -> dict[str, Any]:
+    """Figures of `timed` chunks in each precision that this processor has, and of memory over a walk of `chunks`.
+
+    `threads` are the graphs' own: a session has a thread for its frames besides, and its server others.
+    `action_to_first_frame_ms` is from an action to the frames that have it, whole: a chunk's come at once.
+    """
+    if chunks < 1 or timed < 1:
+        raise ValueError(f"expected at least one chunk to walk, got {chunks} for memory and {timed} timed")
+    preset = preset or nano()
+    able = ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    precisions = ["bf16", "f32"] if "BF16" in able else ["f32"]
+    begun = found_kind(*SCENE, preset, "nano", spots=spots)
+
+    def walked(precision: str, count: int) -> dict[str, Any]:
+        count = max(count, timed)
+        with tempfile.TemporaryDirectory(prefix="perdure-nano-") as home:
+            Store.create(Path(home), begun, fingerprint(weights, precision, threads)).close()
+            return alone("walk", Walk(f"{home}/nano", str(weights), preset, precision, threads, count, timed))
+
+    # The precision that is played in walks far.
+    played = {precision: walked(precision, 0 if i else chunks) for i, precision in enumerate(precisions)}
+    torch = find_spec("torch") is not None
+    return {
+        "fps": {precision: it["fps"] for precision, it in played.items()},
+        "action_to_first_frame_ms": {precision: it["step_ms"] for precision, it in played.items()},
+        "stages_ms": {precision: it["stages_ms"] for precision, it in played.items()},
+        "openvino_over_torch": alone("race", Race(str(weights), preset, threads)) if torch else None,
+        "peak_memory_mb": max(it["peak_mb"] for it in played.values()),
+        "memory": {"precision": precisions[0]} | played[precisions[0]]["memory"],
+        "chunks_timed": timed,
+        "threads": threads,
+        "processor": ov.Core().get_property("CPU", "FULL_DEVICE_NAME"),
+    }
+
+
+def alone(what: str, plan: msgspec.Struct) -> dict[str, Any]:
+    """What comes of a plan in a new process, which has done nothing else."""
+    command = [sys.executable, "-m", "perdure.bench.nano", what]
+    done = subprocess.run(command, input=msgspec.json.encode(plan), stdout=subprocess.PIPE)
+    if done.returncode:
+        raise RuntimeError(f"expected {' '.join(command)} to measure, it ended with {done.returncode}")
+    return msgspec.json.decode(done.stdout)
+
+
+def walk(plan: Walk) -> dict[str, Any]:
+    began = perf_counter()
+    backend = OpenVINO(Path(plan.weights), plan.precision, plan.threads)
+    engine, player = Engine(plan.preset, backend), Explorer(0)
+    steps: list[float] = []
+    stages: dict[str, list[float]] = {}
+    marks: dict[int, dict[str, float]] = {}
+    with Store.open(Path(plan.folder)) as store:
+        world, cache, frames = engine.open(store.world(), store)
+        opened = perf_counter() - began
+        for n in range(1 - WARM_UP, plan.chunks + 1):
+            action = player(world, frames)
+            start = perf_counter()
+            world, frames = engine.step(world, action, cache, store)
+            if n < 1:
+                continue
+            if n <= plan.timed:
+                steps.append(1000 * (perf_counter() - start))
+                for stage, ms in engine.timings.items():
+                    stages.setdefault(stage, []).append(ms)
+            if n in (max(1, plan.chunks // 10), plan.chunks):
+                marks[n] = {"resident_mb": resident(), **holdings(world)}
+    first, last = marks[min(marks)], marks[max(marks)]
+    return {
+        "fps": plan.preset.frames * 1000 * len(steps) / sum(steps),
+        "step_ms": spread(steps),
+        "stages_ms": {stage: spread(ms) for stage, ms in stages.items()},
+        "peak_mb": resident(peak=True),
+        "memory": {
+            "chunks": sorted(marks),
+            "growth_mb": last["resident_mb"] - first["resident_mb"],
+            **{what: [first[what], last[what]] for what in last},
+            "opening_s": opened,
+        },
+    }
+
+
+def holdings(world: World) -> dict[str, float]:
+    """What of a world is in memory, and grows as it is walked about in."""
+    keyframes = world.geometry.keyframes
+    return {
+        "keyframes_mb": sum(len(k.payload) + k.surface[0].nbytes for k in keyframes) / 1e6,
+        "keyframes": len(keyframes),
+        "memories_held": world.history.held,
+        "memories_indexed": len(world.history.trail),
+    }
+
+
+def spread(values: list[float]) -> dict[str, float]:
+    return {"p50": float(np.median(values)), "p95": float(np.quantile(values, 0.95)), "best": min(values)}
+
+
+def resident(peak: bool = False) -> float:
+    """Megabytes that this process has in memory, or had at most."""
+    gc.collect()
+    status = Path("/proc/self/status")
+    if status.exists():
+        lines = dict(line.split(":", 1) for line in status.read_text().splitlines())
+        return float(lines["VmHWM" if peak else "VmRSS"].split()[0]) * 1024 / 1e6
+    # Elsewhere only the most that there ever was is told: in bytes on a Mac.
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most / 1e6 if sys.platform == "darwin" else most * 1024 / 1e6
+
+
+def race(plan: Race) -> dict[str, Any]:
+    """How many times as fast OpenVINO is as eager torch, both in f32: each graph, and all that a chunk asks.
+
+    Torch's weights are random, which costs the same. Best of several rounds, in turns.
+    """
+    import torch
+
+    from perdure.models.decoder import Decoder, Encoder
+    from perdure.models.dit import Transformer
+    from perdure.models.export import examples, graphs
+
+    preset = plan.preset
+    torch.set_num_threads(plan.threads)
+    torch.manual_seed(0)
+    modules = graphs(Encoder(preset.codec), Decoder(preset.codec), Transformer(preset.dit))
+    backend = OpenVINO(Path(plan.weights), "f32", plan.threads)
+    best = {name: {"openvino": np.inf, "torch": np.inf} for name in modules}
+    with torch.inference_mode():
+        inputs = examples(preset.codec, preset.dit, preset.height, preset.width)
+        for _ in range(ROUNDS):
+            for name, module in modules.items():
+                tensors = inputs[name]
+                arrays = {key: value.numpy() for key, value in tensors.items()}
+                works = {"openvino": lambda: backend(name, arrays), "torch": lambda: module.eval()(*tensors.values())}  # noqa: B023
+                for who, work in works.items():
+                    start = perf_counter()
+                    work()
+                    best[name][who] = min(best[name][who], 1000 * (perf_counter() - start))
+    return ratios(best, dict(ASKED, denoise=len(preset.sigmas)))
+
+
+def ratios(best: Mapping[str, Mapping[str, float]], asked: Mapping[str, int]) -> dict[str, Any]:
+    whole = {who: sum(asked[name] * ms[who] for name, ms in best.items()) for who in ("openvino", "torch")}
+    return {
+        "chunk": whole["torch"] / whole["openvino"],
+        **{name: ms["torch"] / ms["openvino"] for name, ms in best.items()},
+        "openvino_ms": {name: ms["openvino"] for name, ms in best.items()},
+        "torch_ms": {name: ms["torch"] for name, ms in best.items()},
+    }
+
+
+if __name__ == "__main__":
+    asked, told = sys.argv[1], sys.stdin.buffer.read()
+    made = walk(msgspec.json.decode(told, type=Walk)) if asked == "walk" else race(msgspec.json.decode(told, type=Race))
+    sys.stdout.buffer.write(msgspec.json.encode(made))

@@ -1,0 +1,69 @@
+"""The bench of the small model: it measures a step whole, in processes that hold nothing else."""
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from perdure.bench.nano import ratios, resident, run
+from perdure.models.config import NANO, CodecConfig
+from perdure.models.decoder import Decoder, Encoder
+from perdure.models.dit import Transformer
+from perdure.models.export import examples, export, graphs
+from perdure.presets.preset import Preset
+
+CODEC = CodecConfig(encoder_widths=(16, 16), decoder_widths=(16, 16, 16), blocks=1)
+DIT = replace(NANO, heads=2, head_dim=32, rotary=(4, 6, 6), layers=2, ffn=128, recent=1, recalled=2)
+TINY = Preset("tiny", 256, 144, 75.0, CODEC, DIT)
+STAGES = {"advance", "recall", "sample", "commit", "remember", "decode"}
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("weights")
+    modules = graphs(Encoder(CODEC), Decoder(CODEC), Transformer(DIT))
+    export(modules, examples(CODEC, DIT, TINY.height, TINY.width), folder)
+    return folder
+
+
+def test_a_step_is_measured_whole(weights: Path) -> None:
+    figures = run(chunks=3, timed=2, spots=1, weights=weights, preset=TINY)
+    assert figures["memory"]["chunks"] == [1, 3]
+    assert figures["memory"]["keyframes"][0] > 0
+    for precision, fps in figures["fps"].items():
+        step, stages = figures["action_to_first_frame_ms"][precision], figures["stages_ms"][precision]
+        assert set(stages) == STAGES
+        assert sum(stage["best"] for stage in stages.values()) <= step["best"]
+        assert 4000 / step["p95"] <= 1.001 * fps <= 1.002 * 4000 / step["best"]
+    assert figures["peak_memory_mb"] >= max(figures["memory"]["resident_mb"])
+    race = figures["openvino_over_torch"]
+    assert set(race["torch_ms"]) == {"encode", "remember", "denoise", "decode"}
+    assert race["denoise"] == pytest.approx(race["torch_ms"]["denoise"] / race["openvino_ms"]["denoise"])
+
+
+def test_torch_is_not_in_a_process_whose_memory_is_measured() -> None:
+    program = "import sys, perdure.bench.nano; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program]).returncode == 0
+
+
+def test_a_chunk_counts_each_graph_as_often_as_it_asks_it() -> None:
+    best = {"denoise": {"openvino": 2.0, "torch": 6.0}, "decode": {"openvino": 1.0, "torch": 1.0}}
+    assert ratios(best, {"denoise": 2, "decode": 1})["chunk"] == 13 / 5
+
+
+def test_resident_memory_is_what_was_written_to() -> None:
+    before = resident()
+    held = np.ones(100_000_000 // 8)
+    assert 90 < resident() - before < 130
+    del held
+    assert resident(peak=True) >= before + 90
+
+
+def test_no_chunks_are_refused() -> None:
+    with pytest.raises(ValueError, match="at least one chunk"):
+        run(chunks=0)
