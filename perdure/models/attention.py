@@ -9,6 +9,7 @@ ask and that are asked.
 """
 
 import warnings
+from collections.abc import Callable
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -154,6 +155,7 @@ class Scope(NamedTuple):
     here: Place
     there: Place | None = None  # of what is remembered
     mask: Mask | None = None  # over what is remembered, then what is here
+    attend: Callable[..., Tensor] | None = None  # another kernel in the place of `attend`, with its arguments
 
 
 def look(
@@ -169,7 +171,7 @@ def look(
     if past is not None and there is not None:
         k = torch.cat([turned(past[0], there, there.from_clip), k], 1)
         v = torch.cat([carried(past[1], there, there.from_clip), v], 1)
-    return carried(attend(q, k, v, scope.mask), here, here.to_clip)
+    return carried((scope.attend or attend)(q, k, v, scope.mask), here, here.to_clip)
 
 
 def attend(q_BQHD: Tensor, k_BSHD: Tensor, v_BSHD: Tensor, mask: Mask | None = None) -> Tensor:

@@ -160,6 +160,7 @@ class Transformer(nn.Module):
         nn.init.zeros_(self.proj_out.weight)  # a fresh model moves nothing
         nn.init.zeros_(self.proj_out.bias)
         self.adapters = Added(config)
+        self.attend: Callable[..., Tensor] | None = None  # a port for another kernel of self-attention
 
     def forward(
         self,
@@ -270,7 +271,7 @@ class Transformer(nn.Module):
         times = torch.arange(grid[0], device=x.device).unsqueeze(0) if times is None else times
         here = place(times, grid[1:], self.config, x.dtype, given.cameras or (None, None))
         there = past and place(past.times, grid[1:], self.config, x.dtype, (None, past.from_clip))
-        back, alone = Scope(here, there, wide), Scope(here, None, narrow)
+        back, alone = Scope(here, there, wide, self.attend), Scope(here, None, narrow, self.attend)
         memory_layers = self.config.memory_layers
         for layer, block in enumerate(self.blocks):
             inside = self.adapters.block(layer)
