@@ -13,7 +13,6 @@ import resource
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from time import perf_counter
@@ -34,9 +33,8 @@ from perdure.world.store import Store
 
 SCENE = "court", 100_000  # never trained on
 WARM_UP = 12  # chunks: all memory slots are in use, and what is compiled once has been
-ROUNDS = 15  # of each graph in OpenVINO and in torch, in turns
-ASKED = {"encode": 1, "remember": 1, "denoise": 2, "decode": 1}
-"""How often a chunk asks each graph. Of `denoise` it is once for each of the preset's noise levels."""
+WALKER, RACER = "perdure.bench.nano", "perdure.bench.race"
+"""What runs in processes of their own, told what to do in JSON and answering in JSON."""
 
 
 class Walk(msgspec.Struct, frozen=True):
@@ -52,7 +50,7 @@ class Walk(msgspec.Struct, frozen=True):
 
 
 class Race(msgspec.Struct, frozen=True):
-    """What another is to do: to ask OpenVINO and torch in turns."""
+    """What `race.py` is to do, which needs torch: to ask it and OpenVINO in turns."""
 
     weights: str
     preset: Preset[CodecConfig]
@@ -83,7 +81,7 @@ def run(
         count = max(count, timed)
         with tempfile.TemporaryDirectory(prefix="perdure-nano-") as home:
             Store.create(Path(home), begun, fingerprint(weights, precision, threads)).close()
-            return alone("walk", Walk(f"{home}/nano", str(weights), preset, precision, threads, count, timed))
+            return alone(WALKER, Walk(f"{home}/nano", str(weights), preset, precision, threads, count, timed))
 
     # The precision that is played in walks far.
     played = {precision: walked(precision, 0 if i else chunks) for i, precision in enumerate(precisions)}
@@ -92,7 +90,7 @@ def run(
         "fps": {precision: it["fps"] for precision, it in played.items()},
         "action_to_first_frame_ms": {precision: it["step_ms"] for precision, it in played.items()},
         "stages_ms": {precision: it["stages_ms"] for precision, it in played.items()},
-        "openvino_over_torch": alone("race", Race(str(weights), preset, threads)) if torch else None,
+        "openvino_over_torch": alone(RACER, Race(str(weights), preset, threads)) if torch else None,
         "peak_memory_mb": max(it["peak_mb"] for it in played.values()),
         "memory": {"precision": precisions[0]} | played[precisions[0]]["memory"],
         "chunks_timed": timed,
@@ -101,9 +99,9 @@ def run(
     }
 
 
-def alone(what: str, plan: msgspec.Struct) -> dict[str, Any]:
+def alone(module: str, plan: msgspec.Struct) -> dict[str, Any]:
     """What comes of a plan in a new process, which has done nothing else."""
-    command = [sys.executable, "-m", "perdure.bench.nano", what]
+    command = [sys.executable, "-m", module]
     done = subprocess.run(command, input=msgspec.json.encode(plan), stdout=subprocess.PIPE)
     if done.returncode:
         raise RuntimeError(f"expected {' '.join(command)} to measure, it ended with {done.returncode}")
@@ -174,48 +172,5 @@ def resident(peak: bool = False) -> float:
     return most / 1e6 if sys.platform == "darwin" else most * 1024 / 1e6
 
 
-def race(plan: Race) -> dict[str, Any]:
-    """How many times as fast OpenVINO is as eager torch, both in f32: each graph, and all that a chunk asks.
-
-    Torch's weights are random, which costs the same. Best of several rounds, in turns.
-    """
-    import torch
-
-    from perdure.models.decoder import Decoder, Encoder
-    from perdure.models.dit import Transformer
-    from perdure.models.export import examples, graphs
-
-    preset = plan.preset
-    torch.set_num_threads(plan.threads)
-    torch.manual_seed(0)
-    modules = graphs(Encoder(preset.codec), Decoder(preset.codec), Transformer(preset.dit))
-    backend = OpenVINO(Path(plan.weights), "f32", plan.threads)
-    best = {name: {"openvino": np.inf, "torch": np.inf} for name in modules}
-    with torch.inference_mode():
-        inputs = examples(preset.codec, preset.dit, preset.height, preset.width)
-        for _ in range(ROUNDS):
-            for name, module in modules.items():
-                tensors = inputs[name]
-                arrays = {key: value.numpy() for key, value in tensors.items()}
-                works = {"openvino": lambda: backend(name, arrays), "torch": lambda: module.eval()(*tensors.values())}  # noqa: B023
-                for who, work in works.items():
-                    start = perf_counter()
-                    work()
-                    best[name][who] = min(best[name][who], 1000 * (perf_counter() - start))
-    return ratios(best, dict(ASKED, denoise=len(preset.sigmas)))
-
-
-def ratios(best: Mapping[str, Mapping[str, float]], asked: Mapping[str, int]) -> dict[str, Any]:
-    whole = {who: sum(asked[name] * ms[who] for name, ms in best.items()) for who in ("openvino", "torch")}
-    return {
-        "chunk": whole["torch"] / whole["openvino"],
-        **{name: ms["torch"] / ms["openvino"] for name, ms in best.items()},
-        "openvino_ms": {name: ms["openvino"] for name, ms in best.items()},
-        "torch_ms": {name: ms["torch"] for name, ms in best.items()},
-    }
-
-
 if __name__ == "__main__":
-    asked, told = sys.argv[1], sys.stdin.buffer.read()
-    made = walk(msgspec.json.decode(told, type=Walk)) if asked == "walk" else race(msgspec.json.decode(told, type=Race))
-    sys.stdout.buffer.write(msgspec.json.encode(made))
+    sys.stdout.buffer.write(msgspec.json.encode(walk(msgspec.json.decode(sys.stdin.buffer.read(), type=Walk))))

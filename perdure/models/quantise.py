@@ -65,7 +65,8 @@ class Fp8Linear(nn.Module):
         if x.is_cuda:
             bias = None if self.bias is None else self.bias.bfloat16()
             scale = self.scale.view(1, -1) if self.rows else self.scale
-            y = torch._scaled_mm(  # the public name of it is younger than the torch that we ask for
+            # The public name of it is younger than the torch that we ask for.
+            y = torch._scaled_mm(  # pyright: ignore[reportPrivateImportUsage]
                 flat.values, self.weight.t(), flat.scale, scale, bias, out_dtype=torch.bfloat16
             )
         else:

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from perdure.bench.nano import ratios, resident, run
+from perdure.bench.nano import resident, run
+from perdure.bench.race import ratios
 from perdure.models.config import NANO, CodecConfig
 from perdure.models.decoder import Decoder, Encoder
 from perdure.models.dit import Transformer
