@@ -4,7 +4,7 @@ import json
 import sys
 from collections.abc import Callable
 from dataclasses import replace
-from importlib.util import find_spec, module_from_spec, spec_from_file_location
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,6 @@ def script() -> Any:
 
 gpu = script()
 MACHINE = gpu.Machine("cpu", "eager", repeats=1)
-WAYS = [way for way in gpu.WAYS if way != "fp8" or find_spec("perdure.models.quantise")]
 
 
 def tiny(make: Callable[[], Wan]) -> Wan:
@@ -40,7 +39,7 @@ def tiny(make: Callable[[], Wan]) -> Wan:
 
 
 @pytest.mark.parametrize("make", [wan_1_3b, wan_5b])
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", gpu.WAYS)
 def test_a_chunk_is_drawn_and_decoded(make: Any, way: str) -> None:
     preset = tiny(make)
     figures = gpu.chunk(preset, way, MACHINE)
