@@ -71,11 +71,12 @@ def test_a_wicked_pickle_runs_nothing(tmp_path: Path, capsys: Said):
 def test_a_killed_reader_is_told(tmp_path: Path):
     torch.save({"a": torch.ones(3)}, tmp_path / "it.pth")
     children = Path(f"/proc/self/task/{threading.get_native_id()}/children")
+    before = set(children.read_text().split())  # what other tests started is not ours to kill
 
     def kill() -> None:
         for _ in range(1000):
-            if found := children.read_text().split():
-                return os.kill(int(found[0]), signal.SIGKILL)
+            if found := set(children.read_text().split()) - before:
+                return os.kill(int(found.pop()), signal.SIGKILL)
             time.sleep(0.01)
 
     killer = threading.Thread(target=kill)
