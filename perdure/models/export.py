@@ -8,11 +8,8 @@ Shapes: T frames a chunk, H W frame size, h w latent size, C latent channels, A 
 L layers, M memory slots, N tokens, D head size (heads are written out), P proxy channels.
 """
 
-import gzip
-import tempfile
 import warnings
 from pathlib import Path
-from xml.etree import ElementTree
 
 import openvino as ov
 import torch
@@ -23,6 +20,7 @@ from perdure.models.config import CodecConfig, TransformerConfig
 from perdure.models.context import PROXY_CHANNELS
 from perdure.models.decoder import Decoder, Encoder
 from perdure.models.dit import Transformer
+from perdure.models.graphs import write
 
 
 class Encode(nn.Module):
@@ -174,31 +172,4 @@ def convert(module: nn.Module, example: dict[str, Tensor], outputs: tuple[str, .
 
 
 def export(modules: dict[str, nn.Module], inputs: dict[str, dict[str, Tensor]], folder: Path) -> None:
-    """Write one gzipped NAME.xml.gz for each graph and one `weights.bin` in half precision for all.
-
-    `remember` and `denoise` share their weights, so constants are kept once: each graph's constants
-    are pointed at the first equal bytes.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    pool = bytearray()
-    offsets: dict[bytes, int] = {}
-    for name, module in modules.items():
-        model = convert(module, inputs[name], OUTPUTS[name])
-        with tempfile.TemporaryDirectory() as scratch:
-            path = Path(scratch) / "graph.xml"
-            ov.save_model(model, path, compress_to_fp16=True)
-            tree = ElementTree.parse(path)
-            constants = path.with_suffix(".bin").read_bytes()
-        for data in tree.iter("data"):
-            if "offset" not in data.attrib:
-                continue
-            start = int(data.attrib["offset"])
-            payload = constants[start : start + int(data.attrib["size"])]
-            if payload not in offsets:
-                pool.extend(bytes(-len(pool) % 64))  # aligned, as OpenVINO writes them
-                offsets[payload] = len(pool)
-                pool.extend(payload)
-            data.attrib["offset"] = str(offsets[payload])
-        text = ElementTree.tostring(tree.getroot(), encoding="utf-8")
-        (folder / f"{name}.xml.gz").write_bytes(gzip.compress(text, mtime=0))
-    (folder / "weights.bin").write_bytes(pool)
+    write(((name, convert(module, inputs[name], OUTPUTS[name])) for name, module in modules.items()), folder)

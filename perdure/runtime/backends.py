@@ -7,7 +7,6 @@ Shapes: T frames a chunk, H W frame size, h w latent size, C latent channels, A 
 M memory slots, L layers, N tokens, D head size.
 """
 
-import gzip
 import hashlib
 import platform
 from collections.abc import Mapping
@@ -18,6 +17,8 @@ import mujoco
 import numpy as np
 import openvino as ov
 from numpy.typing import NDArray
+
+from perdure.models.graphs import read
 
 F32 = NDArray[np.float32]
 GRAPHS = ("encode", "remember", "denoise", "decode")
@@ -38,7 +39,6 @@ class OpenVINO:
     def __init__(self, folder: Path = WEIGHTS, precision: str | None = None, threads: int = 1) -> None:
         self._fingerprint = fingerprint(folder, precision, threads)
         core = ov.Core()
-        weights = (folder / "weights.bin").read_bytes()
         settings = {
             "INFERENCE_PRECISION_HINT": self._fingerprint["precision"],
             "INFERENCE_NUM_THREADS": threads,
@@ -46,8 +46,7 @@ class OpenVINO:
             "NUM_STREAMS": 1,
         }
         self.graphs = {}
-        for name in GRAPHS:
-            model = core.read_model(model=gzip.decompress((folder / f"{name}.xml.gz").read_bytes()), weights=weights)
+        for name, model in read(folder, GRAPHS).items():
             self.graphs[name] = core.compile_model(model, "CPU", settings)
         # One request a graph: its input and output buffers are allocated once.
         self.requests = {name: graph.create_infer_request() for name, graph in self.graphs.items()}
