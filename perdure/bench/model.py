@@ -3,7 +3,7 @@
 Against diffusers: tiny configs of all sorts, one layer of each true size, whole pipelines, saved folders. Against
 itself: a stream is the whole clip, what was lost is rebuilt to the same bytes, fresh adapters are silent. Numbers
 are float32 but for those that say otherwise; errors are relative, the largest by the largest. It needs the extra
-`wan`, up to 4 GB and a minute or two of two cores; nothing is downloaded.
+`wan`, up to 4 GB and a minute or two of a core; nothing is downloaded.
 """
 
 import os
@@ -98,11 +98,15 @@ def judged(check: Callable[..., Figures], bound: float, seed: int, configs: int)
 
 @contextmanager
 def silent() -> Iterator[None]:
-    """No bars of those who save and load, nothing kept in the user's own cache, the same kernels every time."""
+    """No bars of those who save and load, nothing kept in the user's own cache, and one thread: on a busy machine two
+    that wait for each other take six times as long.
+    """
     from diffusers.utils import logging
     from transformers.utils import logging as others
 
     before, kept = torch.random.get_rng_state(), os.environ.get("XDG_CACHE_HOME")
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
         os.environ["XDG_CACHE_HOME"] = folder
         for each in (logging, others):
@@ -113,6 +117,7 @@ def silent() -> Iterator[None]:
             for each in (logging, others):
                 each.enable_progress_bar()
             torch.random.set_rng_state(before)
+            torch.set_num_threads(threads)
             os.environ.pop("XDG_CACHE_HOME")
             if kept is not None:
                 os.environ["XDG_CACHE_HOME"] = kept
