@@ -21,6 +21,7 @@ from perdure.models.context import PROXY_CHANNELS
 from perdure.models.decoder import Decoder, Encoder
 from perdure.models.dit import Transformer
 from perdure.models.graphs import write
+from perdure.models.words import Words, pack
 
 
 class Encode(nn.Module):
@@ -55,6 +56,8 @@ class Denoise(nn.Module):
     def __init__(self, dit: Transformer) -> None:
         super().__init__()
         self.dit = dit
+        inputs = list(hears(dit.config))
+        self.heard = {name: inputs.index(name) if name in inputs else None for name in Words._fields}
 
     def forward(
         self,
@@ -71,11 +74,15 @@ class Denoise(nn.Module):
         present: Tensor,  # (M,) bool
         ages: Tensor,  # (M,)
         cameras: Tensor,  # (M, 4, 4)
+        *words: Tensor,  # those that the model hears, if it hears any
     ) -> Tensor:
         given = Given(
             keys=action[None],
             cameras=Cameras(to_clip[None, None], from_clip[None, None]),
             view=torch.cat([view, coverage, proxy])[None, :, None],
+            words=Words(**{name: None if i is None else words[i][None] for name, i in self.heard.items()})
+            if words
+            else None,
         )
         # The coming latent stands at time 0, its memories before.
         past = Past(keys.transpose(0, 1)[None], values.transpose(0, 1)[None], -ages[None], present[None], cameras[None])
@@ -109,6 +116,16 @@ class Decode(nn.Module):
         return frames, seen.log_depth[0].exp(), seen.log_spread[0].exp(), seen.moving[0].sigmoid()
 
 
+def hears(dit: TransformerConfig) -> dict[str, Tensor]:
+    """What of `models.words.Words` a transformer asks for, with nobody told anything; nothing, if it has no ear."""
+    on = dit.adapters
+    if not on.words:
+        return {}
+    silence = pack((), on.word_slots, on.word_length, on.word_dim)
+    asked = ("kinds", "deeds") if on.words in ("index", "factors") else ("tokens", "heard")
+    return {name: torch.from_numpy(getattr(silence, name)) for name in (*asked, "anchors")}
+
+
 def examples(codec: CodecConfig, dit: TransformerConfig, height: int, width: int) -> dict[str, dict[str, Tensor]]:
     """Inputs of the exported shapes, by graph and by name."""
     c, h, w, t, m = codec.latent_channels, height // 8, width // 8, codec.frames, dit.memories
@@ -134,6 +151,7 @@ def examples(codec: CodecConfig, dit: TransformerConfig, height: int, width: int
             "present": torch.ones(m, dtype=torch.bool),
             "ages": torch.arange(m, 0, -1).float(),
             "cameras": torch.eye(4).repeat(m, 1, 1),
+            **hears(dit),
         },
         "decode": {
             "latent": latent,

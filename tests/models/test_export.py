@@ -4,13 +4,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import openvino as ov
 import pytest
 import torch
 
 from perdure.models.config import NANO, CodecConfig
+from perdure.models.context import ANCHOR
 from perdure.models.decoder import Decoder, Encoder
 from perdure.models.dit import Transformer
-from perdure.models.export import OUTPUTS, examples, export, graphs
+from perdure.models.export import OUTPUTS, Denoise, convert, examples, export, graphs
+from perdure.models.graphs import read, write
 from perdure.runtime.backends import OpenVINO
 
 CODEC = CodecConfig(encoder_widths=(16, 24), decoder_widths=(24, 16, 8), blocks=1)
@@ -53,3 +56,30 @@ def test_weights_are_kept_once(exported: tuple[dict[str, torch.nn.Module], Path]
     modules, folder = exported
     unique = {id(p): p.numel() for module in modules.values() for p in module.parameters()}
     assert (folder / "weights.bin").stat().st_size < 2 * sum(unique.values()) * 1.3
+
+
+@torch.no_grad()
+def test_what_is_drawn_hears_words(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    ear = replace(DIT.adapters, words="slots", word_dim=8, word_slots=2, word_length=3)
+    config = replace(DIT, adapters=ear)
+    dit = Transformer(config)
+    for name, parameter in dit.named_parameters():
+        if name == "proj_out.weight" or (".words." in name and not parameter.any()):
+            torch.nn.init.normal_(parameter, std=0.1)
+    inputs = examples(CODEC, config, HEIGHT, WIDTH)["denoise"]
+    module = Denoise(dit)
+    write([("denoise", convert(module, inputs, OUTPUTS["denoise"]))], tmp_path)
+    compiled = ov.Core().compile_model(
+        read(tmp_path, ["denoise"])["denoise"], "CPU", {"INFERENCE_PRECISION_HINT": "f32"}
+    )
+    silent = module(*inputs.values())
+    inputs |= {
+        "tokens": torch.randn(2, 3, 8),
+        "heard": torch.tensor([[True, True, False], [False] * 3]),
+        "anchors": torch.rand(2, ANCHOR),
+    }
+    exact = module(*inputs.values())
+    assert (exact - silent).norm() > 0.01 * silent.norm()
+    made = torch.from_numpy(compiled({name: value.numpy() for name, value in inputs.items()})[0])
+    assert (made - exact).norm() < 0.003 * exact.norm()
