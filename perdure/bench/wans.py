@@ -177,11 +177,12 @@ def save_pipeline(folder: Path, image: str = "", euler: bool = False, experts: i
     return made
 
 
-def tokenizer() -> Any:
+def tokenizer(known: str = WORDS) -> Any:
+    """One that knows these words."""
     from tokenizers import Tokenizer, models, pre_tokenizers, processors
     from transformers import PreTrainedTokenizerFast
 
-    words = {word: i for i, word in enumerate(("<pad>", "</s>", "<unk>", *WORDS.split()))}
+    words = {word: i for i, word in enumerate(("<pad>", "</s>", "<unk>", *known.split()))}
     made: Any = Tokenizer(models.WordLevel(words, unk_token="<unk>"))
     made.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     made.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 import torch
-from diffusers.models.transformers.transformer_wan import WanTransformer3DModel
 
+from perdure.bench.wans import oracle as theirs
 from perdure.models.config import TransformerConfig
 from perdure.models.dit import Transformer
 
@@ -19,28 +19,6 @@ KINDS = {
     "2.2 TI2V-5B": replace(TINY, in_channels=12, out_channels=12),
     "2.2 A14B image-to-video": replace(TINY, in_channels=9, heads=3, head_dim=32),
 }
-
-
-def theirs(config: TransformerConfig) -> WanTransformer3DModel:
-    """diffusers' transformer of that size, with weights that let everything count."""
-    model = WanTransformer3DModel(
-        patch_size=config.patch,
-        num_attention_heads=config.heads,
-        attention_head_dim=config.head_dim,
-        in_channels=config.in_channels,
-        out_channels=config.out_channels,
-        text_dim=config.text_dim,
-        freq_dim=config.frequency_dim,
-        ffn_dim=config.ffn,
-        num_layers=config.layers,
-        image_dim=config.image_dim or None,
-        added_kv_proj_dim=config.dim if config.image_dim else None,
-        pos_embed_seq_len=config.image_tokens or None,
-    )
-    with torch.no_grad():
-        for name, weight in model.named_parameters():
-            torch.nn.init.normal_(weight, mean=float("norm" in name and "weight" in name), std=0.2)
-    return model.eval()
 
 
 def error(ours: torch.Tensor, true: torch.Tensor) -> float:

@@ -8,19 +8,12 @@ from diffusers.models.autoencoders.autoencoder_kl_wan import AutoencoderKLWan
 from diffusers.models.transformers.transformer_wan import WanTransformer3DModel
 from diffusers.schedulers.scheduling_flow_match_euler_discrete import FlowMatchEulerDiscreteScheduler
 from diffusers.schedulers.scheduling_unipc_multistep import UniPCMultistepScheduler
-from tokenizers import Tokenizer, models, pre_tokenizers, processors
-from transformers import CLIPVisionConfig, CLIPVisionModel, PreTrainedTokenizerFast, UMT5Config, UMT5EncoderModel
+from transformers import CLIPVisionConfig, CLIPVisionModel, UMT5Config, UMT5EncoderModel
+
+from perdure.bench.wans import tokenizer
 
 WORDS = "a red dog runs over the green hill & sleeps"
 CHANNELS, TEXT, CLIP = 4, 16, 8
-
-
-def tokenizer() -> PreTrainedTokenizerFast:
-    words = {word: i for i, word in enumerate(("<pad>", "</s>", "<unk>", *WORDS.split()))}
-    made: Any = Tokenizer(models.WordLevel(words, unk_token="<unk>"))
-    made.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    made.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
-    return PreTrainedTokenizerFast(tokenizer_object=made, pad_token="<pad>", eos_token="</s>", unk_token="<unk>")
 
 
 def transformer(seed: int, **changes: Any) -> WanTransformer3DModel:
@@ -52,7 +45,7 @@ def pipeline(kind: Callable[..., Any], euler: bool = False, patch: int | None = 
     unipc: Any = UniPCMultistepScheduler(prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=3.0)
     text.eval()  # no dropout
     scheduler = FlowMatchEulerDiscreteScheduler(shift=5.0) if euler else unipc
-    made = kind(tokenizer=tokenizer(), text_encoder=text, vae=vae, scheduler=scheduler, **others)
+    made = kind(tokenizer=tokenizer(WORDS), text_encoder=text, vae=vae, scheduler=scheduler, **others)
     made.set_progress_bar_config(disable=True)
     return made
 
