@@ -4,8 +4,9 @@ A world of its own, opened from a store as any is, and walked about in: the whol
 the pace of a session. Every walk has a process of its own, which holds nothing but what playing needs, so what
 that process takes is what playing takes. Beside it stand the same graphs in eager torch, if torch is there.
 
-Memory is read a tenth of the way and at its end. Beside it is counted what the world itself holds: it keeps what is
-found on the way, in memory as on disk.
+Memory is read a tenth of the way and at its end: all that is resident, and of that what is the process's own. The
+rest are pages of files, the world's among them, which the system takes back when it needs the room. Beside it is
+counted what the world itself holds.
 """
 
 import gc
@@ -129,7 +130,7 @@ def walk(plan: Walk) -> dict[str, Any]:
                 for stage, ms in engine.timings.items():
                     stages.setdefault(stage, []).append(ms)
             if n in (max(1, plan.chunks // 10), plan.chunks):
-                marks[n] = {"resident_mb": resident(), **holdings(world)}
+                marks[n] = {"resident_mb": resident(), "own_mb": resident(own=True), **holdings(world)}
     first, last = marks[min(marks)], marks[max(marks)]
     return {
         "fps": plan.preset.frames * 1000 * len(steps) / sum(steps),
@@ -138,7 +139,7 @@ def walk(plan: Walk) -> dict[str, Any]:
         "peak_mb": resident(peak=True),
         "memory": {
             "chunks": sorted(marks),
-            "growth_mb": last["resident_mb"] - first["resident_mb"],
+            "growth_mb": last["own_mb"] - first["own_mb"],
             **{what: [first[what], last[what]] for what in last},
             "opening_s": opened,
         },
@@ -148,8 +149,10 @@ def walk(plan: Walk) -> dict[str, Any]:
 def holdings(world: World) -> dict[str, float]:
     """What of a world is in memory, and grows as it is walked about in."""
     keyframes = world.geometry.keyframes
+    loose = sum(len(k.payload) for k in keyframes if isinstance(k.payload, bytes))
     return {
-        "keyframes_mb": sum(len(k.payload) + k.surface[0].nbytes for k in keyframes) / 1e6,
+        "keyframes_mb": (loose + sum(k.surface[0].nbytes for k in keyframes)) / 1e6,
+        "keyframes_on_disk_mb": (sum(len(k.payload) for k in keyframes) - loose) / 1e6,
         "keyframes": len(keyframes),
         "memories_held": world.history.held,
         "memories_indexed": len(world.history.trail),
@@ -160,13 +163,13 @@ def spread(values: list[float]) -> dict[str, float]:
     return {"p50": float(np.median(values)), "p95": float(np.quantile(values, 0.95)), "best": min(values)}
 
 
-def resident(peak: bool = False) -> float:
-    """Megabytes that this process has in memory, or had at most."""
+def resident(peak: bool = False, own: bool = False) -> float:
+    """Megabytes that this process has in memory, or had at most; or, where that is told, those that no file backs."""
     gc.collect()
     status = Path("/proc/self/status")
     if status.exists():
         lines = dict(line.split(":", 1) for line in status.read_text().splitlines())
-        return float(lines["VmHWM" if peak else "VmRSS"].split()[0]) * 1024 / 1e6
+        return float(lines["VmHWM" if peak else "RssAnon" if own else "VmRSS"].split()[0]) * 1024 / 1e6
     # Elsewhere only the most that there ever was is told: in bytes on a Mac.
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return most / 1e6 if sys.platform == "darwin" else most * 1024 / 1e6

@@ -56,6 +56,12 @@ class Keyframe:
         keyframe.__dict__["digest"] = digest  # where cached_property looks first
         return keyframe
 
+    def rest_on(self, stored: bytes | memoryview) -> None:
+        """Look into the same bytes where they are stored from now on, so that a long walk does not fill the memory."""
+        if len(stored) != len(self.payload):
+            raise ValueError(f"expected the {len(self.payload)} bytes of this keyframe, got {len(stored)}")
+        self._hold(stored)
+
     def _hold(self, payload: bytes | memoryview) -> None:
         step, *lens = _HEADER.unpack_from(payload)
         pose = np.frombuffer(payload, np.float64, 16, _HEADER.size).reshape(4, 4)

@@ -249,14 +249,18 @@ class Store:
         """Commit worlds, each of which follows the one before: one transaction, so all of them or none."""
         with self._mutex:
             db = self._writable("commit to")
-            tips = dict(self._tips)
+            tips, written = dict(self._tips), list[World]()
             try:
                 with writing(self.name), self._transaction():
                     for world in worlds:
                         self._write(db, world)
+                        written.append(world)
             except BaseException:
                 self._tips = tips
                 raise
+            for world in written:
+                for keyframe in world.geometry.keyframes[len(world.geometry.keyframes) - world.fresh :]:
+                    keyframe.rest_on(self.rows.record(keyframe.digest))
 
     def fork(self, source: str, at: int | None, name: str, *, event: int | None = None) -> World:
         """A branch that leaves `source` just after step `at`, or after an event; as it now is unless said.

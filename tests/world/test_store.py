@@ -97,6 +97,17 @@ def test_worlds_of_one_store_share_their_keyframes(tmp_path: Path):
         assert all(a is b for a, b in zip(store.world().geometry.keyframes[2:], last.geometry.keyframes[2:]))
 
 
+def test_what_is_committed_is_held_by_the_disk_and_not_in_memory(tmp_path: Path):
+    with Store.create(tmp_path, yard.world()) as store:
+        kept = played(store, yard.world())[-1]
+        alone = played(None, yard.world())[-1]
+        seen = [keyframe for keyframe in kept.geometry.keyframes if keyframe.step >= 0]
+        assert seen and all(isinstance(keyframe.payload, memoryview) for keyframe in seen)
+        with pytest.raises(ValueError, match=r"expected the \d+ bytes of this keyframe, got 3"):
+            seen[0].rest_on(b"123")
+    same(kept, alone)  # closed since
+
+
 def test_a_world_founded_in_pieces_is_kept_whole(tmp_path: Path):
     full = yard.world()
     bare = World.create("yard", "yard", 3, yard.XML, (yard.BEAST,), (0.0, 0.0, 0.3), intrinsics=yard.SMALL, seed=7)
