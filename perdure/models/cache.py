@@ -85,6 +85,11 @@ class Rolling:
         self.present[slot], self.numbers[slot] = True, self.next
         self.next += 1
 
+    def clear(self) -> None:
+        """As if nothing had come yet."""
+        self.keys[:], self.values[:], self.present[:], self.next = 0, 0, False, 0
+        self.numbers = [None] * (self.sink + self.window)
+
     def slot(self, number: int) -> int:
         return number if number < self.sink else self.sink + (number - self.sink) % self.window
 

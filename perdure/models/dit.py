@@ -14,7 +14,7 @@ S tokens of text.
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
@@ -43,11 +43,15 @@ class RMSNorm(nn.RMSNorm):
 
 
 class Text(NamedTuple):
-    """What blocks read, embedded once for all of them."""
+    """What blocks read, embedded once for all of them; `Transformer.listen` keeps what each makes of it as well."""
 
     words: Tensor  # (B, S, E)
     image: Tensor | None = None  # (B, S', E)
     readers: Tensor | None = None  # (N,) bool: which tokens read; None: all
+    kept: tuple[tuple[Tensor, ...], ...] = ()  # each layer's `Attention.heard`
+
+    def at(self, layer: int) -> "Text":
+        return self._replace(kept=self.kept[layer : layer + 1])
 
 
 class Attention(nn.Module):
@@ -70,13 +74,20 @@ class Attention(nn.Module):
         q, k = self.norm_q(self.to_q(x_BNE)), self.norm_k(self.to_k(x_BNE))
         return self.split(q), self.split(k), self.split(self.to_v(x_BNE))
 
+    def heard(self, text: Text) -> tuple[Tensor, ...]:
+        """(B, S, H, D) keys and values of the text, then those of the image, if there is one."""
+        made = self.norm_k(self.to_k(text.words)), self.to_v(text.words)
+        if text.image is not None:
+            made += self.norm_added_k(self.add_k_proj(text.image)), self.add_v_proj(text.image)
+        return tuple(map(self.split, made))
+
     def read(self, x_BNE: Tensor, text: Text) -> tuple[Tensor, Tensor]:
         """(B, N, H, D) what the tokens find in text and image, and the queries that they ask with."""
         q = self.split(self.norm_q(self.to_q(x_BNE)))
-        found = attend(q, self.split(self.norm_k(self.to_k(text.words))), self.split(self.to_v(text.words)))
-        if text.image is not None:
-            k = self.split(self.norm_added_k(self.add_k_proj(text.image)))
-            found = found + attend(q, k, self.split(self.add_v_proj(text.image)))
+        k, v, *image = text.kept[0] if text.kept else self.heard(text)
+        found = attend(q, k, v)
+        if image:
+            found = found + attend(q, *image)
         return found, q
 
 
@@ -166,7 +177,7 @@ class Transformer(nn.Module):
         self,
         latents_BCThw: Tensor,
         timestep: Tensor,
-        text_BSE: Tensor | None = None,
+        text: Tensor | Text | None = None,
         image_BSE: Tensor | None = None,
         given: Given | None = None,
         times: Tensor | None = None,
@@ -177,11 +188,12 @@ class Transformer(nn.Module):
         """The velocity (noise - latent) of a whole clip, (B, C, T, h, w).
 
         `timestep` is (B,), or (B, T), or (B, N); `times` (B or 1, T) says where latents stand, else 0, 1, 2, ...
+        `text` is an encoder's states (B, S, E), here and elsewhere, or what `listen` made of them.
         With `roles` latents look at each other as `config.history` has it (`attention.visible`), else all at all;
         with a `window` at no more than so many chunks back.
         """
         wide = narrow = None
-        text = self.embed_text(text_BSE, image_BSE)
+        text = self.embed_text(text, image_BSE)
         if roles is not None:
             kind, mask = self.config.history, flex_mask if flex else dense_mask
             cells = math.prod(self.grid(latents_BCThw)[1:])
@@ -197,7 +209,7 @@ class Transformer(nn.Module):
         self,
         latents_BCThw: Tensor,
         timestep: Tensor,
-        text_BSE: Tensor | None = None,
+        text: Tensor | Text | None = None,
         image_BSE: Tensor | None = None,
         given: Given | None = None,
         times: Tensor | None = None,
@@ -223,7 +235,7 @@ class Transformer(nn.Module):
         given = given and given._replace(words=None)
         narrow = self.seeable(latents_BCThw, None, present)
         wide = narrow if past is None else self.seeable(latents_BCThw, past, present)
-        text = self.embed_text(text_BSE, image_BSE)
+        text = self.embed_text(text, image_BSE)
         self.run(latents_BCThw, timestep, text, given, times, past, wide, narrow, keep)
         if into is not None:
             return into
@@ -235,13 +247,13 @@ class Transformer(nn.Module):
         noisy_BCThw: Tensor,
         timestep: Tensor,
         past: Past,
-        text_BSE: Tensor | None = None,
+        text: Tensor | Text | None = None,
         image_BSE: Tensor | None = None,
         given: Given | None = None,
         times: Tensor | None = None,
     ) -> Tensor:
         """The velocity of a coming chunk (B, C, T, h, w), which sees itself and its past."""
-        text = self.embed_text(text_BSE, image_BSE)
+        text = self.embed_text(text, image_BSE)
         wide = self.seeable(noisy_BCThw, past)
         x, time_E = self.run(noisy_BCThw, timestep, text, given, times, past, wide)
         return self.velocity(x, time_E, noisy_BCThw)
@@ -277,12 +289,13 @@ class Transformer(nn.Module):
             inside = self.adapters.block(layer)
             added = inside and (inside, extra)
             looks_back, last = layer in memory_layers, keep is not None and layer == memory_layers[-1]
+            reads = text and text.at(layer)
             if not looks_back:
-                x, _, _ = block(x, time, text, alone, added=added)
+                x, _, _ = block(x, time, reads, alone, added=added)
                 continue
             index = memory_layers.index(layer)
             seen = past and (past.keys[:, index].flatten(1, 2), past.values[:, index].flatten(1, 2))
-            x, k, v = block(x, time, text, back, seen, last, added)
+            x, k, v = block(x, time, reads, back, seen, last, added)
             if keep is not None:
                 keep(index, k, v)
             if last:
@@ -323,15 +336,22 @@ class Transformer(nn.Module):
         time = self.adapters.to_time(time, given)
         return time, self.condition_embedder.modulation(time)
 
-    def embed_text(self, text_BSE: Tensor | None, image_BSE: Tensor | None) -> Text | None:
+    def listen(self, text_BSE: Tensor, image_BSE: Tensor | None = None) -> Text | None:
+        """A prompt with the keys and values that every block makes of it: to be given in its place to any number of
+        passes. It is no more than that: another prompt is another one of these.
+        """
+        text = self.embed_text(text_BSE, image_BSE)
+        return text and text._replace(kept=tuple(cast(Block, block).attn2.heard(text) for block in self.blocks))
+
+    def embed_text(self, text: Tensor | Text | None, image_BSE: Tensor | None) -> Text | None:
         embed = self.condition_embedder
-        if text_BSE is None or embed.text_embedder is None:
-            return None
+        if text is None or isinstance(text, Text) or embed.text_embedder is None:
+            return text if isinstance(text, Text) else None
         if (image_BSE is None) != (embed.image_embedder is None):
             wanted = "an image" if image_BSE is None else "no image"
             raise ValueError(f"expected {wanted} beside the text, as the config's image_dim says")
         image = None if embed.image_embedder is None or image_BSE is None else embed.image_embedder(image_BSE)
-        return Text(embed.text_embedder(text_BSE), image)
+        return Text(embed.text_embedder(text), image)
 
     def velocity(self, x: Tensor, time_E: Tensor, latents_BCThw: Tensor) -> Tensor:
         shift, scale = modulated(self.scale_shift_table, time_E.unsqueeze(2))

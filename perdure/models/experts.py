@@ -32,11 +32,14 @@ class Experts:
 
     def __call__(self, latents: Tensor, timestep: Tensor, *others: Any, **named: Any) -> Tensor:
         """`timestep` may differ between latents or tokens: the noisiest says who is asked."""
-        who = self.which(float(timestep.max()))
+        return self.expert(self.which(float(timestep.max())))(latents, timestep, *others, **named)
+
+    def expert(self, who: int) -> nn.Module:
+        """HIGH or LOW itself, there until the other is asked for."""
         if who != self.who or self._resident is None:
             self._resident = self.who = None
             self._resident, self.who = self.summon(who), who
-        return self._resident(latents, timestep, *others, **named)
+        return self._resident
 
 
 def from_host(high: nn.Module, low: nn.Module, device: str | torch.device) -> Callable[[int], nn.Module]:

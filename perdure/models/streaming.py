@@ -13,13 +13,14 @@ N tokens of a latent.
 
 from collections.abc import Sequence
 from functools import partial
+from itertools import groupby
 
 import torch
 from torch import Tensor
 
 from perdure.models.cache import Rolling
 from perdure.models.conditions import Given, Past
-from perdure.models.dit import Transformer
+from perdure.models.dit import Text, Transformer
 from perdure.models.positions import reframed, windowed
 
 
@@ -44,7 +45,7 @@ class Whole:
 
     @torch.no_grad()
     def past(
-        self, latents: Sequence[Tensor], coming: int, text: Tensor | None = None, given: Given | None = None
+        self, latents: Sequence[Tensor], coming: int, text: Tensor | Text | None = None, given: Given | None = None
     ) -> tuple[Past, Tensor]:
         """What a chunk of `coming` latents sees, and its times (1, T), of a context of (C, h, w) each, oldest first.
 
@@ -60,13 +61,14 @@ class Whole:
         for slot, latent in enumerate(latents, slots - count):
             self.latents[0, :, slot] = latent
         self.present[:, : slots - count], self.present[:, slots - count :] = count == 0, True
+        present = None if count == slots else self.present  # with no mask the fastest kernels can be had
         into = self.keys, self.values
         self.model.remember(
-            self.latents, self.timestep, text, given=given, times=self.times, present=self.present, into=into
+            self.latents, self.timestep, text, given=given, times=self.times, present=present, into=into
         )
         self.present[:, : slots - count] = False
         cameras = None if given is None or given.cameras is None else given.cameras.from_clip
-        return Past(*into, self.times, self.present, cameras), torch.from_numpy(then).to(self.times.device).unsqueeze(0)
+        return Past(*into, self.times, present, cameras), torch.from_numpy(then).to(self.times.device).unsqueeze(0)
 
 
 class Roll:
@@ -89,12 +91,34 @@ class Roll:
         return here, torch.from_numpy(then).to(device).unsqueeze(0)
 
     @torch.no_grad()
-    def add(self, latents_1CThw: Tensor, text: Tensor | None = None, given: Given | None = None) -> None:
+    def add(self, latents_1CThw: Tensor, text: Tensor | Text | None = None, given: Given | None = None) -> None:
         """What was just finished, seen in the light of what is held."""
         past, times = self.past(latents_1CThw.shape[2])
         keys, values = self.model.remember(latents_1CThw, self.timestep, text, None, given, times, past)
         for i in range(latents_1CThw.shape[2]):
             self.cache.put(keys[0, :, i], values[0, :, i])
+
+    def reread(
+        self, latents: Sequence[Tensor], text: Tensor | Text | None = None, given: Given | None = None, chunk: int = 1
+    ) -> None:
+        """Make what is held anew, after the prompt has changed: chunk by chunk, each seeing those before it.
+
+        `latents`, (C, h, w) each and oldest first, are those that `held` names, and came in chunks of so many. What
+        they show, and so how it moves, stays; what they have read does not.
+        """
+        held = self.held
+        if len(latents) != len(held):
+            raise ValueError(f"expected the {len(held)} latents that are held, got {len(latents)}")
+        self.cache.clear()
+        by_chunk = groupby(zip(held, latents), lambda one: one[0] // chunk)
+        for numbers, piece in (zip(*of, strict=True) for _, of in by_chunk):
+            self.cache.next = numbers[0]
+            self.add(torch.stack(piece, 1).unsqueeze(0), text, given)
+
+    @property
+    def held(self) -> list[int]:
+        """Which latents it holds, by number, oldest first."""
+        return sorted(n for n in self.cache.numbers if n is not None)
 
 
 def zeros(like: Tensor, shape: tuple[int, ...]) -> Tensor:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -22,8 +22,8 @@ from torch import Tensor
 
 from perdure.models import vae, weights
 from perdure.models.config import TransformerConfig
-from perdure.models.dit import Transformer
-from perdure.models.experts import LOW, Experts
+from perdure.models.dit import Text, Transformer
+from perdure.models.experts import HIGH, LOW, Experts
 from perdure.models.text import PromptEncoder
 from perdure.models.vae import WanVae
 from perdure.sampling import euler_levels, guided, held, holding, noise, sample, solve, unipc_levels
@@ -113,7 +113,9 @@ class Painter:
                 f"expected noise of {shape} for {frames} frames of {width}x{height}, got {tuple(start.shape)}"
             )
         start, done = start.to(self.device, torch.float32), 0
-        text = self.prompts([prompt, negative]).to(self.device, self.dtype)
+        scales = [scale for scale in guidance if isinstance(scale, Tensor) or scale != 1]
+        text = self.prompts([prompt, negative] if scales else [prompt]).to(self.device, self.dtype)
+        heard: dict[int, list[Text | None]] = {}
         known = free = beside = read = None
         if image is not None:
             picture = fitted(image, height, width).to(self.device)
@@ -128,11 +130,14 @@ class Painter:
             at = torch.as_tensor(timestep, dtype=torch.float32, device=x.device).view(1, -1)
             shown = (x if beside is None else torch.cat([x, beside], 1)).to(self.dtype)
             given = shown, at if at.shape[1] > 1 else at[0]
-            low = isinstance(self.model, Experts) and self.model.which(float(at.max())) == LOW
-            scale = guidance[-1 if low else 0]
-            velocity = self.model(*given, text[:1], read)
+            who, model = self.asked(float(at.max()))
+            if who not in heard:
+                heard.clear()  # one expert's alone
+                heard[who] = [model.listen(one, read) for one in text.split(1)]
+            scale = guidance[-1 if who == LOW else 0]
+            velocity = model(*given, heard[who][0])
             if isinstance(scale, Tensor) or scale != 1:
-                velocity = guided(velocity, self.model(*given, text[1:], read), scale)
+                velocity = guided(velocity, model(*given, heard[who][1]), scale)
             nonlocal done
             said((done := done + 1) / steps)
             return velocity
@@ -140,6 +145,13 @@ class Painter:
         if known is None or free is None:
             return self.solver.run(ask, start, steps)
         return held(self.solver.run(holding(ask, known, free), start, steps), known, free)
+
+    def asked(self, timestep: float) -> tuple[int, Transformer]:
+        """Who is asked at a noise level: of one transformer itself, as HIGH."""
+        if not isinstance(self.model, Experts):
+            return HIGH, self.model
+        who = self.model.which(timestep)
+        return who, cast(Transformer, self.model.expert(who))
 
     def check(self, image: Image.Image | None) -> None:
         beside = self.config.in_channels > self.codec.channels

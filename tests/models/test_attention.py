@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from perdure.models.adapters.camera import lenses, look_through
 from perdure.models.attention import (
     KINDS,
     Place,
@@ -19,6 +20,7 @@ from perdure.models.attention import (
     spread,
     through,
 )
+from perdure.models.conditions import Cameras
 from perdure.models.config import Adapters, TransformerConfig
 
 WAN = TransformerConfig(heads=2, head_dim=32)
@@ -42,6 +44,23 @@ def test_plain_fused_and_flex_are_equal(kind: str, alone: bool) -> None:
     true = attend_plain(q, k, v, mask)
     torch.testing.assert_close(attend(q, k, v, mask), true)
     torch.testing.assert_close(attend(q, k, v, blocks), true)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("kind", KINDS)
+def test_cameras_are_seen_through_alike_in_flex(kind: str) -> None:
+    """In both ways that cameras have: as a share of the heads, and as a second attention."""
+    torch.manual_seed(0)
+    tokens, to_clip = 3, torch.eye(4) + 0.2 * torch.randn(2, 6, 4, 4)
+    seen = Cameras(to_clip, torch.linalg.inv(to_clip))
+    q, k, v = (heads(2, 6 * tokens) for _ in range(3))
+    here = place(torch.arange(6.0).unsqueeze(0), (1, tokens), CAMERAS, q.dtype, seen)
+    dense, blocks = dense_mask(kind, ROLES, tokens), flex_mask(kind, ROLES, tokens)
+    shared = [look(q, k, v, Scope(here, None, mask)) for mask in (dense, blocks)]
+    second = [look_through(q, k, v, lenses(seen, None, 32, q.dtype), mask=mask) for mask in (dense, blocks)]
+    for plain, flex in (shared, second):
+        torch.testing.assert_close(flex, plain)
+        assert not torch.allclose(plain, attend(q, k, v, dense), atol=1e-2)  # cameras count
 
 
 def test_who_may_look_at_whom() -> None:

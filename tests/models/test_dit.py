@@ -57,6 +57,24 @@ def test_a_timestep_may_be_given_for_each_latent() -> None:
     torch.testing.assert_close(model(latents, alike, text), model(latents, alike[:, 0], text), rtol=1e-5, atol=1e-5)
 
 
+@torch.no_grad()
+@pytest.mark.parametrize("kind", ["2.1 text-to-video", "2.1 image-to-video"])
+def test_a_prompt_is_listened_to_once_for_any_number_of_passes(kind: str) -> None:
+    torch.manual_seed(0)
+    model = Transformer(KINDS[kind])
+    model.load_state_dict(theirs(KINDS[kind]).state_dict())
+    latents, texts = torch.randn(1, model.config.in_channels, 2, 4, 4), torch.randn(2, 1, 5, 20)
+    image = torch.randn(1, 7, 12) if model.config.image_dim else None
+    level, asked = torch.tensor([500.0]), list[bool]()
+    model.blocks[0].attn2.to_k.register_forward_hook(lambda *_: asked.append(True))
+    heard = [model.listen(text, image) for text in texts]
+    made = [model(latents, level, text) for text in heard for _ in range(3)]
+    assert len(asked) == 2
+    for each, text in zip(made[::3], texts):
+        assert torch.equal(each, model(latents, level, text, image))
+    assert error(made[3], made[0]) > 1e-3  # another prompt, another film
+
+
 def test_a_fresh_model_moves_nothing() -> None:
     made = Transformer(TINY)(torch.randn(1, 4, 2, 4, 4), torch.tensor([500.0]), torch.randn(1, 5, 20))
     assert made.shape == (1, 4, 2, 4, 4) and not made.any()

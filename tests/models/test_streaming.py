@@ -12,7 +12,7 @@ from perdure.models.cache import Cache
 from perdure.models.conditions import Cameras, Given, Past
 from perdure.models.config import Adapters, TransformerConfig
 from perdure.models.context import Remembered
-from perdure.models.dit import Transformer
+from perdure.models.dit import Text, Transformer
 from perdure.models.streaming import Roll, Whole, entry_shape
 
 TINY = TransformerConfig(
@@ -128,6 +128,46 @@ def test_a_rolling_cache_is_the_whole_clip_seen_through_a_window() -> None:
     assert error(rebuilt, made) > 1e-4  # what was let go still counts: this is why it must be kept
 
 
+@torch.no_grad()
+@pytest.mark.parametrize("chunk", [1, 2])
+def test_a_changed_prompt_is_read_by_what_is_held_too(chunk: int) -> None:
+    """Read anew, a stream goes on as one that never heard the old prompt: the same latents, so the same motion."""
+    model = learnt(replace(TINY, history="chunk-causal", recent=6, sink=1))
+    latents = torch.randn(1, 4, 6, *SIZE)
+    before, after = (model.listen(torch.randn(1, 5, 20)) for _ in range(2))
+
+    def stream(text: Text | None) -> Roll:
+        roll = Roll(model, SIZE, cap=9)
+        for piece in latents.split(chunk, 2):
+            roll.add(piece, text)
+        return roll
+
+    def drawn(roll: Roll, text: Text | None) -> torch.Tensor:
+        past, times = roll.past(1)
+        return model.denoise(torch.ones(1, 4, 1, *SIZE), torch.tensor([700.0]), past, text, times=times)
+
+    changed, never = stream(before), stream(after)
+    told = drawn(changed, after)
+    changed.reread(list(latents[0].unbind(1)), after, chunk=chunk)
+    assert (changed.held, changed.cache.next) == (never.held, never.cache.next) == ([0, 1, 2, 3, 4, 5], 6)
+    assert torch.equal(drawn(changed, after), drawn(never, after))
+    assert error(told, drawn(never, after)) > 1e-3  # what it held still had the old one in it
+    with pytest.raises(ValueError, match="expected the 6 latents that are held, got 2"):
+        changed.reread(list(latents[0, :, :2].unbind(1)), after)
+
+
+@torch.no_grad()
+def test_what_has_left_the_window_is_not_read_anew() -> None:
+    model = learnt(replace(TINY, history="chunk-causal", recent=3, sink=1))
+    roll, latents, text = Roll(model, SIZE, cap=9), torch.randn(1, 4, 8, *SIZE), torch.randn(1, 5, 20)
+    for piece in latents.split(1, 2):
+        roll.add(piece)
+    assert roll.held == [0, 5, 6, 7]
+    roll.reread([latents[0, :, n] for n in roll.held], text)
+    assert (roll.held, roll.cache.next) == ([0, 5, 6, 7], 8)
+    assert roll.past(1)[0].present is not None and roll.cache.keys.isfinite().all()
+
+
 def test_five_thousand_latents_roll_by_and_all_stand_in_range() -> None:
     roll = Roll(Transformer(replace(TINY, layers=1, history="chunk-causal", sink=2, recent=6)), SIZE, cap=12)
     entry = torch.zeros(1, 4, 2, 24)
@@ -151,17 +191,36 @@ def test_a_context_that_is_encoded_anew_depends_on_nothing_else() -> None:
         latents = [world[i] for i in context]
         seen = [whole.past(latents, 1, text) for whole in (lived, Whole(model, SIZE, level=14.0))]
         (past, times), (fresh, _) = seen
-        assert past.present is not None and fresh.present is not None
-        assert torch.equal(past.present, fresh.present) and past.present.sum() == len(context)
-        there = past.present[0]
+        assert (past.present is None) == (fresh.present is None) == (len(context) == 4)
+        there = torch.ones(4, dtype=torch.bool) if past.present is None else past.present[0]
+        assert there.sum() == len(context) and (fresh.present is None or torch.equal(there, fresh.present[0]))
         assert torch.equal(past.keys[:, :, there], fresh.keys[:, :, there])
         made = [
             model.denoise(world[13:].transpose(0, 1)[None], torch.ones(1), p, text, times=times) for p in (past, fresh)
         ]
         assert torch.equal(*made) and made[0].isfinite().all()
-        where = past.keys.data_ptr(), past.values.data_ptr(), past.present.data_ptr(), past.times.data_ptr()
+        where = past.keys.data_ptr(), past.values.data_ptr(), lived.present.data_ptr(), past.times.data_ptr()
         assert buffers in (None, where)  # nothing is allocated once it is there
         buffers = where
+
+
+@torch.no_grad()
+def test_a_context_read_anew_hears_a_changed_prompt_and_needs_no_mask_once_it_is_full() -> None:
+    model = learnt(replace(TINY, history="memory-and-chunk", recent=2, recalled=1))
+    latents, noise, whole = list(torch.randn(3, 4, *SIZE)), torch.randn(1, 4, 1, *SIZE), Whole(model, SIZE)
+    prompts = [model.listen(torch.randn(1, 5, 20)) for _ in range(2)]
+
+    def drawn(whole: Whole, text: Text | None) -> torch.Tensor:
+        past, times = whole.past(latents, 1, text)
+        assert past.present is None
+        masked = past._replace(present=torch.ones(1, 3, dtype=torch.bool))
+        made, same = (model.denoise(noise, torch.tensor([700.0]), p, text, times=times) for p in (past, masked))
+        assert error(made, same) <= 1e-5
+        return made
+
+    first, changed = (drawn(whole, text) for text in prompts)
+    assert torch.equal(changed, drawn(Whole(model, SIZE), prompts[1]))
+    assert error(first, changed) > 1e-3
 
 
 @torch.no_grad()
