@@ -2,10 +2,13 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from perdure.data.clip import Clip
 from perdure.data.sources import atari
 from perdure.data.sources.atari_games import GAMES, Move
+from perdure.world.action import Keys
 
 pytest.importorskip("multi_agent_ale_py", reason='needs the games: pip install "perdure[worlds]"')
 pytest.importorskip("ale_py", reason='needs the games: pip install "perdure[worlds]"')
@@ -117,3 +120,63 @@ def test_a_jab_that_goes_nowhere_is_a_jab():
     assert words(Move([(1, 0, 0)] * 8, here, here + east, there, True)) == "advances right"
     assert words(Move([(-1, 0, 1)] * 8, here, here - east, there, True)) == "jabs, retreats left"
     assert words(Move([(0, 1, 0)] * 8, here, here + south, there, True)) == "circles down"
+    assert words(Move([(-1, 0, 0)] * 8, here, here + east, there, True)) == "pushes on", "a blow threw him"
+    assert words(Move([(-1, 1, 0)] * 8, here, here + east + south, there, True)) == "circles down"
+
+
+WAYS = {"left": (0, -1), "right": (0, 1), "up": (1, -1), "down": (1, 1)}
+"""Which axis of a stick, and which way along it."""
+MOTIONS = ("advances", "retreats", "circles", "slides", "darts", "runs", "comes", "falls")
+
+
+def backed(game: str, said: str, held: np.ndarray) -> bool:
+    """Whether what is said of a player's motion is what his stick (raw frames, 2) was held for."""
+    if game == "pong":  # its stick is turned on its side
+        held = np.stack([0 * held[:, 0], -held[:, 0]], -1)
+    if not any(motion in said for motion in MOTIONS):
+        return True
+    axis, way = WAYS.get(said.split()[-1], (1, 0))
+    return bool(held[:, axis].sum() * way > 0) if way else bool(held[:, axis].any())
+
+
+@pytest.mark.parametrize("game", GAMES)
+@given(data=st.data())
+def test_no_motion_is_told_that_no_stick_asked_for(game: str, data: st.DataObject):
+    """Wherever one is thrown, by a blow or by the game."""
+    stick = st.tuples(st.integers(-1, 1), st.integers(-1, 1), st.integers(0, 1))
+    place = st.tuples(st.floats(0, 160), st.floats(0, 210)).map(np.array)
+    sticks = data.draw(st.one_of(st.lists(stick, min_size=8, max_size=8), stick.map(lambda s: [s] * 8)))
+    move = Move(sticks, data.draw(place), data.draw(place), data.draw(place), data.draw(st.booleans()))
+    assert backed(game, GAMES[game].words(move), np.array(sticks)[:, :2])
+
+
+@pytest.mark.parametrize("game", GAMES)
+def test_sticks_are_kept_and_are_what_commands_and_keys_tell(clips: dict[str, Clip], game: str):
+    clip, told = clips[game], 0
+    assert clip.actions is not None
+    for entity in (0, 1):
+        raw = clip.states[entity]["stick"]
+        assert raw.shape == (len(clip.rgb), atari.EVERY, 3) and set(np.unique(raw)) <= {-1, 0, 1}
+        assert raw[..., 2].any() and raw[..., 2].min() == 0
+        for said, held in zip(clip.commands[entity], raw.reshape(-1, atari.RAW, 3)):
+            assert backed(game, said, held[:, :2]), said
+            assert not any(word in said for word in ("jabs", "swings", "serves", "spins")) or held[:, 2].any()
+            told += any(motion in said for motion in MOTIONS)
+    assert told > 20
+    for action, held in zip(clip.actions, clip.states[0]["stick"].reshape(-1, atari.RAW, 3)):
+        right, down = held[:, :2].sum(0) / atari.RAW
+        assert bool(action.keys & Keys.RIGHT) == (right >= 0.5) and bool(action.keys & Keys.LEFT) == (right <= -0.5)
+        assert bool(action.keys & Keys.BACK) == (down >= 0.5) and bool(action.keys & Keys.FORWARD) == (down <= -0.5)
+
+
+def test_being_hit_is_never_a_command(clips: dict[str, Clip]):
+    """Of those who are hit with the stick at rest, and thrown several pixels, nothing is told."""
+    thrown = 0
+    for clip in (clips["boxing"], made("boxing", 6, 20.0)):
+        for entity in (0, 1):
+            position, raw = clip.states[entity]["position"], clip.states[entity]["stick"].reshape(-1, atari.RAW, 3)
+            for k, said in enumerate(clip.commands[entity][1:], 1):
+                if not raw[k, :, :2].any():
+                    assert said in ("stands", "jabs")
+                    thrown += bool(np.abs(position[4 * k + 3] - position[4 * k - 1]).max() > 4)
+    assert thrown >= 3, "chosen for its blows"

@@ -2,7 +2,9 @@
 
 Every second picture of the console's sixty is kept, so a chunk is eight raw frames. Scores and positions are read from
 the console's memory; pictures are as it puts them out, 160 by 210. There is no camera, hence no pose and no depth; an
-entity map only where colours tell who is who.
+entity map only where colours tell who is who. Sticks are kept raw, as states: `stick` has for each frame what was held
+in the raw frames that led to it. An action's keys are the first player's: the ways that he held his for half of the
+chunk or more.
 
 Shapes: N frames, H W screen, M bytes of memory.
 """
@@ -18,7 +20,7 @@ from numpy.typing import NDArray
 from perdure.data.clip import Actor, Clip, Job, Moment, Skipped
 from perdure.data.sources.atari_games import GAMES, Game, Move, Stick
 from perdure.data.sources.atari_player import PLAYERS, Sight
-from perdure.world.action import FRAMES_PER_CHUNK, Action, Word
+from perdure.world.action import FRAMES_PER_CHUNK, Action, Keys, Word
 
 NAME = "atari"
 LICENCE = (
@@ -119,6 +121,7 @@ def _clip(
     ends = np.concatenate([game.positions(first[1], first[0]), where[FRAMES_PER_CHUNK - 1 :: FRAMES_PER_CHUNK]])
     ball = game.ball(memory) if game.ball else None
     commands: dict[int, tuple[str, ...]] = {}
+    raw = np.array(sticks, np.int8)  # (S, 2, RAW, 3)
     there = np.ones(len(sticks) + 1, bool)  # the ball, before each chunk and after the last
     if game.ball:
         there[0] = np.isfinite(game.ball(first[1])).all()
@@ -131,13 +134,20 @@ def _clip(
             said.append(game.words(move))
         commands[i] = tuple(said)
     states: dict[int, dict[str, NDArray[Any]]] = {
-        i: {"position": where[:, i].copy(), "score": scores[:, i].copy()} for i in (0, 1)
+        i: {
+            "position": where[:, i].copy(),
+            "score": scores[:, i].copy(),
+            "stick": raw[:, i].reshape(len(screens), EVERY, 3),
+        }
+        for i in (0, 1)
     }
     cast = [Actor(i, game.kinds[i], game.names[i], "player") for i in (0, 1)]
     if ball is not None:
         cast.append(Actor(2, "ball", "the ball", "thing"))
         states[2] = {"position": ball}
-    actions = tuple(Action(words=(Word(0, a), Word(1, b))) for a, b in zip(commands[0], commands[1]))
+    actions = tuple(
+        Action(_keys(held[0]), words=(Word(0, a), Word(1, b))) for held, a, b in zip(sticks, commands[0], commands[1])
+    )
     return Clip(
         f"{NAME}-{job.number:06d}",
         NAME,
@@ -154,6 +164,16 @@ def _clip(
         events=_points(game, scores),
         tags={"game": game.name, "scene": game.name, "players": "2"},
     )
+
+
+def _keys(held: list[Stick]) -> Keys:
+    """Where a stick was held in half of the raw frames or more, as a page of arrow keys has it."""
+    right, down = (sum(stick[axis] for stick in held) for axis in (0, 1))
+    keys = Keys(0)
+    for held_for, key in ((-down, Keys.FORWARD), (down, Keys.BACK), (-right, Keys.LEFT), (right, Keys.RIGHT)):
+        if 2 * held_for >= len(held):
+            keys |= key
+    return keys
 
 
 def _points(game: Game, scores: NDArray[np.float64]) -> tuple[Moment, ...]:

@@ -2,7 +2,8 @@
 
 Positions are the middles of sprites on the screen, pixels from the left and from the top, worked out from memory; the
 offsets were measured on the screen. A command is what a player did with his stick in a chunk, which is several raw
-inputs, told by where it took him: "retreats up", "jabs, advances left".
+inputs, told by where it took him: "retreats up", "jabs, advances left". Where he is thrown by a blow, or put by the
+game, while his stick says otherwise, is no command.
 
 Shapes: N frames, H W screen, M bytes of memory (128).
 """
@@ -33,8 +34,18 @@ class Move:
     served: bool = False  # whether it came into play
 
     @property
+    def held(self) -> Array:
+        """(2,) raw frames that the stick was held right and down for, less those left and up."""
+        return np.array([stick[:2] for stick in self.sticks], np.float64).sum(0)
+
+    @property
     def gone(self) -> Array:
         return self.end - self.start
+
+    @property
+    def went(self) -> Array:
+        """(2,) as far as it is his own doing: along each axis where he went as his stick was held."""
+        return np.where(self.held * self.gone > 0, self.gone, 0.0)
 
     @property
     def fired(self) -> bool:
@@ -99,14 +110,14 @@ def _boxing_scores(memory: Bytes) -> Array:
 
 def _boxing_words(move: Move) -> str:
     said = ["jabs"] if move.fired else []
-    x, y = move.gone
+    x, y = move.went
     if math.hypot(x, y) > 1.5:
-        closer = math.dist(move.start, move.other) - math.dist(move.end, move.other)
+        closer = math.dist(move.start, move.other) - math.dist(move.start + move.went, move.other)
         if abs(closer) < 0.35 * math.hypot(x, y):
             said.append(f"circles {_way(x, y)}")
         else:
             said.append(f"{'advances' if closer > 0 else 'retreats'} {_way(x, y)}")
-    elif any(stick[0] or stick[1] for stick in move.sticks) and not move.fired:
+    elif move.held.any() and not move.fired:
         said.append("pushes on")
     return ", ".join(said) or "stands"
 
@@ -123,8 +134,8 @@ def _pong_ball(memory: Bytes) -> Array:
 
 
 def _pong_words(move: Move) -> str:
-    pace = abs(move.gone[1])
-    said = [] if pace < 1.5 else [f"{'slides' if pace < 16 else 'darts'} {_way(0, move.gone[1])}"]
+    down = move.gone[1] if -move.held[0] * move.gone[1] > 0 else 0.0  # his stick is turned on its side: left is down
+    said = [] if abs(down) < 1.5 else [f"{'slides' if abs(down) < 16 else 'darts'} {_way(0, down)}"]
     if move.fired and (move.playing or move.served):
         said.insert(0, "spins the ball" if move.playing else "serves")
     return ", ".join(said) or "waits"
@@ -147,10 +158,10 @@ def _tennis_scores(memory: Bytes) -> Array:
 
 
 def _tennis_words(move: Move) -> str:
-    x, y = move.gone
+    x, y = move.went
     said = ["swings"] if move.fired else []
-    if 1.5 < math.hypot(x, y) < 40:
-        nearer = abs(move.end[1] - 106) - abs(move.start[1] - 106)  # to the net
+    if 1.5 < math.hypot(x, y) < 12:  # nobody runs faster: after a point they are put where they serve
+        nearer = abs(move.start[1] + y - 106) - abs(move.start[1] - 106)  # to the net
         said.append(f"runs {_way(x, 0)}" if abs(x) >= abs(y) else "comes to the net" if nearer < 0 else "falls back")
     return ", ".join(said) or "waits"
 
