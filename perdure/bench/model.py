@@ -326,7 +326,6 @@ def streamed(config: TransformerConfig, chunk: int, chunks: int, size: tuple[int
     whole = model(latents, levels, text, given=given, times=times, roles=Roles(belongs, target))
     if given is not None:
         given = given._replace(hearing=None)
-    reads = None if kind in ("history-and-target", "block-diagonal") else text
     # WorldPlay's context is encoded at once, as if it were one chunk.
     pieces = [then] if kind == "memory-and-chunk" else [slice(i, i + chunk) for i in range(0, last, chunk)]
     kept: tuple[Tensor, ...] | None = None
@@ -335,7 +334,7 @@ def streamed(config: TransformerConfig, chunk: int, chunks: int, size: tuple[int
     for piece in pieces:
         at = None if given is None else cut(given, piece)
         clean = torch.zeros(batch, piece.stop - piece.start)
-        made = model.remember(latents[:, :, piece], clean, reads, given=at, times=times[:, piece], past=past)
+        made = model.remember(latents[:, :, piece], clean, text, given=at, times=times[:, piece], past=past)
         kept = made if kept is None else tuple(torch.cat(both, 2) for both in zip(kept, made, strict=True))
         behind = None if seen is None else seen[:, : piece.stop]
         past = None if kind == "block-diagonal" else Past(kept[0], kept[1], times[:, : piece.stop], from_clip=behind)

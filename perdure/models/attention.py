@@ -57,9 +57,14 @@ def visible(kind: str, asking: Roles, asked: Roles, alone: bool = False, window:
     return own | (before & asking.target if kind in ("memory-and-chunk", "block-diagonal") else before)
 
 
+def memories_read(kind: str) -> bool:
+    """Whether what is finished reads the text: a memory that never read it outlives it."""
+    return kind not in ("history-and-target", "block-diagonal")
+
+
 def readers(kind: str, roles: Roles) -> Tensor | None:
-    """(T,) which latents read the words, or None for all: a memory that never read them outlives them."""
-    return roles.target if kind in ("history-and-target", "block-diagonal") else None
+    """(T,) which latents read the text, or None for all."""
+    return None if memories_read(kind) else roles.target
 
 
 def dense_mask(kind: str, roles: Roles, tokens: int, alone: bool = False, window: int = 0, sink: int = 0) -> Tensor:

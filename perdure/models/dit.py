@@ -21,7 +21,18 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from perdure.models.adapters.added import Added, Extra, InBlock
-from perdure.models.attention import Mask, Roles, Scope, attend, dense_mask, flex_mask, look, place, readers
+from perdure.models.attention import (
+    Mask,
+    Roles,
+    Scope,
+    attend,
+    dense_mask,
+    flex_mask,
+    look,
+    memories_read,
+    place,
+    readers,
+)
 from perdure.models.conditions import Given, Past
 from perdure.models.config import TransformerConfig
 from perdure.models.embedding import Conditions, FeedForward
@@ -220,7 +231,8 @@ class Transformer(nn.Module):
         """Keys and values (B, L, T, N, H, D) of finished latents, which look at each other, and at a past if given.
 
         `present` (B, T) leaves out those that only fill up the shape. L counts the layers that look back. Where
-        these tensors exist already, `into` is them, and nothing else is kept. Words that are given are not heard.
+        these tensors exist already, `into` is them, and nothing else is kept. Text is read where `config.history` has
+        memories read it; words that are given are not heard.
         """
         kept: list[tuple[Tensor, Tensor]] = []
         shape = latents_BCThw.shape[2] // self.config.patch[0], -1
@@ -232,10 +244,10 @@ class Transformer(nn.Module):
             else:
                 into[0][:, index], into[1][:, index] = k, v
 
-        given = given and given._replace(words=None)
+        given = given and given._replace(words=None, hearing=None)
         narrow = self.seeable(latents_BCThw, None, present)
         wide = narrow if past is None else self.seeable(latents_BCThw, past, present)
-        text = self.embed_text(text, image_BSE)
+        text = self.embed_text(text, image_BSE) if memories_read(self.config.history) else None
         self.run(latents_BCThw, timestep, text, given, times, past, wide, narrow, keep)
         if into is not None:
             return into

@@ -49,15 +49,14 @@ def test_stream_equals_full(kind: str, every: int) -> None:
     whole = model(latents, levels, text, times=times, roles=Roles(chunk, chunk == CHUNKS - 1))
 
     then, now = slice(0, count - CHUNK), slice(count - CHUNK, count)
-    reads = None if kind in ("history-and-target", "block-diagonal") else text
     clean = torch.zeros(2)
     if kind == "memory-and-chunk":  # the whole context at once
-        kept = model.remember(latents[:, :, then], clean, reads, times=times[:, then])
+        kept = model.remember(latents[:, :, then], clean, text, times=times[:, then])
     else:
         kept, past = None, None
         for i in range(CHUNKS - 1):
             piece = slice(i * CHUNK, (i + 1) * CHUNK)
-            made = model.remember(latents[:, :, piece], clean, reads, times=times[:, piece], past=past)
+            made = model.remember(latents[:, :, piece], clean, text, times=times[:, piece], past=past)
             kept = made if kept is None else tuple(torch.cat(pair, 2) for pair in zip(kept, made))
             if kind != "block-diagonal":
                 past = Past(kept[0], kept[1], times[:, : piece.stop])
@@ -71,6 +70,16 @@ def test_stream_equals_full(kind: str, every: int) -> None:
     made, true = draw(times[:, then]), whole[:, :, now]
     assert error(made, true) <= 1e-5
     assert error(draw(times[:, then] - 9), true) > 1e-3  # the past is seen, and where it stands
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("kind", KINDS[1:])
+def test_memories_that_do_not_read_are_the_same_whatever_the_text(kind: str) -> None:
+    model = learnt(replace(TINY, history=kind))
+    latents, clean, text = torch.randn(1, 4, 2, *SIZE), torch.zeros(1), torch.randn(1, 5, 20)
+    kept = [model.remember(latents, clean, read) for read in (None, text, model.listen(text))]
+    same = [all(map(torch.equal, kept[0], other)) for other in kept[1:]]
+    assert same == [kind in ("history-and-target", "block-diagonal")] * 2
 
 
 @torch.no_grad()

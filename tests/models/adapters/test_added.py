@@ -198,13 +198,12 @@ def test_stream_equals_full(kind: str, every: int) -> None:
     levels = torch.where(chunk == LATENTS - 1, 700.0, 0.0).expand(2, -1)
     whole = model(latents, levels, text, given=given, times=times, roles=Roles(chunk, chunk == LATENTS - 1))
 
-    reads = None if kind in ("history-and-target", "block-diagonal") else text
     pieces = [slice(0, 3)] if kind == "memory-and-chunk" else [slice(i, i + 1) for i in range(3)]
     kept: tuple[torch.Tensor, ...] | None = None
     past: Past | None = None
     for piece in pieces:
         clean, at = torch.zeros(2, piece.stop - piece.start), cut(given, piece)._replace(view=None)
-        made = model.remember(latents[:, :, piece], clean, reads, given=at, times=times[:, piece], past=past)
+        made = model.remember(latents[:, :, piece], clean, text, given=at, times=times[:, piece], past=past)
         kept = made if kept is None else tuple(torch.cat(pair, 2) for pair in zip(kept, made, strict=True))
         if kind != "block-diagonal":
             past = Past(kept[0], kept[1], times[:, : piece.stop], from_clip=given.cameras.from_clip[:, : piece.stop])
