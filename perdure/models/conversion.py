@@ -5,6 +5,7 @@ This is the one way in for a pickle (`models/pickled.py`). What comes out is who
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ import torch
 
 from perdure.models import pickled, weights
 from perdure.models import tensors as files
+from perdure.models.adapters.names import published
+from perdure.models.config import Adapters
 from perdure.models.names import sizes, stranger, title, wans_names
 from perdure.models.tensors import Tensors, open_tensors
 
@@ -87,14 +90,18 @@ def _lay_out(source: Path, folder: Path, dtype: torch.dtype | None, settings: Pa
 def facts(held: Tensors) -> dict[str, Any]:
     """What can be said of a checkpoint without reading it."""
     names = wans_names(held)
-    found = sizes({ours: held.shapes[theirs] for ours, theirs in names.items()})
-    whose = "diffusers" if all(ours in theirs for ours, theirs in names.items()) else "Wan's own"
+    shapes = {ours: held.shapes[theirs] for ours, theirs in names.items()}
+    found, beside = sizes(shapes), held.path / weights.OURS
+    on = weights.config_from_json(beside).adapters if beside.is_file() else published(names, shapes)
+    added = {field: value for field, value in asdict(on).items() if value != getattr(Adapters(), field)}
+    base = ((ours, theirs) for ours, theirs in names.items() if not ours.startswith(weights.PREFIX))
+    whose = "diffusers" if all(ours in theirs for ours, theirs in base) else "Wan's own"
     numbers = {str(kind).removeprefix("torch."): 0 for kind in held.dtypes.values()}
     for name, kind in held.dtypes.items():
         numbers[str(kind).removeprefix("torch.")] += torch.Size(held.shapes[name]).numel()
     return {
         "what": title(found) if names else stranger(held),
-        **({"names": whose, "sizes": found} if names else {}),
+        **({"names": whose, "sizes": found, "adapters": added} if names else {}),
         "tensors": len(held),
         "numbers": numbers,
         "bytes": held.bytes,
@@ -108,8 +115,12 @@ def examine(place: Path) -> dict[str, Any]:
     held, names = weights.opened(place)
     with held, torch.device("meta"):
         shapes = {name: tuple(it.shape) for name, it in weights.Transformer(config).state_dict().items()}
-        base = {name: it for name, it in shapes.items() if not name.startswith(weights.PREFIX)}
-        weights.check("Transformer", base, held, names)
+        absent = weights.absent(names)
+        weights.check("Transformer", {name: it for name, it in shapes.items() if not absent(name)}, held, names)
         for theirs in names.values():
             held.read(theirs)
+    if (place / weights.ADAPTERS).is_file():
+        with open_tensors(place / weights.ADAPTERS) as ours:
+            for name in ours:
+                ours.read(name)
     return facts(held)

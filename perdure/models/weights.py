@@ -10,8 +10,8 @@ Of a model with two experts, `experts` tells the folders: the one for high noise
 
 import json
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, fields
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,6 +20,7 @@ from torch import nn
 
 from perdure.models import tensors as files
 from perdure.models.adapters.added import Added
+from perdure.models.adapters.names import published
 from perdure.models.config import Adapters, TransformerConfig
 from perdure.models.dit import Transformer
 from perdure.models.names import Shape, sizes, stranger, title, wans_names
@@ -74,25 +75,28 @@ def opened(place: Path) -> tuple[Tensors, dict[str, str]]:
 def read_config(folder: Path | str, settings: Path | None = None) -> TransformerConfig:
     """What the transformer in a folder is: as `save` or diffusers wrote it, else as its tensors show.
 
-    `settings` is where its config.json lies, if not with it.
+    Adapters that others have published are seen by their names. `settings` is where its config.json lies, if not
+    with it.
     """
     place = only(folder)
     settings = settings or place / "config.json"
     if (place / OURS).is_file():
         return config_from_json(place / OURS)
     said = _json(settings) if settings.is_file() else {}
-    if said.get("_class_name", "WanModel") == "WanModel":
-        held, names = opened(place)
-        with held:
-            found: dict[str, Any] = sizes({ours: held.shapes[theirs] for ours, theirs in names.items()})
-        dim = found.pop("dim")
-        heads = int(said.get("num_heads", dim // 128))
-        if not heads or dim % heads:
-            raise ValueError(
-                f"{place}: expected heads of 128 channels, or a config.json with num_heads that divide {dim}"
-            )
-        return TransformerConfig(**{"text_dim": 0, "heads": heads, "head_dim": dim // heads, **found})
-    return config_from_diffusers(said, settings)
+    wans = said.get("_class_name", "WanModel") == "WanModel"
+    config = None if wans else config_from_diffusers(said, settings)
+    held, names = opened(place)
+    with held:
+        shapes = {ours: held.shapes[theirs] for ours, theirs in names.items()}
+    adapters = published(names, shapes)
+    if config is not None:
+        return replace(config, adapters=adapters)
+    found: dict[str, Any] = sizes(shapes)
+    dim = found.pop("dim")
+    heads = int(said.get("num_heads", dim // 128))
+    if not heads or dim % heads:
+        raise ValueError(f"{place}: expected heads of 128 channels, or a config.json with num_heads that divide {dim}")
+    return TransformerConfig(**{"text_dim": 0, "heads": heads, "head_dim": dim // heads, **found, "adapters": adapters})
 
 
 def config_from_diffusers(said: Mapping[str, Any], where: Path | str = "config.json") -> TransformerConfig:
@@ -205,13 +209,12 @@ def load(
         got = sizes({ours: held.shapes[theirs] for ours, theirs in names.items()})
         if any(wanted.get(field) != got.get(field) for field in TELLING):
             raise ValueError(f"{place}: expected the weights of {title(wanted)}, got those of {title(got)}")
-        fill(model, held, names, device, dtype, lambda name: name.startswith(PREFIX))
+        fill(model, held, names, device, dtype, absent(names))
     ours = place / ADAPTERS
     if ours.is_file() and isinstance(added := getattr(model, "adapters", None), nn.Module):
         with open_tensors(ours) as held:
-            known = {adapter(name) for name in held}
-            names = {name.removeprefix(PREFIX): name for name in held}
-            fill(added, held, names, device, dtype, lambda name: adapter(name) not in known)
+            names, gone = {name.removeprefix(PREFIX): name for name in held}, absent(held)
+            fill(added, held, names, device, dtype, lambda name: gone(PREFIX + name))
     empty = [name for name, it in [*model.named_parameters(), *model.named_buffers()] if it.is_meta]
     if empty:
         raise ValueError(f"{place}: expected weights for the whole model, found none for {_some(empty)}")
@@ -222,6 +225,12 @@ def adapter(name: str) -> str:
     """Which adapter a tensor is of: "camera" of "adapters.blocks.3.camera.weight"."""
     parts = name.removeprefix(PREFIX).split(".")
     return next(part for part in parts if part != "blocks" and not part.isdigit())
+
+
+def absent(names: Iterable[str]) -> Callable[[str], bool]:
+    """Whether a parameter is of an adapter that these names have nothing of: then it starts at zero."""
+    known = {adapter(name) for name in names if name.startswith(PREFIX)}
+    return lambda name: name.startswith(PREFIX) and adapter(name) not in known
 
 
 def fill(

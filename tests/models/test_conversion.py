@@ -1,10 +1,12 @@
 """Pickles become safetensors and run nothing; Wan's own layout becomes diffusers', whole or not at all."""
 
+import json
 import os
 import pickle
 import signal
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,7 +20,7 @@ from perdure.models.tensors import open_tensors
 from perdure.models.weights import open_transformer, save
 from tests.cli.desk import Said, refused, said
 from tests.models.test_dit import KINDS, TINY
-from tests.models.test_weights import alike, filled, wans_own
+from tests.models.test_weights import PUBLISHED, alike, as_published, filled, wans_own
 
 
 class Evil:
@@ -150,6 +152,21 @@ def test_two_experts_become_two(tmp_path: Path, capsys: Said):
     assert "two experts do not go into one file" in refused(
         capsys, "weights", "convert", str(tmp_path / "in"), str(tmp_path / "x.safetensors")
     )
+
+
+def test_adapters_of_others_are_shown_checked_and_converted(tmp_path: Path, capsys: Said):
+    config = replace(TINY, adapters=PUBLISHED["worldplay"])
+    (tmp_path / "in").mkdir()
+    save_file(as_published(filled(config), "worldplay"), tmp_path / "in" / "x.safetensors")
+    (tmp_path / "in" / "config.json").write_text('{"num_heads": 2}')
+    said(capsys, "weights", "convert", str(tmp_path / "in"), str(tmp_path / "out"))
+    assert alike(open_transformer(tmp_path / "out"), filled(config))
+    for folder in ("in", "out"):
+        told = json.loads(said(capsys, "weights", "show", str(tmp_path / folder), "--json"))
+        assert told["adapters"] == {"keys": "81-way", "camera": "fx_fy"} and told["names"] == "diffusers"
+        assert "is whole" in said(capsys, "weights", "check", str(tmp_path / folder))
+    save(filled(TINY), tmp_path / "bare")
+    assert json.loads(said(capsys, "weights", "show", str(tmp_path / "bare"), "--json"))["adapters"] == {}
 
 
 def test_weights_are_looked_at(tmp_path: Path, capsys: Said):

@@ -194,22 +194,60 @@ def test_adapters_lie_beside_and_what_is_not_there_starts_at_zero(tmp_path: Path
     assert not any(it.is_meta for it in fresh.state_dict().values())
 
 
-def test_adapters_that_others_have_published_are_found(tmp_path: Path):
-    """HY-WorldPlay's names, among diffusers' names of its base."""
-    config = replace(TINY, adapters=Adapters(keys="81-way", camera="fx_fy"))
-    state = filled(config).state_dict()
-    told = {
-        re.sub(
-            r"adapters\.blocks\.(\d)\.camera",
-            r"blocks.\1.attn1.to_out_prope.0",
-            name.replace("adapters.keys", "condition_embedder.action_embedder"),
-        ): it
-        for name, it in state.items()
-    }
-    save_file({f"model.{name}": it for name, it in told.items()}, tmp_path / "x.safetensors")
-    (tmp_path / "config.json").write_text('{"num_heads": 2}')
-    assert alike(open_transformer(tmp_path, config), filled(config))
-    with pytest.raises(ValueError, match=r"not known: model\.blocks\.0\.attn1\.to_out_prope\.0"):
+PUBLISHED = {  # whose: which adapters are on
+    "worldplay": Adapters(keys="81-way", camera="fx_fy"),
+    "lingbot": Adapters(rays="rays"),
+    "lingbot act": Adapters(rays="directions-keys", key_features=4),
+}
+OUR_NAMES = (  # of adapters, and those that were published
+    (r"adapters\.blocks\.(\d)\.camera", r"blocks.\1.attn1.to_out_prope.0"),
+    (r"adapters\.keys", "condition_embedder.action_embedder"),
+    (r"adapters\.rays\.patch_embedding", "patch_embedding_wancamctrl"),
+    (r"adapters\.rays\.linear_(\d)", r"c2ws_hidden_states_layer\1"),
+    (r"adapters\.blocks\.(\d)\.rays\.linear_(\d)", r"blocks.\1.cam_injector_layer\2"),
+    (r"adapters\.blocks\.(\d)\.rays\.(scale|shift)", r"blocks.\1.cam_\2_layer"),
+)
+
+
+def as_published(model: Transformer, whose: str) -> dict[str, Tensor]:
+    """The same weights as HY-WorldPlay (a base by diffusers' names) or LingBot-World (by Wan's own) have them."""
+    state = model.state_dict()
+    base = {name: it for name, it in state.items() if not name.startswith("adapters.")}
+    out = {f"model.{name}": it for name, it in base.items()} if whose == "worldplay" else wans_own(base)
+    for name in state.keys() - base.keys():
+        theirs = next(re.sub(ours, new, name) for ours, new in OUR_NAMES if re.match(ours, name))
+        out["model." * (whose == "worldplay") + theirs] = state[name]
+    return out
+
+
+@pytest.mark.parametrize("whose", PUBLISHED)
+def test_adapters_that_others_have_published_are_seen_by_their_names(whose: str, tmp_path: Path):
+    config = replace(TINY, adapters=PUBLISHED[whose])
+    save_file(as_published(filled(config), whose), tmp_path / "x.safetensors")
+    settings = {"_class_name": "WanModel", "num_heads": 2}
+    if whose == "worldplay":
+        settings = weights.config_to_diffusers(TINY)
+    (tmp_path / "config.json").write_text(json.dumps(settings))
+    assert read_config(tmp_path) == config
+    assert alike(open_transformer(tmp_path), filled(config))
+    save(open_transformer(tmp_path), tmp_path / "ours")
+    assert read_config(tmp_path / "ours") == config and alike(open_transformer(tmp_path / "ours"), filled(config))
+
+
+def test_published_adapters_that_are_not_whole_are_told(tmp_path: Path):
+    state = as_published(filled(replace(TINY, adapters=PUBLISHED["worldplay"])), "worldplay")
+    path = tmp_path / "x.safetensors"
+    (tmp_path / "config.json").write_text(json.dumps({"num_heads": 2}))
+    gone = "model.blocks.1.attn1.to_out_prope.0.bias"
+    save_file({name: it for name, it in state.items() if name != gone}, path)
+    with pytest.raises(ValueError, match=r"got 1 missing: adapters\.blocks\.1\.camera\.bias"):
+        open_transformer(tmp_path)
+    save_file(state | {"model.condition_embedder.action_embedder.linear_1.weight": torch.ones(48, 9)}, path)
+    with pytest.raises(ValueError, match=r"action_embedder\.linear_1\.weight in x\.safetensors is \(48, 9\) and not"):
+        open_transformer(tmp_path)
+    state = as_published(filled(replace(TINY, adapters=PUBLISHED["lingbot"])), "lingbot")
+    save_file(state | {"patch_embedding_wancamctrl.weight": torch.ones(48, 2 * 64 * 4)}, path)
+    with pytest.raises(ValueError, match=r"expected rays of 6 channels, or .* got patch_embedding_wancamctrl\.weight"):
         open_transformer(tmp_path)
 
 

@@ -5,7 +5,12 @@ beside them its names are diffusers'. LingBot-World has rays (`rays="rays"`; `ac
 four keys); beside them its names are Wan's own.
 """
 
+import math
 import re
+from collections.abc import Mapping
+from typing import Any
+
+from perdure.models.config import Adapters
 
 PUBLISHED = [
     (r"condition_embedder\.action_embedder\.linear_([12])", r"adapters.keys.linear_\1"),
@@ -24,3 +29,26 @@ def adapter_name(published: str) -> str:
         if found:
             return f"{found.expand(ours)}.{found[found.re.groups]}"
     return published
+
+
+def published(names: Mapping[str, str], shapes: Mapping[str, tuple[int, ...]]) -> Adapters:
+    """Which adapters are on in a checkpoint of others: by our names, what each tensor is called there, and its shape.
+
+    Only their names tell. Of what is called as we call it, shapes do not say all, and `perdure.json` lies beside it.
+    """
+    theirs = {ours for ours, name in names.items() if ours.startswith("adapters.") and not name.endswith(ours)}
+    on: dict[str, Any] = {}
+    if any(name.startswith("adapters.keys.") for name in theirs):
+        on["keys"] = "81-way"
+    if any(name.endswith((".camera.weight", ".camera.bias")) for name in theirs):
+        on["camera"] = "fx_fy"
+    if (rays := "adapters.rays.patch_embedding.weight") in theirs:
+        cell = Adapters().ray_fold ** 2 * math.prod(shapes.get("patch_embedding.weight", ())[2:])
+        channels, left = divmod(shapes[rays][-1], cell)
+        if left or channels < 4:
+            raise ValueError(
+                f"expected rays of 6 channels, or directions of 3 and keys, for {cell} pixels each, "
+                f"got {names[rays]} of {shapes[rays]}"
+            )
+        on |= {"rays": "rays"} if channels == 6 else {"rays": "directions-keys", "key_features": channels - 3}
+    return Adapters(**on)
