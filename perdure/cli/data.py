@@ -15,9 +15,9 @@ from perdure.cli.saying import AsJson, err, megabytes, out, print_json, stage
 app = typer.Typer(help="Make clips to learn from, out of engines, games and films.", no_args_is_help=True)
 
 Out = Annotated[Path | None, typer.Option("--out", "-o", help="The folder of the data set; data/SOURCE unless said.")]
-Workers = Annotated[int, typer.Option(help="How many processes; one for each core unless said.")]
+Workers = Annotated[int, typer.Option(min=0, help="How many processes; 0: one for each core.")]
 Ray = Annotated[bool, typer.Option("--ray", help="Do it through Ray: on the cluster of RAY_ADDRESS, if that is set.")]
-Patience = Annotated[float, typer.Option(help="Give up a clip that takes longer than so many seconds; 0: never.")]
+Patience = Annotated[float, typer.Option(min=0.0, help="Give up a clip after so many seconds; 0: never.")]
 Settings = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="An option of the source; may be repeated.")
 ]
@@ -282,6 +282,9 @@ def _run(folder: Path, jobs: list[Any], workers: int, ray: bool, patience: float
         task = bar.add_task("", total=sum(job.seconds for job in jobs) or 1.0)
 
         def told(now: pipeline.Progress) -> None:
+            if not latest and now.damaged:
+                said = f"damaged, and made anew: {', '.join(now.damaged)}"
+                err.print(said, markup=False, soft_wrap=True)
             if not latest and now.done < now.jobs:
                 says = f"{now.jobs - now.done} of {now.jobs} to make in {folder}, with {count} {hands}"
                 err.print(f"{says}; stopped, it goes on with the same command", markup=False, soft_wrap=True)
@@ -311,6 +314,8 @@ def _run(folder: Path, jobs: list[Any], workers: int, ray: bool, patience: float
             f"{report['skipped']} skipped, the first {first['what']}: {first['why']}", markup=False, soft_wrap=True
         )
         out.print(f"all of them are named in {folder / 'report.json'}", soft_wrap=True)
+        if again := sum(lost.get("again", False) for lost in report["why"]):
+            out.print(f"{again} of them befell a process (killed, too slow): the same command tries them again")
 
 
 def lasting(seconds: float) -> str:

@@ -28,7 +28,7 @@ def run(jobs: Sequence[Job], folder: Path, count: int) -> Iterator[Record]:
                 try:
                     yield ray.get(done)
                 except ray.exceptions.WorkerCrashedError:
-                    lost = Lost(job.number, called(job), "the process that made it died")
+                    lost = Lost(job.number, called(job), "the process that made it died", again=True)
                     yield read_record(folder, job.number) or Record(job.number, skipped=(lost,))
                 except ray.exceptions.RayTaskError as error:
                     raise Broken(str(error.cause)) from None

@@ -1,14 +1,15 @@
 """The pipeline: jobs in, shards out, with a report and a card beside them.
 
-A folder is begun with a plan, the list of its jobs, and goes on with that one until all are done. Each job becomes a
-part (`work.py`), eight of them a shard, which ones is fixed by their numbers: so the same plan gives the same bytes
-whoever works, however many, and however often it was stopped. What cannot be made is skipped, counted, and named.
+A folder is begun with a plan, the list of its jobs, and goes on with that one until all are done; it grows by a plan
+that goes on after the same jobs. Each job becomes a part (`work.py`), eight of them a shard, which ones is fixed by
+their numbers: so the same plan gives the same bytes whoever works, however many, and however often it was stopped.
+What cannot be made is skipped, counted, and named: what its source refuses for good, what befell the process that made
+it (out of memory, killed, too slow) until the next run.
 """
 
-import hashlib
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,22 @@ import msgspec
 from perdure.data import profile, workers
 from perdure.data.card import card
 from perdure.data.clip import Job
-from perdure.data.work import PARTS, Broken, Lost, Record, joined, part_of, read_record, replacing, write_record
+from perdure.data.shards import whole
+from perdure.data.work import (
+    PARTS,
+    Broken,
+    Record,
+    Shard,
+    joined,
+    note,
+    noted,
+    part_of,
+    parted,
+    read_record,
+    record_of,
+    replacing,
+    size_of,
+)
 from perdure.world.folder import lock
 
 Run = Callable[[Sequence[Job], Path, int], Iterator[Record]]
@@ -36,6 +52,7 @@ class Progress:
     skipped: int
     asked: float  # seconds that all jobs were to last
     gone: float  # of those, what belongs to jobs that are done
+    damaged: tuple[str, ...] = ()  # shards that were not as they were made, so that their clips are made anew
 
 
 def cores() -> int:
@@ -56,6 +73,8 @@ def make(
     go on; what was made until then stays, and the same call goes on from there.
     """
     numbers = {job.number for job in jobs}
+    if count < 0:
+        raise ValueError(f"expected a number of workers, or 0 for one on each core, got {count}")
     if not jobs or len(numbers) != len(jobs):
         raise ValueError(f"expected a plan of jobs with a number each, got {len(jobs)} with {len(numbers)} numbers")
     (folder / PARTS).mkdir(parents=True, exist_ok=True)
@@ -76,12 +95,25 @@ def make(
 def _make(folder: Path, jobs: Sequence[Job], run: Run, count: int, told: Callable[[Progress], None]) -> dict[str, Any]:
     groups = [jobs[i : i + PER_SHARD] for i in range(0, len(jobs), PER_SHARD)]
     group_of = {job.number: number for number, group in enumerate(groups) for job in group}
-    records = {job.number: record for job in jobs if (record := read_record(folder, job.number))}
-    for number, group in enumerate(groups):  # a record holds only as long as there is what it speaks of
-        if not shard_of(folder, number).exists():
-            for job in group:
-                if not part_of(folder, job.number).exists():
-                    records.pop(job.number, None)
+    records, shards, damaged = dict[int, Record](), dict[int, Shard](), list[str]()
+    for number, group in enumerate(groups):
+        path = shard_of(folder, number)
+        known = [record for job in group if (record := read_record(folder, job.number)) and not record.again]
+        if path.exists():
+            shard = Shard.of(path)
+            due = noted(folder, path.name)
+            if shard != due if due else shard.bytes != whole(sum(record.size for record in known)):
+                damaged += [path.name] if known else []
+                path.unlink()
+            elif len(known) == len(group):
+                shards[number] = shard
+                if due is None:
+                    note(folder, shard)
+            else:
+                known = parted(folder, known, path)
+        if number not in shards:  # a record holds only as long as there is what it speaks of
+            known = [record for record in known if not record.clips or size_of(folder, record.job) == record.size]
+        records |= {record.job: record for record in known}
 
     def tell() -> None:
         clips = [clip for record in records.values() for clip in record.clips]
@@ -94,32 +126,31 @@ def _make(folder: Path, jobs: Sequence[Job], run: Run, count: int, told: Callabl
                 sum(len(record.skipped) for record in records.values()),
                 sum(job.seconds for job in jobs),
                 sum(job.seconds for job in jobs if job.number in records),
+                tuple(damaged),
             )
         )
 
     def settle(number: int) -> None:
         """Make the shard of a group that is done."""
-        group = groups[number]
-        if all(job.number in records for job in group) and not shard_of(folder, number).exists():
-            done = [records[job.number] for job in group]
-            if any(record.clips for record in done):
-                joined(folder, done, shard_of(folder, number))
-        if all(job.number in records for job in group):
-            for job in group:
-                part_of(folder, job.number).unlink(missing_ok=True)
+        done = [records[job.number] for job in groups[number] if job.number in records]
+        if len(done) < len(groups[number]):
+            return
+        if number not in shards and any(record.clips for record in done):
+            shards[number] = joined(folder, done, shard_of(folder, number))
+        for record in done:
+            part_of(folder, record.job).unlink(missing_ok=True)
 
     tell()
     for number in range(len(groups)):
         settle(number)
-    for record in run([job for job in jobs if job.number not in records], folder, count):
-        if read_record(folder, record.job) != record:  # its worker is gone: it has no part
-            with replacing(part_of(folder, record.job)) as beside:
-                beside.write_bytes(b"")
-            write_record(folder, record)
+    missing = [job for job in jobs if job.number not in records]
+    for job in missing:
+        record_of(folder, job.number).unlink(missing_ok=True)
+    for record in run(missing, folder, count):
         records[record.job] = record
         settle(group_of[record.job])
         tell()
-    return _report(folder, jobs, [records[job.number] for job in jobs], len(groups))
+    return _report(folder, jobs, [records[job.number] for job in jobs], [shards[number] for number in sorted(shards)])
 
 
 def shard_of(folder: Path, number: int) -> Path:
@@ -127,7 +158,7 @@ def shard_of(folder: Path, number: int) -> Path:
 
 
 def _agree(folder: Path, jobs: Sequence[Job]) -> None:
-    """Begin a plan, or see that it is the one that was begun."""
+    """Begin a plan, or see that it is the one that was begun, or that one and more."""
     plan = msgspec.json.encode({"per_shard": PER_SHARD, "jobs": jobs})
     try:
         begun = (folder / PLAN).read_bytes()
@@ -135,20 +166,28 @@ def _agree(folder: Path, jobs: Sequence[Job]) -> None:
         with replacing(folder / PLAN) as beside:
             beside.write_bytes(plan)
         return
-    if begun != plan:
-        raise ValueError(f"{folder} was begun with another plan ({_said(begun)}): finish that, or name another folder")
+    if begun == plan:
+        return
+    before = _jobs(begun)
+    if not before or before != list(jobs[: len(before)]):
+        names = ", ".join(sorted({job.source for job in before}))
+        said = f"{len(before)} of {names}, the first with seed {before[0].seed}" if before else f"{PLAN} cannot be read"
+        raise ValueError(f"{folder} was begun with another plan ({said}): finish that, or name another folder")
+    with replacing(folder / PLAN) as beside:  # it grows
+        beside.write_bytes(plan)
 
 
-def _said(plan: bytes) -> str:
+def _jobs(plan: bytes) -> list[Job]:
+    """The jobs of a plan; none of one that cannot be read, or that makes shards of another length."""
     try:
-        jobs = msgspec.json.decode(msgspec.json.decode(plan, type=dict[str, msgspec.Raw])["jobs"], type=list[Job])
-        names = ", ".join(sorted({job.source for job in jobs}))
-        return f"{len(jobs)} of {names}, the first with seed {jobs[0].seed}"
-    except (msgspec.DecodeError, KeyError, IndexError):
-        return f"{PLAN} cannot be read"
+        raw = msgspec.json.decode(plan, type=dict[str, msgspec.Raw])
+        known = msgspec.json.decode(raw["per_shard"]) == PER_SHARD
+        return msgspec.json.decode(raw["jobs"], type=list[Job]) if known else []
+    except (msgspec.DecodeError, KeyError):
+        return []
 
 
-def _report(folder: Path, jobs: Sequence[Job], records: Sequence[Record], groups: int) -> dict[str, Any]:
+def _report(folder: Path, jobs: Sequence[Job], records: Sequence[Record], shards: Sequence[Shard]) -> dict[str, Any]:
     """What was made and what was not; nothing of when, where, or by how many."""
     clips = [clip for record in records for clip in record.clips]
     skipped = [lost for record in records for lost in record.skipped]
@@ -165,8 +204,8 @@ def _report(folder: Path, jobs: Sequence[Job], records: Sequence[Record], groups
         "sources": dict(sorted(Counter(clip.source for clip in clips).items())),
         "licences": dict(sorted(Counter(clip.licence for clip in clips).items())),
         "skipped": len(skipped),
-        "why": _reasons(skipped),
-        "shards": [_shard(path) for path in (shard_of(folder, n) for n in range(groups)) if path.exists()],
+        "why": msgspec.to_builtins(skipped),
+        "shards": msgspec.to_builtins(shards),
     }
     if rows := [clip.profile for clip in clips if clip.profile]:
         profile.write(folder / profile.PROFILE, rows)
@@ -175,16 +214,3 @@ def _report(folder: Path, jobs: Sequence[Job], records: Sequence[Record], groups
     with replacing(folder / CARD) as beside:
         beside.write_text(card(folder.name, jobs, clips, skipped), "utf-8")
     return report
-
-
-def _reasons(skipped: Sequence[Lost]) -> list[Mapping[str, str | int]]:
-    return [{"job": lost.job, "what": lost.what, "why": lost.why} for lost in skipped]
-
-
-def _shard(path: Path) -> dict[str, str | int]:
-    with path.open("rb") as file:
-        return {
-            "name": path.name,
-            "bytes": path.stat().st_size,
-            "sha256": hashlib.file_digest(file, "sha256").hexdigest(),
-        }

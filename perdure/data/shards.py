@@ -264,6 +264,11 @@ def close(out: BinaryIO) -> None:
     out.write(bytes(-out.tell() % RECORD))
 
 
+def whole(size: int) -> int:
+    """How long a shard is of which so many bytes are clips."""
+    return -(-(size + 2 * BLOCK) // RECORD) * RECORD
+
+
 def write(path: File, clips: Iterable[Clip]) -> None:
     """A whole shard at once."""
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -5,6 +5,7 @@ of the job and bytes by the job alone, so that it does not matter who did the wo
 """
 
 import errno
+import hashlib
 import os
 import traceback
 from collections.abc import Iterator, Sequence
@@ -55,12 +56,13 @@ class Kept(msgspec.Struct, frozen=True):
         return self.frames / self.fps
 
 
-class Lost(msgspec.Struct, frozen=True):
+class Lost(msgspec.Struct, frozen=True, omit_defaults=True):
     """What was skipped, and why."""
 
     job: int
     what: str
     why: str
+    again: bool = False  # it befell the process, not the clip: the next run tries it again
 
 
 class Record(msgspec.Struct, frozen=True):
@@ -68,9 +70,39 @@ class Record(msgspec.Struct, frozen=True):
     clips: tuple[Kept, ...] = ()
     skipped: tuple[Lost, ...] = ()
 
+    @property
+    def size(self) -> int:
+        """Bytes of its part."""
+        return sum(clip.size for clip in self.clips)
+
+    @property
+    def again(self) -> bool:
+        return any(lost.again for lost in self.skipped)
+
+
+class Shard(msgspec.Struct, frozen=True):
+    """What a report says of a shard, and what is written beside the parts as long as there is one."""
+
+    name: str
+    bytes: int
+    sha256: str
+
+    @classmethod
+    def of(cls, path: Path) -> "Shard":
+        with path.open("rb") as file:
+            return cls(path.name, path.stat().st_size, hashlib.file_digest(file, "sha256").hexdigest())
+
 
 def part_of(folder: Path, number: int) -> Path:
     return folder / PARTS / f"{number:06d}.part"
+
+
+def size_of(folder: Path, number: int) -> int:
+    """Bytes of a part; -1 where there is none."""
+    try:
+        return part_of(folder, number).stat().st_size
+    except FileNotFoundError:
+        return -1
 
 
 def record_of(folder: Path, number: int) -> Path:
@@ -134,7 +166,8 @@ def _tried(job: Job) -> Iterator[tuple[Clip, dict[str, bytes], Row] | Lost]:
             raise Broken(str(error)) from error
         where = traceback.extract_tb(error.__traceback__)[-1]
         says = str(error) or "no more is said"
-        yield Lost(job.number, name, f"{type(error).__name__}: {says} ({Path(where.filename).name}:{where.lineno})")
+        why = f"{type(error).__name__}: {says} ({Path(where.filename).name}:{where.lineno})"
+        yield Lost(job.number, name, why, again=isinstance(error, MemoryError))
 
 
 def unfit(clip: Clip) -> str:
@@ -160,11 +193,49 @@ def replacing(path: Path) -> Iterator[Path]:
         beside.unlink(missing_ok=True)
 
 
-def joined(folder: Path, records: Sequence[Record], path: Path) -> None:
-    """Parts become a shard."""
-    with replacing(path) as beside, beside.open("wb") as out:
-        for record in records:
-            with part_of(folder, record.job).open("rb") as part:
-                while block := part.read(1 << 20):
-                    out.write(block)
-        shards.close(out)
+def joined(folder: Path, records: Sequence[Record], path: Path) -> Shard:
+    """Parts become a shard. What it is to be is noted before it is there: one that is otherwise is damaged."""
+    with replacing(path) as beside:
+        with beside.open("wb") as out:
+            for record in records:
+                if record.clips:
+                    with part_of(folder, record.job).open("rb") as part:
+                        while block := part.read(1 << 20):
+                            out.write(block)
+            shards.close(out)
+        shard = msgspec.structs.replace(Shard.of(beside), name=path.name)
+        note(folder, shard)
+    return shard
+
+
+def parted(folder: Path, records: Sequence[Record], path: Path) -> list[Record]:
+    """A shard becomes parts again, for others to join them; gives the records as they are then."""
+    places, out = dict(shards.places(path)), list[Record]()
+    for record in records:
+        sizes = dict[str, int]()
+        with replacing(part_of(folder, record.job)) as beside, beside.open("wb") as part:
+            for clip in record.clips:
+                files = {kind: shards.taken(place) for kind, place in places[clip.name].items()}
+                sizes[clip.name] = shards.append(part, clip.name, files)
+        changed = [msgspec.structs.replace(clip, size=sizes[clip.name]) for clip in record.clips]
+        out.append(msgspec.structs.replace(record, clips=tuple(changed)))
+        write_record(folder, out[-1])
+    path.unlink()
+    return out
+
+
+def note(folder: Path, shard: Shard) -> None:
+    with replacing(_note_of(folder, shard.name)) as beside:
+        beside.write_bytes(msgspec.json.encode(shard))
+
+
+def noted(folder: Path, name: str) -> Shard | None:
+    """What a shard is to be, if that was noted."""
+    try:
+        return msgspec.json.decode(_note_of(folder, name).read_bytes(), type=Shard)
+    except (FileNotFoundError, msgspec.DecodeError):
+        return None
+
+
+def _note_of(folder: Path, name: str) -> Path:
+    return folder / PARTS / f"{name}.json"

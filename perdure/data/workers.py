@@ -45,6 +45,10 @@ def run(jobs: Sequence[Job], folder: Path, count: int, patience: float = 0.0) ->
 
     A job that takes longer than `patience` seconds (0: no matter how long) is given up, with its process.
     """
+    if count < 1:
+        raise ValueError(f"expected one worker or more, got {count}")
+    if not patience >= 0:
+        raise ValueError(f"expected patience in seconds, or 0 for no end of it, got {patience:g}")
     waiting, workers = deque(jobs), list[Worker]()
     try:
         while waiting or any(worker.job for worker in workers):
@@ -97,7 +101,8 @@ def _heard(worker: Worker) -> Record | None:
 
 def _died(job: Job, folder: Path, why: str) -> Record:
     """The record of a job whose worker is gone: its own, if it had come to write one."""
-    return read_record(folder, job.number) or Record(job.number, skipped=(Lost(job.number, called(job), why),))
+    lost = Lost(job.number, called(job), why, again=True)
+    return read_record(folder, job.number) or Record(job.number, skipped=(lost,))
 
 
 def _ended(process: SpawnProcess) -> str:

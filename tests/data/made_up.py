@@ -15,7 +15,8 @@ FPS, FRAMES = 4.0, 20
 
 
 def plan(count: int, seed: int, seconds: float = FRAMES / FPS, **options: str | float | int | bool) -> list[Job]:
-    """Options: `nNUMBER=what befalls that job`; `beside`, a folder where makings leave traces; `pause`, `pace`."""
+    """Options: `nNUMBER=what befalls that job`; `beside`, a folder where makings leave traces; `pause`, `pace`;
+    `once`, a folder that remembers what has befallen whom, so that it does not happen again."""
     return [Job(__name__, number, seed + number, seconds, options) for number in range(count)]
 
 
@@ -26,6 +27,10 @@ def make(job: Job) -> Iterator[Clip | Skipped]:
     frames = round(job.seconds * FPS)
     time.sleep(float(job.options.get("pause", 0.0)) + job.seconds * float(job.options.get("pace", 0.0)))
     what = job.options.get(f"n{job.number}", "")
+    if what not in ("", "skips") and "once" in job.options:
+        trace = Path(str(job.options["once"]), str(job.number))
+        what = "" if trace.exists() else what
+        trace.touch()
     if what == "raises":
         raise RuntimeError("the sky fell")
     if what == "memory":

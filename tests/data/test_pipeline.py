@@ -3,6 +3,7 @@
 import json
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -89,10 +90,69 @@ def test_what_goes_wrong_costs_its_own_clip(tmp_path: Path):
     assert "test" in (tmp_path / "set" / workers.LOG).read_text(), "where a crash was is in the log"
 
 
-def test_what_hangs_is_given_up(tmp_path: Path):
-    jobs = made_up.plan(3, 0, n1="hangs")
-    report = pipeline.make(tmp_path / "set", jobs, 2, run=partial(workers.run, patience=3.0))
-    assert report["clips"] == 2 and report["why"][0]["why"] == "took longer than 3 s"
+def test_what_befell_a_process_is_tried_again(whole: tuple[Path, dict[str, bytes]], tmp_path: Path):
+    """Killed, out of memory, too slow: named by the run, and tried by the next; what a source refuses stays refused."""
+    once, asked = tmp_path / "once", list[int]()
+    once.mkdir()
+    bad = {"n1": "hangs", "n2": "killed", "n3": "memory", "n9": "skips", "once": str(once)}
+    jobs, patient = made_up.plan(20, 100, **bad), partial(workers.run, patience=3.0)
+    report = pipeline.make(tmp_path / "set", jobs, 2, run=patient)
+    why = {lost["job"]: (lost["why"].partition(":")[0], lost.get("again", False)) for lost in report["why"]}
+    killed = "the process that made it was killed by SIGKILL (was there enough memory?)"
+    assert why[1] == ("took longer than 3 s", True) and why[9] == ("too dark", False)
+    assert why[2] == (killed, True) and why[3] == ("MemoryError", True) and report["clips"] == 16
+
+    def counted(jobs: Sequence[Job], folder: Path, count: int) -> Iterator[Record]:
+        asked.extend(job.number for job in jobs)
+        return here(jobs, folder, count)
+
+    report = pipeline.make(tmp_path / "set", jobs, run=counted)
+    assert asked == [1, 2, 3] and [lost["job"] for lost in report["why"]] == [9]
+    made, first = shown(tmp_path / "set"), "shard-000000.tar"
+    assert made[first] == whole[1][first], "as if nothing had ever befallen them"
+    assert pipeline.make(tmp_path / "set", jobs, run=counted) == report and len(asked) == 3
+
+
+@pytest.mark.parametrize("how", ["cut", "flipped", "gone"])
+def test_a_damaged_shard_is_made_anew(how: str, whole: tuple[Path, dict[str, bytes]], tmp_path: Path):
+    folder, told, asked = tmp_path / "set", list[Progress](), list[int]()
+    shutil.copytree(whole[0], folder)
+    path = folder / "shard-000001.tar"
+    payload = bytearray(path.read_bytes())
+    payload[len(payload) // 2] ^= 1
+    path.write_bytes(payload if how == "flipped" else payload[: len(payload) // 2])
+    if how == "gone":
+        path.unlink()
+
+    def counted(jobs: Sequence[Job], folder: Path, count: int) -> Iterator[Record]:
+        asked.extend(job.number for job in jobs)
+        return here(jobs, folder, count)
+
+    pipeline.make(folder, made_up.plan(20, 100), told=told.append, run=counted)
+    assert shown(folder) == whole[1] and asked == list(range(8, 16))
+    assert told[0].damaged == (() if how == "gone" else ("shard-000001.tar",))
+
+
+def test_a_set_of_before_is_held_to_its_sizes(whole: tuple[Path, dict[str, bytes]], tmp_path: Path):
+    """Shards that nothing was noted of are whole if they are as long as their clips are."""
+    folder, told = tmp_path / "set", list[Progress]()
+    shutil.copytree(whole[0], folder)
+    for noted in (folder / ".jobs").glob("shard-*"):
+        noted.unlink()
+    with (folder / "shard-000002.tar").open("r+b") as file:
+        file.truncate(10240)
+    pipeline.make(folder, made_up.plan(20, 100), told=told.append, run=here)
+    assert shown(folder) == whole[1] and told[0].damaged == ("shard-000002.tar",) and told[0].done == 16
+
+
+def test_workers_and_patience_have_bounds(tmp_path: Path):
+    jobs = made_up.plan(1, 0)
+    with pytest.raises(ValueError, match="or 0 for one on each core, got -1"):
+        pipeline.make(tmp_path / "set", jobs, -1)
+    with pytest.raises(ValueError, match="one worker or more, got -1"):
+        next(workers.run(jobs, tmp_path, -1))
+    with pytest.raises(ValueError, match="0 for no end of it, got -1"):
+        next(workers.run(jobs, tmp_path, 1, patience=-1.0))
 
 
 def test_a_run_that_is_killed_is_taken_up_where_it_was(whole: tuple[Path, dict[str, bytes]], tmp_path: Path):
@@ -144,6 +204,21 @@ def test_a_folder_holds_one_plan(whole: tuple[Path, dict[str, bytes]]):
         pipeline.make(whole[0], made_up.plan(20, 101), run=here)
     with pytest.raises(ValueError, match="a number each"):
         pipeline.make(whole[0], made_up.plan(1, 0) * 2, run=here)
+
+
+def test_a_set_grows(whole: tuple[Path, dict[str, bytes]], tmp_path: Path):
+    """From twelve to twenty: the half shard is filled up, and it is as if twenty had been asked for at once."""
+    asked = list[int]()
+
+    def counted(jobs: Sequence[Job], folder: Path, count: int) -> Iterator[Record]:
+        asked.extend(job.number for job in jobs)
+        return here(jobs, folder, count)
+
+    pipeline.make(tmp_path / "set", made_up.plan(12, 100), run=here)
+    pipeline.make(tmp_path / "set", made_up.plan(20, 100), run=counted)
+    assert shown(tmp_path / "set") == whole[1] and asked == list(range(12, 20))
+    with pytest.raises(ValueError, match=r"another plan \(20 of "):
+        pipeline.make(tmp_path / "set", made_up.plan(12, 100), run=here)
 
 
 def test_two_runs_on_one_folder_are_refused(tmp_path: Path):

@@ -25,7 +25,7 @@ def plan(
     for path in map(Path, paths):
         info = lerobot.described(path)
         for row in lerobot.rows_of(path):
-            said = {"path": str(path), "episode": int(row["episode_index"]), **options}
+            said = {"path": str(path.absolute()), "episode": int(row["episode_index"]), **options}
             jobs.append(Job(NAME, len(jobs), seed, int(row["length"]) / float(info["fps"]), said))
     return jobs[: count or None]
 

@@ -63,10 +63,12 @@ def plan(
     found = films([Path(path) for path in paths])
     if not found:
         raise ValueError(f"no films below {', '.join(str(path) for path in paths)}")
+    files = {name: str(Path(str(options[name])).absolute()) for name in ("depth", "recogniser") if name in options}
+    options |= files  # a plan means the same wherever it is gone on with from
     known: list[tuple[Path, list[int]]] = []
     jobs: list[Job] = []
     for number, path in enumerate(found[:count] if count else found):
-        more: dict[str, str | float | int | bool] = {"path": str(path)}
+        more: dict[str, str | float | int | bool] = {"path": str(path.absolute())}
         marks = looks(path)
         twin = next((other for other, theirs in known if copies(marks, theirs) and copies(theirs, marks)), None)
         if twin is None:
