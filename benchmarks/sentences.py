@@ -1,6 +1,8 @@
-"""The table of words that comes with Perdure beside MiniLM whole, in OpenVINO: python benchmarks/sentences.py --minilm F
+"""The table of words that comes with Perdure beside MiniLM whole, in OpenVINO.
 
-F is a folder of all-MiniLM-L6-v2. Both read 141 paraphrases of 47 deeds; told are how often they name the deed, how many
+    python benchmarks/sentences.py --minilm FOLDER
+
+FOLDER is all-MiniLM-L6-v2. Both read 141 paraphrases of 47 deeds; told are how often they name the deed, how many
 bytes they take, and how long a phrase takes on one thread (the median of some rounds, both in turns).
 """
 
