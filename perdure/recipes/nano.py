@@ -1,6 +1,7 @@
 """How `nano` is made: clips, lessons, codec, latents, transformer, graphs. Each stage resumes.
 
     python -m perdure.recipes.nano all --runs ~/perdure-runs
+    python -m perdure.recipes.nano flow --runs ~/perdure-runs --train lora --rank 8   # on top of what is there
 
 Stages may run apart (`lessons`, `codec`, `latents`, `decoder`, `flow`, `export`), so that one can go on in the
 background while another is looked at. Clips come from the playground's schedule, which deals scenes, hours, weathers,
@@ -19,19 +20,22 @@ from safetensors import safe_open
 from torch import Tensor
 
 from perdure.data.sources import playground
+from perdure.models.adapters.lora import drop_lora, load_lora, merge_lora, save_lora
 from perdure.models.config import NANO
 from perdure.models.decoder import Decoder, Encoder
 from perdure.models.dit import Transformer
 from perdure.models.export import examples, export, graphs
+from perdure.models.weights import absent
 from perdure.presets.nano import Preset, nano
 from perdure.runtime.backends import WEIGHTS
 from perdure.training.codec import Codec, codec_loss
-from perdure.training.flow import flow_loss
+from perdure.training.flow import TRAINS, flow_loss, prepare
 from perdure.training.lessons import Lessons, make
 from perdure.training.trainer import TrainConfig, Trainer, load_average
 
 SEED = 1
 """Of the clips: another set than the one that `perdure data make` gives unless told otherwise."""
+LORA = "lora.safetensors"
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,8 @@ class Recipe:
     flow: TrainConfig = TrainConfig(minutes=60, learning_rate=8e-4, average=0.995)
     flow_batch: int = 2
     flow_run: int = 5
+    train: str = "all"  # of the transformer; or "adapters" or "lora", on top of one that was trained before
+    rank: int = 16  # of LoRA
     device: str = "cpu"
 
 
@@ -87,31 +93,60 @@ def encode_latents(recipe: Recipe, runs: Path) -> None:
 
 
 def train_flow(recipe: Recipe, runs: Path) -> None:
-    dit = Transformer(recipe.preset.dit).to(recipe.device)
+    dit, folder = Transformer(recipe.preset.dit).to(recipe.device), tuned(recipe, runs)
+    if recipe.train != "all":
+        load_flow(dit, runs / "flow")
+    prepare(dit, recipe.train, recipe.rank)
     batches = Lessons(runs / "lessons", recipe.preset, device=recipe.device).flow_batches(
         recipe.flow_batch, recipe.flow_run
     )
     sigmas = recipe.preset.sigmas
-    Trainer(recipe.flow, dit, runs / "flow").fit(batches, lambda module, batch: flow_loss(module, batch, sigmas))
+    Trainer(recipe.flow, dit, folder).fit(batches, lambda module, batch: flow_loss(module, batch, sigmas))
+    if recipe.train == "lora":
+        load_average(dit, folder)
+        save_lora(dit, folder / LORA)
+
+
+def tuned(recipe: Recipe, runs: Path) -> Path:
+    """Where the flow stage keeps what it trains."""
+    return runs / ("flow" if recipe.train == "all" else f"flow-{recipe.train}")
+
+
+def drawn(recipe: Recipe, runs: Path) -> Transformer:
+    """The transformer as it was trained, and what was trained on top of it made part of it."""
+    dit = Transformer(recipe.preset.dit)
+    load_flow(dit, runs / "flow")
+    if recipe.train == "adapters":
+        prepare(dit, recipe.train)
+        load_average(dit, tuned(recipe, runs))
+    if recipe.train == "lora":
+        load_lora(dit, tuned(recipe, runs) / LORA)
+        merge_lora(dit)
+        drop_lora(dit)
+    return dit
 
 
 def export_graphs(recipe: Recipe, runs: Path, folder: Path = WEIGHTS) -> None:
     preset = recipe.preset
-    codec, dit = Codec(preset.codec), Transformer(preset.dit)
+    codec = Codec(preset.codec)
+    load_average(codec, runs / "codec")
     load_average(codec, runs / "decoder")
-    load_flow(dit, runs / "flow")
-    write(codec.encoder, codec.decoder, dit, preset, folder)
+    write(codec.encoder, codec.decoder, drawn(recipe, runs), preset, folder)
 
 
 def load_flow(dit: Transformer, folder: Path) -> None:
-    """The averaged weights of a run, of whichever version of this recipe."""
+    """The averaged weights of a run, of whichever version of this recipe; adapters that it had not start at zero."""
     path = folder / "checkpoint.safetensors"
     if not path.exists():
         raise ValueError(f"expected a checkpoint at {path}, found none: train that stage first")
     with safe_open(path, "pt") as file:
         prefix = "average."
         weights = {n.removeprefix(prefix): file.get_tensor(n) for n in file.keys() if n.startswith(prefix)}  # noqa: SIM118
-    dit.load_state_dict(renamed(weights) if "time_embedder.0.weight" in weights else weights)
+    weights = renamed(weights) if "time_embedder.0.weight" in weights else weights
+    lacking, strange = dit.load_state_dict(weights, strict=False)
+    gone = absent(weights)
+    if faults := [*strange, *(name for name in lacking if not gone(name))]:
+        raise ValueError(f"{path}: expected this recipe's transformer, got another: {', '.join(faults[:3])}")
 
 
 RENAMED = (
@@ -160,11 +195,15 @@ def main(
     codec_minutes: float = 60,
     decoder_minutes: float = 60,
     flow_minutes: float = 60,
+    train: Annotated[str, typer.Option(help="what of the transformer: all, or adapters or lora on top of it")] = "all",
+    rank: Annotated[int, typer.Option(min=1, help="of LoRA")] = 16,
     threads: int = 2,
     share: Annotated[int, typer.Option(help="which share of the lessons this process makes")] = 0,
     shares: int = 1,
 ) -> None:
     """Run one stage, or `all` in order."""
+    if train not in TRAINS:
+        sys.exit(f"expected --train out of {', '.join(TRAINS)}, got {train!r}")
     torch.set_num_threads(threads)
     torch.manual_seed(0)
     base = Recipe(nano())
@@ -174,6 +213,8 @@ def main(
         codec=replace(base.codec, minutes=codec_minutes),
         decoder=replace(base.decoder, minutes=decoder_minutes),
         flow=replace(base.flow, minutes=flow_minutes),
+        train=train,
+        rank=rank,
     )
     if stage == "lessons":
         make_lessons(recipe, runs, share, shares)

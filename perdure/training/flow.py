@@ -13,6 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from perdure.models.adapters.lora import add_lora, trainable
 from perdure.models.conditions import Cameras, Given, Past
 from perdure.models.dit import Transformer
 
@@ -52,6 +53,19 @@ class FlowBatch:
 MEMORY_NOISE = 0.1  # memories are what the model drew itself, so they are learnt slightly wrong
 LEARN_TO_REMEMBER = 0.34
 DROP_VIEW, DROP_PROXY, DROP_MEMORY = 0.15, 0.15, 0.1
+
+
+TRAINS = ("all", "adapters", "lora")
+CORRECTED = ("attn1.to_*", "ffn.net.*")  # layers that LoRA goes on
+
+
+def prepare(model: Transformer, train: str, rank: int = 16) -> list[str]:
+    """Let all of a transformer train, its adapters alone, or LoRA of a rank, which is put on. Names of what trains."""
+    if train not in TRAINS:
+        raise ValueError(f"expected to train {', '.join(TRAINS)}, got {train!r}")
+    if train == "lora":
+        add_lora(model, CORRECTED, rank)
+    return trainable(model, train)
 
 
 def hindsight(model: Transformer, batch: FlowBatch) -> Past:

@@ -1,7 +1,8 @@
 """The loop: batches in, a trained module and its average out, resumable after any kill.
 
 It knows no method. A recipe brings a module, its batches and a loss, and says how long.
-Checkpoints are safetensors, written beside and then renamed, so a kill leaves the old or the new.
+Checkpoints are safetensors, written beside and then renamed, so a kill leaves the old or the new. They
+hold what trains: what is frozen is not moved, and not kept.
 """
 
 import json
@@ -36,10 +37,11 @@ class TrainConfig:
 class Trainer:
     def __init__(self, config: TrainConfig, module: nn.Module, folder: Path) -> None:
         self.config, self.module, self.folder = config, module, folder
+        self.trained = {name: p for name, p in module.named_parameters() if p.requires_grad}
         self.optimizer = torch.optim.AdamW(
-            module.parameters(), lr=config.learning_rate, betas=(0.9, 0.98), weight_decay=config.weight_decay
+            self.trained.values(), lr=config.learning_rate, betas=(0.9, 0.98), weight_decay=config.weight_decay
         )
-        self.average = {name: p.detach().clone() for name, p in module.named_parameters()}
+        self.average = {name: p.detach().clone() for name, p in self.trained.items()}
         self.steps, self.seconds = 0, 0.0
         folder.mkdir(parents=True, exist_ok=True)
         if self.checkpoint.exists():
@@ -68,13 +70,13 @@ class Trainer:
                 group["lr"] = self.rate()
             value, figures = loss(self.module, next(batches))
             value.backward()
-            nn.utils.clip_grad_norm_(self.module.parameters(), self.config.clip)
+            nn.utils.clip_grad_norm_(self.trained.values(), self.config.clip)
             self.optimizer.step()
             self.optimizer.zero_grad(set_to_none=True)
             # Early on the average follows closely, so that it does not remember the start.
             decay = min(self.config.average, (1 + self.steps) / (10 + self.steps))
             with torch.no_grad():
-                for name, p in self.module.named_parameters():
+                for name, p in self.trained.items():
                     self.average[name].lerp_(p, 1 - decay)
             self.steps += 1
             self.seconds += time.monotonic() - start
@@ -100,7 +102,8 @@ class Trainer:
 
     def save(self) -> None:
         tensors: dict[str, Tensor] = {}
-        for name, p in self.module.named_parameters():
+        frozen = sum(name not in self.trained for name, _ in self.module.named_parameters())
+        for name, p in self.trained.items():
             tensors["module." + name] = p.detach()
             tensors["average." + name] = self.average[name]
             for key, value in self.optimizer.state.get(p, {}).items():
@@ -109,7 +112,7 @@ class Trainer:
         save_file(
             {k: v.contiguous() for k, v in tensors.items()},
             beside,
-            {"steps": str(self.steps), "seconds": str(self.seconds)},
+            {"steps": str(self.steps), "seconds": str(self.seconds), "frozen": str(frozen)},
         )
         beside.replace(self.checkpoint)
 
@@ -118,7 +121,12 @@ class Trainer:
             meta = file.metadata()
             self.steps, self.seconds = int(meta["steps"]), float(meta["seconds"])
             names = set(file.keys())
-            for name, p in self.module.named_parameters():
+            if lacking := [name for name in self.trained if "module." + name not in names]:
+                raise ValueError(
+                    f"{self.checkpoint}: expected a run that trained {lacking[0]} and all else that is to train now, "
+                    f"got one without {len(lacking)} of {len(self.trained)}: name another folder"
+                )
+            for name, p in self.trained.items():
                 p.data.copy_(file.get_tensor("module." + name))
                 self.average[name].copy_(file.get_tensor("average." + name))
                 state = {k: f"optimizer.{k}.{name}" for k in ("step", "exp_avg", "exp_avg_sq")}
@@ -127,10 +135,18 @@ class Trainer:
 
 
 def load_average(module: nn.Module, folder: Path) -> None:
-    """Give `module` the averaged weights of a run."""
+    """Give `module` the averaged weights of a run; what was frozen in it stays as it is."""
     path = folder / "checkpoint.safetensors"
     if not path.exists():
         raise ValueError(f"expected a checkpoint at {path}, found none: train that stage first")
     with safe_open(path, "pt") as file, torch.no_grad():
-        for name, p in module.named_parameters():
-            p.copy_(file.get_tensor("average." + name))
+        held = set(file.keys())
+        named = {f"average.{name}": p for name, p in module.named_parameters()}
+        lacking, strange = named.keys() - held, {name for name in held if name.startswith("average.")} - named.keys()
+        if strange or len(lacking) != int(file.metadata().get("frozen", "0")):
+            raise ValueError(
+                f"{path}: expected a checkpoint of such a module, got one that lacks {len(lacking)} of its "
+                f"{len(named)} parameters and has {len(strange)} others"
+            )
+        for name in named.keys() & held:
+            named[name].copy_(file.get_tensor(name))

@@ -1,0 +1,117 @@
+"""What trains: all of a transformer, its adapters alone or LoRA; the rest stays as it is, to the bit."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors import safe_open
+
+from perdure.models.adapters.lora import loras
+from perdure.models.config import CodecConfig
+from perdure.models.dit import Transformer
+from perdure.presets.nano import nano
+from perdure.presets.preset import Preset
+from perdure.recipes import nano as recipes
+from perdure.recipes.nano import Recipe, drawn, train_flow
+from perdure.training.flow import FlowBatch, prepare
+from perdure.training.trainer import TrainConfig, Trainer
+from tests.training.test_methods import DIT, flow_batch
+
+PRESET: Preset[CodecConfig] = replace(nano(), dit=DIT)
+
+
+class Steps(Trainer):
+    """Time is counted in steps."""
+
+    limit = 3
+
+    @property
+    def progress(self) -> float:
+        return 1.0 if self.steps >= self.limit else 0.0
+
+
+class Batches:
+    def __init__(self, *_: object, **__: object) -> None:
+        pass
+
+    def flow_batches(self, *_: int) -> Iterator[FlowBatch]:
+        while True:
+            yield flow_batch()
+
+
+@pytest.fixture
+def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Of a transformer that was trained, every number of which says something."""
+    monkeypatch.setattr(recipes, "Lessons", Batches)
+    monkeypatch.setattr(recipes, "Trainer", Steps)
+    torch.manual_seed(5)
+    model = Transformer(DIT)
+    with torch.no_grad():
+        for p in model.parameters():
+            p.normal_(std=0.1)
+    Trainer(TrainConfig(minutes=1), model, tmp_path / "flow").save()
+    return tmp_path
+
+
+@torch.no_grad()
+def velocity(model: Transformer) -> torch.Tensor:
+    scene = flow_batch().scene
+    x = torch.randn(4, 16, 1, 4, 6, generator=torch.Generator().manual_seed(1))
+    return model.eval()(x, torch.full((4,), 9.0), given=scene.given())
+
+
+@pytest.mark.parametrize("train", ["adapters", "lora"])
+def test_a_few_steps_move_what_is_to_train_and_leave_the_base_to_the_bit(train: str, runs: Path) -> None:
+    recipe = Recipe(PRESET, flow=TrainConfig(minutes=1, warmup=1), train=train, rank=2)
+    before = drawn(replace(recipe, train="all"), runs)
+    base = dict(before.named_parameters())
+    train_flow(recipe, runs)
+    with safe_open(runs / f"flow-{train}" / "checkpoint.safetensors", "pt") as file:
+        kept = {name for name in file.keys() if name.startswith("module.")}  # noqa: SIM118
+    marks = {"adapters": "module.adapters.", "lora": ".lora_"}
+    assert kept and all(marks[train] in name for name in kept), "the checkpoint holds what trains"
+    after = drawn(recipe, runs)
+    moved = {name for name, p in after.named_parameters() if not p.equal(base[name])}
+    if train == "adapters":
+        assert moved == {name for name in base if name.startswith("adapters.")}
+    else:
+        assert {name.rsplit(".", 1)[0] for name in moved} == set(loras(prepared(train)))
+    assert not velocity(after).equal(velocity(before))
+
+
+def prepared(train: str) -> Transformer:
+    model = Transformer(DIT)
+    prepare(model, train, 2)
+    return model
+
+
+def test_lora_of_no_step_is_the_base(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Steps, "limit", 0)
+    recipe = Recipe(PRESET, train="lora", rank=2)
+    base = drawn(replace(recipe, train="all"), runs)
+    asked = velocity(base)
+    prepare(base, "lora", 2)
+    assert velocity(base).equal(asked), "before it is merged"
+    train_flow(recipe, runs)
+    assert velocity(drawn(recipe, runs)).equal(asked), "and where it was kept and merged"
+
+
+def test_a_new_adapter_goes_on_a_base_without_it(runs: Path) -> None:
+    heard = replace(DIT, adapters=replace(DIT.adapters, words="slots", word_dim=6))
+    recipe = Recipe(replace(PRESET, dit=heard), train="adapters", flow=TrainConfig(minutes=1))
+    assert velocity(drawn(replace(recipe, train="all"), runs)).equal(velocity(drawn(Recipe(PRESET), runs)))
+    smaller = Recipe(replace(PRESET, dit=replace(DIT, layers=1)))
+    with pytest.raises(ValueError, match=r"expected this recipe.s transformer, got another: blocks\.1"):
+        drawn(smaller, runs)
+
+
+def test_what_does_not_fit_is_told(runs: Path) -> None:
+    with pytest.raises(ValueError, match="expected to train all, adapters, lora, got 'head'"):
+        prepare(Transformer(DIT), "head")
+    train_flow(Recipe(PRESET, train="lora", rank=2), runs)
+    with pytest.raises(ValueError, match=r"expected a run that trained .* and all else"):
+        Trainer(TrainConfig(minutes=1), Transformer(DIT), runs / "flow-lora")
+    with pytest.raises(ValueError, match="expected a checkpoint of such a module, got one that lacks"):
+        recipes.load_average(Transformer(DIT), runs / "flow-lora")
