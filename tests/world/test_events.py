@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from perdure.memory.replay import replay
-from perdure.world import body, edit, events
+from perdure.world import body, edit
 from perdure.world.action import Action
 from perdure.world.body import Pose
 from perdure.world.events import EVENTS, bare, happening, understood
+from perdure.world.happenings import FADE
 from perdure.world.identity import Entity
 from perdure.world.setting import Onset
 from perdure.world.state import World
@@ -111,7 +112,7 @@ def test_spectacles_take_place_before_the_player_and_end() -> None:
     assert {s.name for s in world.happens("a bonfire is lit").setting.spectacles} >= {"fire", "fire 2"}
     out = world.happens("the fire dies down")
     fire = out.setting.spectacle("fire")
-    assert fire is not None and fire.seconds == events.FADE and fire.over(48) and not fire.over(47)
+    assert fire is not None and fire.seconds == FADE and fire.over(48) and not fire.over(47)
     assert out.undo().setting.spectacle("fire") == world.setting.spectacle("fire")
 
 

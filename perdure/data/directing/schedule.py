@@ -20,7 +20,8 @@ from perdure.data.scenes import KINDS, build, creatures
 from perdure.data.trajectories import SCRIPTS
 from perdure.world.action import FRAMES_PER_CHUNK, FRAMES_PER_SECOND
 from perdure.world.command import FORCED
-from perdure.world.events import EVENTS, pools
+from perdure.world.events import EVENTS
+from perdure.world.happenings import pools
 from perdure.world.setting import SEASONS, STYLES
 
 T = TypeVar("T")
