@@ -20,8 +20,9 @@ from typing import Any
 
 from perdure.data import pipeline
 from perdure.data.clip import SHORTEST, Clip, Job
+from perdure.data.processes import THREADS
 from perdure.data.sources import source
-from perdure.data.work import PARTS, THREADS
+from perdure.data.work import PARTS
 
 MEASURED: Mapping[str, Mapping[str, str | float]] = {"playground": {}, "doom": {}, "atari": {}}
 """Sources, and with which options each is measured."""

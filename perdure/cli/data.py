@@ -1,6 +1,8 @@
 """perdure data make | ingest | profile | caption | stats | view | export: clips to learn from."""
 
 import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -10,7 +12,7 @@ import typer
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from perdure.cli.saying import AsJson, err, megabytes, out, print_json, stage
+from perdure.cli.saying import AsJson, err, megabytes, out, print_json, progress, stage
 
 app = typer.Typer(help="Make clips to learn from, out of engines, games and films.", no_args_is_help=True)
 
@@ -69,6 +71,7 @@ def ingest(
     Or out of worlds that were played in, by name: with the very actions and poses, drawn again as it was seen. What
     was kept by `perdure play --record` is taken in as it was shown.
     """
+    from perdure.data.processes import cores
     from perdure.data.sources import source as find
     from perdure.world.store import home
 
@@ -87,7 +90,11 @@ def ingest(
     if robots and len(robots) < len(paths):
         raise ValueError("expected either films or data sets of LeRobot, got both: ingest each by itself")
     source = "lerobot" if robots else "video"
-    jobs = find(source).plan(paths=paths, **options)
+    if source == "video":
+        with _counting("looking at films") as told:
+            jobs = find(source).plan(paths=paths, workers=workers or cores(), told=told, **options)
+    else:
+        jobs = find(source).plan(paths=paths, **options)
     _run(folder or Path("data") / source, jobs, workers, ray, patience)
 
 
@@ -96,6 +103,7 @@ def profile(
     folder: Folder,
     where: Annotated[str, typer.Option(help="Which clips to keep: \"sharpness > 40 and 'snow' in events\".")] = "",
     again: Annotated[bool, typer.Option("--again", help="Measure them anew.")] = False,
+    workers: Workers = 0,
     as_json: AsJson = False,
 ) -> None:
     """Measure clips, and try a filter on them: what it keeps, and what each of its conditions drops.
@@ -106,11 +114,13 @@ def profile(
     from perdure.data.card import filtered
     from perdure.data.choosing import choose
     from perdure.data.dataset import Dataset
+    from perdure.data.processes import cores
     from perdure.data.profiling import measured, summary
 
     data = Dataset(folder)
-    with stage(f"measuring {folder}"):
-        rows = measured(data, again)
+    with _counting(f"measuring {folder}") as told:
+        rows = measured(data, again, workers or cores(), told)
+    _say_damaged({str(row["name"]): str(row["damaged"]) for row in rows if row.get("damaged") is not None})
     if not where:
         return _print_summary(summary(rows), len(rows), as_json)
     report = choose(rows, where).report()
@@ -152,18 +162,21 @@ def caption(
     folder: Folder,
     model: Annotated[Path | None, typer.Option(help="A folder of weights that tells pictures, for films.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Another seed says the same in other words.")] = 0,
+    workers: Workers = 0,
 ) -> None:
     """Write captions anew: from the state, where it is known; of films by a model of yours, where one is given."""
     from perdure.data.dataset import Dataset
+    from perdure.data.processes import cores
     from perdure.data.profiling import recaptioned
     from perdure.data.video import ports
 
     data = Dataset(folder)
-    with stage(f"captioning {folder}"):
-        done, left = recaptioned(data, seed, None if model is None else ports.captions(model))
-    out.print(
-        f"{done} captioned, {left} left as they were: nothing tells what they show" if left else f"{done} captioned"
-    )
+    tell = None if model is None else ports.captions(model)
+    with _counting(f"captioning {folder}, by shards") as told:
+        it = recaptioned(data, seed, tell, model.resolve().name if model else "", workers or cores(), told)
+    left = f", {it.left} left as they were: nothing tells what they show" if it.left else ""
+    out.print(f"{len(it.clips)} captioned{left}")
+    _say_damaged(it.damaged)
 
 
 @app.command()
@@ -181,7 +194,7 @@ def view(
     data = Dataset(folder)
     path = page or folder / "view.html"
     with stage(f"looking at {folder}"):
-        rows = measured(data)
+        rows = [row for row in measured(data) if row.get("damaged") is None]
         if where:
             names = set(Dataset(folder, where).names)
             rows = [row for row in rows if row["name"] in names]
@@ -219,7 +232,9 @@ def stats(folder: Folder, as_json: AsJson = False) -> None:
     if as_json:
         return print_json(facts)
     out.print(f"{facts['clips']:,} clips, {lasting(3600 * facts['hours'])}, {facts['frames']:,} frames")
+    _say_damaged(facts.pop("damaged"))
     groups = {**facts, **facts["tags"], **{f"{kind} does": done for kind, done in facts["deeds"].items()}}
+    groups |= {f"{kind} is told by deed to": told for kind, told in facts["told"].items()}
     groups |= {f"{kind} is told to": said for kind, said in facts["commands"].items()}
     groups = {name: counts for name, counts in groups.items() if isinstance(counts, dict)}
     alike = {
@@ -229,8 +244,25 @@ def stats(folder: Folder, as_json: AsJson = False) -> None:
         out.print("\n[bold]the same in all[/]")
         out.print("  " + ", ".join(f"{name}: {value}" for name, value in alike.items()), markup=False)
     for name, counts in groups.items():
-        if counts and name not in ("tags", "commands", "deeds", *alike):
+        if counts and name not in ("tags", "commands", "told", "deeds", *alike):
             _print_counts(name, counts)
+
+
+@contextmanager
+def _counting(says: str) -> Iterator[Callable[[int, int], None]]:
+    """Say how many are done of how many."""
+    with progress(says) as tell:
+        yield lambda done, of: tell(done / of, f"{done} of {of}")
+
+
+def _say_damaged(damaged: Mapping[str, str]) -> None:
+    """On stderr, since what is asked for is told all the same."""
+    if damaged:
+        err.print(
+            f"{len(damaged)} clips are damaged and left out; `data make` again makes their shards anew", style="red"
+        )
+        for name, why in [*damaged.items()][:SHOWN]:
+            err.print(f"  {why if name in why else f'{name}: {why}'}", markup=False, soft_wrap=True)
 
 
 def _print_counts(name: str, counts: dict[str, Any]) -> None:
@@ -271,11 +303,12 @@ def _value(text: str) -> str | float | int | bool:
 
 def _run(folder: Path, jobs: list[Any], workers: int, ray: bool, patience: float) -> None:
     from perdure.data import pipeline
-    from perdure.data import workers as processes
+    from perdure.data import workers as ours
+    from perdure.data.processes import cores
 
-    count = min(workers or pipeline.cores(), max(1, len(jobs)))
+    count = min(workers or cores(), max(1, len(jobs)))
     hands = "tasks of Ray" if ray else "processes" if count > 1 else "process"
-    run = import_module("perdure.data.cluster").run if ray else partial(processes.run, patience=patience)
+    run = import_module("perdure.data.cluster").run if ray else partial(ours.run, patience=patience)
     columns = BarColumn(), TaskProgressColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), TextColumn("·")
     latest = list[pipeline.Progress]()
     with Progress(*columns, TimeRemainingColumn(), TextColumn("left"), console=err, disable=not err.is_terminal) as bar:

@@ -8,7 +8,7 @@ from perdure.data.clip import Job
 from perdure.data.work import Kept, Lost
 
 SHOWN = 20  # lines of what was skipped
-FILTER = "\n## Filter\n"
+CAPTIONS, FILTER = "\n## Captions\n", "\n## Filter\n"
 
 
 def card(name: str, jobs: Sequence[Job], clips: Sequence[Kept], skipped: Sequence[Lost]) -> str:
@@ -43,6 +43,14 @@ def card(name: str, jobs: Sequence[Job], clips: Sequence[Kept], skipped: Sequenc
         *(_lost(skipped) if skipped else ["Nothing."]),
     ]
     return "\n".join(lines) + "\n"
+
+
+def captioned(card: str, said: Mapping[str, Any]) -> str:
+    """The card with whose captions were written anew, with which seed and by which model."""
+    head, rule, tail = card.partition(FILTER)
+    by = f", films by the model `{said['model']}`" if said["model"] else ""
+    text = f"{said['clips']} clips were captioned anew with seed {said['seed']}{by}."
+    return f"{head.partition(CAPTIONS)[0]}{CAPTIONS}\n{text}\n{rule}{tail}"
 
 
 def filtered(card: str, report: Mapping[str, Any]) -> str:

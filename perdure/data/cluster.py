@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from perdure.data.clip import Job
-from perdure.data.work import THREADS, Broken, Lost, Record, called, read_record, work
+from perdure.data.processes import THREADS, Broken
+from perdure.data.work import Lost, Record, called, read_record, work
 
 
 def run(jobs: Sequence[Job], folder: Path, count: int) -> Iterator[Record]:

@@ -1,8 +1,8 @@
 """A data set on the disk: shards in a folder, read clip by clip when they are asked for."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,12 @@ from perdure.data.profile import Row, profiles
 from perdure.data.shards import Place, Sheet, arrays_of, clip_of, places, taken
 
 SHARDS = "shard-*.tar"
+
+T = TypeVar("T")
+
+
+class Damaged(ValueError):
+    """A clip that cannot be read: which, and in which shard."""
 
 
 class Dataset:
@@ -61,7 +67,7 @@ class Dataset:
         return name in self._places
 
     def __getitem__(self, which: str | int) -> Clip:
-        return clip_of({kind: taken(place) for kind, place in self.files(which).items()})
+        return self._read(which, lambda found: clip_of({kind: taken(place) for kind, place in found.items()}))
 
     def __iter__(self) -> Iterator[Clip]:
         return map(self.__getitem__, self.names)
@@ -70,15 +76,25 @@ class Dataset:
 
     def sheet(self, which: str | int) -> Sheet:
         """All of a clip but its arrays."""
-        return Sheet.from_json(taken(self.files(which)["json"]))
+        return self._read(which, lambda found: Sheet.from_json(taken(found["json"])))
 
     def sheets(self) -> Iterator[Sheet]:
         return map(self.sheet, self.names)
 
-    def arrays(self, which: str | int) -> tuple[NDArray[np.float64] | None, dict[int, dict[str, NDArray[Any]]]]:
-        """Poses and states of a clip, without its pictures."""
+    def arrays(
+        self, which: str | int, only: str = ""
+    ) -> tuple[NDArray[np.float64] | None, dict[int, dict[str, NDArray[Any]]]]:
+        """Poses and states of a clip, without its pictures; states `only` of that name, if one is said."""
+        return self._read(which, lambda f: arrays_of({"npz": taken(f["npz"])} if "npz" in f else {}, only))
+
+    def _read(self, which: str | int, how: Callable[[Mapping[str, Place]], T]) -> T:
         found = self.files(which)
-        return arrays_of({"npz": taken(found["npz"])} if "npz" in found else {})
+        try:
+            return how(found)
+        except Exception as error:  # of msgspec, numpy, zlib or FFmpeg, whatever is damaged
+            shard = next(iter(found.values()))[0]
+            name = self.names[which] if isinstance(which, int) else which
+            raise Damaged(f"{name} in {shard} is damaged ({type(error).__name__}: {error})") from error
 
     def files(self, which: str | int) -> Mapping[str, Place]:
         """Where the files of a clip lie."""

@@ -9,7 +9,7 @@ it (out of memory, killed, too slow) until the next run.
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,12 +17,12 @@ from typing import Any
 import msgspec
 
 from perdure.data import profile, workers
-from perdure.data.card import card
+from perdure.data.card import captioned, card, filtered
 from perdure.data.clip import Job
+from perdure.data.processes import Broken, cores
 from perdure.data.shards import whole
 from perdure.data.work import (
     PARTS,
-    Broken,
     Record,
     Shard,
     joined,
@@ -40,7 +40,7 @@ from perdure.world.folder import lock
 Run = Callable[[Sequence[Job], Path, int], Iterator[Record]]
 
 PER_SHARD = 8  # jobs
-PLAN, REPORT, CARD = "plan.json", "report.json", "card.md"
+PLAN, REPORT, CARD, FILTERED = "plan.json", "report.json", "card.md", "filter-report.json"
 
 
 @dataclass(frozen=True)
@@ -53,11 +53,6 @@ class Progress:
     asked: float  # seconds that all jobs were to last
     gone: float  # of those, what belongs to jobs that are done
     damaged: tuple[str, ...] = ()  # shards that were not as they were made, so that their clips are made anew
-
-
-def cores() -> int:
-    """Processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def make(
@@ -150,7 +145,9 @@ def _make(folder: Path, jobs: Sequence[Job], run: Run, count: int, told: Callabl
         records[record.job] = record
         settle(group_of[record.job])
         tell()
-    return _report(folder, jobs, [records[job.number] for job in jobs], [shards[number] for number in sorted(shards)])
+    fresh = {clip.name for job in missing for clip in records[job.number].clips}
+    ordered = [records[job.number] for job in jobs]
+    return _report(folder, jobs, ordered, [shards[number] for number in sorted(shards)], fresh)
 
 
 def shard_of(folder: Path, number: int) -> Path:
@@ -187,8 +184,11 @@ def _jobs(plan: bytes) -> list[Job]:
         return []
 
 
-def _report(folder: Path, jobs: Sequence[Job], records: Sequence[Record], shards: Sequence[Shard]) -> dict[str, Any]:
-    """What was made and what was not; nothing of when, where, or by how many."""
+def _report(
+    folder: Path, jobs: Sequence[Job], records: Sequence[Record], shards: Sequence[Shard], fresh: Set[str]
+) -> dict[str, Any]:
+    """What was made and what was not; nothing of when, where, or by how many. Captions that were written since stay
+    said, and what a filter keeps as long as no clip is `fresh`."""
     clips = [clip for record in records for clip in record.clips]
     skipped = [lost for record in records for lost in record.skipped]
     twice = [name for name, times in Counter(clip.name for clip in clips).items() if times > 1]
@@ -207,10 +207,27 @@ def _report(folder: Path, jobs: Sequence[Job], records: Sequence[Record], shards
         "why": msgspec.to_builtins(skipped),
         "shards": msgspec.to_builtins(shards),
     }
+    said = card(folder.name, jobs, clips, skipped)
+    if captions := _read(folder / REPORT).get("captions"):
+        report["captions"] = captions
+        said = captioned(said, captions)
+    if not fresh and (chosen := _read(folder / FILTERED)):
+        said = filtered(said, chosen)
     if rows := [clip.profile for clip in clips if clip.profile]:
-        profile.write(folder / profile.PROFILE, rows)
+        path = folder / profile.PROFILE
+        told = {row["name"] for row in profile.read(path) if row["captions"]} if captions and path.exists() else set()
+        rows = [row | ({"captions": True} if row["name"] in told - fresh else {}) for row in rows]
+        profile.write(path, rows)
     with replacing(folder / REPORT) as beside:
         beside.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n")
     with replacing(folder / CARD) as beside:
-        beside.write_text(card(folder.name, jobs, clips, skipped), "utf-8")
+        beside.write_text(said, "utf-8")
     return report
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """What an earlier run or filter said; nothing if there was none."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
+    except (FileNotFoundError, msgspec.DecodeError):
+        return {}

@@ -27,6 +27,9 @@ PROFILE = "profile.parquet"
 Value = None | bool | int | float | str | list[str]
 Row = dict[str, Value]
 
+DAMAGED = "damaged"
+"""A column that is there only where there are clips that cannot be read: why."""
+
 PAIRS = 16  # pairs of frames that motion is measured in
 DIGITS = 6  # significant ones of what is measured
 

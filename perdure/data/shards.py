@@ -12,6 +12,7 @@ Shapes: N frames, H W frame size.
 """
 
 import io
+import os
 import platform
 import tarfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -193,9 +194,9 @@ def clip_of(files: Mapping[str, bytes], rgb: NDArray[np.uint8] | None = None) ->
 
 
 def arrays_of(
-    files: Mapping[str, bytes],
+    files: Mapping[str, bytes], only: str = ""
 ) -> tuple[NDArray[np.float64] | None, dict[int, dict[str, NDArray[Any]]]]:
-    """Poses and states, without any picture."""
+    """Poses and states, without any picture; states `only` of that name, if one is said."""
     poses, states = None, dict[int, dict[str, NDArray[Any]]]()
     if "npz" in files:
         with np.load(io.BytesIO(files["npz"]), allow_pickle=False) as packed:
@@ -204,7 +205,8 @@ def arrays_of(
                     poses = packed[name]
                 else:
                     _, entity, what = name.split("/", 2)
-                    states.setdefault(int(entity), {})[what] = packed[name]
+                    if only in ("", what):
+                        states.setdefault(int(entity), {})[what] = packed[name]
     return poses, states
 
 
@@ -307,13 +309,23 @@ def taken(place: Place) -> bytes:
         return file.read(size)
 
 
-def relabel(path: File, change: Callable[[Sheet, Mapping[str, Place]], Sheet]) -> None:
-    """Write a shard again with other sheets; all else stays as it is, to the byte."""
-    beside = path.with_name(f".{path.name}.new")
-    with beside.open("wb") as out:
-        for name, found in places(path):
-            kept = {kind: taken(place) for kind, place in found.items()}
-            kept["json"] = change(Sheet.from_json(kept["json"]), found).to_json()
-            append(out, name, kept)
-        close(out)
-    beside.replace(path)
+def relabel(
+    path: File,
+    change: Callable[[str, Mapping[str, Place]], Sheet | None],
+    last: Callable[[File], object] = lambda beside: None,
+) -> None:
+    """Write a shard again with other sheets, where `change` gives one; all else stays as it is, to the byte. `last` is
+    told what is to take its place, just before it does."""
+    beside = path.with_name(f"{path.name}.{os.getpid()}.new")
+    try:
+        with beside.open("wb") as out:
+            for name, found in places(path):
+                kept = {kind: taken(place) for kind, place in found.items()}
+                if (sheet := change(name, found)) is not None:
+                    kept["json"] = sheet.to_json()
+                append(out, name, kept)
+            close(out)
+        last(beside)
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)

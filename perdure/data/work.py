@@ -19,6 +19,7 @@ import msgspec
 from perdure.data import shards
 from perdure.data.captions import caption
 from perdure.data.clip import LONGEST, SHORTEST, Clip, Job, Skipped
+from perdure.data.processes import Broken
 from perdure.data.profile import Row, profile
 from perdure.data.sources import source
 from perdure.world.action import FRAMES_PER_CHUNK
@@ -26,17 +27,7 @@ from perdure.world.action import FRAMES_PER_CHUNK
 PARTS = ".jobs"
 """The folder, in that of the data set, where parts and records are."""
 
-THREADS = {
-    **dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"), "1"),
-    "PYTHONHASHSEED": "0",
-}
-"""The environment of whoever works: one thread each, and sets in one order."""
-
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
-
-
-class Broken(Exception):
-    """What would befall the next job as well, so that the run has to stop: a full disk, a package that is missing."""
 
 
 class Kept(msgspec.Struct, frozen=True):

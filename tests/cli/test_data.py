@@ -14,8 +14,12 @@ import pytest
 from perdure.cli.data import parsed
 from perdure.data import stats
 from perdure.data.clip import Actor, Moment
-from perdure.data.shards import Sheet
-from tests.cli.desk import Said, refused, said
+from perdure.data.scenes import KINDS, creatures
+from perdure.data.shards import Said, Sheet
+from perdure.world.action import Hand
+from perdure.world.events import EVENTS
+from tests.cli.desk import Said as Capture
+from tests.cli.desk import refused, said
 from tests.data import made_up
 
 ROOT = Path(__file__).parents[2]
@@ -27,7 +31,7 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def test_a_set_is_made_and_counted(capsys: Said, tmp_path: Path):
+def test_a_set_is_made_and_counted(capsys: Capture, tmp_path: Path):
     words = said(capsys, *MAKE, "--clips", "4", "--seed", "7", "--workers", "1", "--set", "n2=skips")
     assert "3 clips, 0.2 minutes" in words and "in 1 shards: data/made_up" in words
     assert "1 skipped, the first tests.data.made_up-000002: too dark" in words
@@ -40,7 +44,7 @@ def test_a_set_is_made_and_counted(capsys: Said, tmp_path: Path):
     assert "another plan" in refused(capsys, *MAKE, "--clips", "4", "--seed", "8")
 
 
-def test_mistakes_are_told_in_one_line(capsys: Said):
+def test_mistakes_are_told_in_one_line(capsys: Capture):
     assert "no source named 'moon'" in refused(capsys, "data", "make", "--source", "moon")
     assert "expected clips of 5 to 60 seconds, got 90" in refused(capsys, *MAKE, "--seconds", "90")
     assert "expected --set KEY=VALUE, got 'map'" in refused(capsys, *MAKE, "--set", "map")
@@ -50,7 +54,7 @@ def test_mistakes_are_told_in_one_line(capsys: Said):
 
 
 @pytest.mark.parametrize(("package", "extra"), [("av", "data"), ("vizdoom", "worlds"), ("pycolmap", "video")])
-def test_a_missing_extra_is_told(package: str, extra: str, capsys: Said, monkeypatch: pytest.MonkeyPatch):
+def test_a_missing_extra_is_told(package: str, extra: str, capsys: Capture, monkeypatch: pytest.MonkeyPatch):
     def plan(*_: object, **__: object) -> None:
         raise ModuleNotFoundError(f"No module named {package!r}", name=package)
 
@@ -63,7 +67,7 @@ def test_settings_are_read_as_what_they_look_like():
     assert read == {"map": "MAP03", "players": 2, "share": 0.5, "fights": True, "words": "a = b"}
 
 
-def test_ctrl_c_leaves_what_can_be_gone_on_with(capsys: Said, tmp_path: Path):
+def test_ctrl_c_leaves_what_can_be_gone_on_with(capsys: Capture, tmp_path: Path):
     command = [sys.executable, "-m", "perdure.cli", *MAKE, "--clips", "30", "--set", "pause=0.1", "--workers", "2"]
     going = subprocess.Popen(
         command,
@@ -107,7 +111,27 @@ def test_stats_count_all_that_sheets_say():
     assert facts["cast"] == {"orb": 50, "strider": 50} and facts["events"] == {"snow": 49}
 
 
-def test_a_set_is_measured_filtered_looked_at_and_exported(capsys: Said, tmp_path: Path):
+def test_stats_count_what_is_not_there():
+    """Of a source that says all that it could show, what a set lacks is counted with 0."""
+    cast = (Actor(0, "player", "you", "player"), Actor(1, "knight", "the red knight", "creature"))
+    hand = Said(events=("it starts to snow",)), Said(hand=Hand.USE), Said(hand=Hand.USE, events=("pigs fly",)), Said()
+    sheet = Sheet(
+        "playground-000000", "playground", "none", 24.0, 144, 8, 8, view="first", actions=hand, cast=cast,
+        tags={"scene": "court", "trajectory": "free", "category": "navigation"},
+        commands={1: ("now slam", "now slam", "", "leap, then slam")},
+        events=(Moment(4, 9, "take", "you take up the crate", 0),),
+    )  # fmt: skip
+    facts = stats.counted([(sheet, {})])
+    assert facts["tags"]["category"] == {"navigation": 1, "interaction": 0, "long tail": 0, "sightseeing": 0}
+    assert set(facts["tags"]["scene"]) == set(KINDS) and facts["views"]["vehicle"] == 0
+    assert facts["told"]["knight"]["slam"] == 2 and facts["told"]["knight"]["wave"] == 0
+    assert "hit" not in facts["told"]["knight"] and set(facts["told"]) == set(creatures.KINDS)
+    assert facts["deeds"]["frog"]["leap"] == 0 and facts["cast"]["frog"] == 0
+    assert facts["events"]["snow"] == 0 and set(facts["events"]) >= set(EVENTS)
+    assert facts["in vain"] == {"hands": 1, "snow": 1, "what nobody understands": 1}
+
+
+def test_a_set_is_measured_filtered_looked_at_and_exported(capsys: Capture, tmp_path: Path):
     said(capsys, *MAKE, "--clips", "3", "--seed", "4", "--workers", "1")
     assert "brightness" in said(capsys, "data", "profile", "data")
     words = said(capsys, "data", "profile", "data/made_up", "--where", "seed > 4 and duration >= 5")
@@ -118,7 +142,7 @@ def test_a_set_is_measured_filtered_looked_at_and_exported(capsys: Said, tmp_pat
     card = (tmp_path / "data" / "made_up" / "card.md").read_text()
     assert "Nothing." in card and card.count("## Filter") == 1 and "`seed > 5` keeps 1 of 3 clips" in card
     assert "no column named 'blur'" in refused(capsys, "data", "profile", "data", "--where", "blur > 1")
-    assert "0 captioned, 3 left as they were" in said(capsys, "data", "caption", "data")
+    assert "0 captioned, 3 left as they were" in said(capsys, "data", "caption", "data", "--workers", "1")
     assert "sheet.html: 2 of 2 clips" in said(
         capsys, "data", "view", "data", "-o", "sheet.html", "--where", "seed > 4", "--clips", "9"
     )

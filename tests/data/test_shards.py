@@ -171,10 +171,13 @@ def test_relabelling_changes_the_sheet_and_nothing_else(tmp_path: Path):
     before = dict(shards.places(path))
     kept = {name: {kind: shards.taken(place) for kind, place in found.items()} for name, found in before.items()}
 
-    def change(sheet: Sheet, files: Mapping[str, Any]) -> Sheet:
+    def change(name: str, files: Mapping[str, Any]) -> Sheet:
+        sheet = Sheet.from_json(shards.taken(files["json"]))
         return shards.msgspec.structs.replace(sheet, captions=Captions(f"of {sheet.name}", "", ()))
 
-    shards.relabel(path, change)
+    told = list[int]()
+    shards.relabel(path, change, lambda beside: told.append(beside.stat().st_size))
+    assert told == [path.stat().st_size]
     for name, found in shards.places(path):
         for kind, place in found.items():
             assert (shards.taken(place) == kept[name][kind]) == (kind != "json")

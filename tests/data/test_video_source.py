@@ -72,6 +72,14 @@ def jobs(folder: Path) -> dict[str, Job]:
     return {Path(str(job.options["path"])).name: job for job in planned}
 
 
+def test_films_are_looked_at_in_other_processes(folder: Path):
+    """A film that ends one is told apart from nobody, and planned like any other."""
+    told = list[tuple[int, int]]()
+    options: Any = {"seed": 7, "poses": "no", "width": 128, "height": 72}
+    planned = video.plan(paths=[folder], workers=1, told=lambda done, of: told.append((done, of)), **options)
+    assert planned == [*jobs(folder).values()] and told[-1] == (4, 4)
+
+
 def test_shots_become_clips_and_what_is_dropped_is_named(folder: Path):
     clips, why = made(jobs(folder)["a.mp4"])
     assert [len(clip.rgb) for clip in clips] == [124, 140]  # whole chunks

@@ -6,6 +6,7 @@ A source is a module with
     plan(count, seed, **options) -> list[Job]                 cheap, and the same whoever does the work
     make(job) -> Iterator[Clip]                               in a worker process; raises `Skipped` for what is bad
     begin(data) -> World                                      where its clips have recipes: the start again
+    everything() -> Mapping[str, Sequence[str]]               if it likes: views, cast, events and tags that could be
 
 Any module of one's own is a source as well: it is named with its dots, `my_package.my_source`.
 """

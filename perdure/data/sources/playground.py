@@ -11,11 +11,12 @@ from perdure.data.clip import LONGEST, SHORTEST, Clip, Job, Recipe
 from perdure.data.directing.director import Director
 from perdure.data.directing.schedule import DRAMAS, direct, length
 from perdure.data.directing.staging import recipe, stage
-from perdure.data.recorder import Recorder
+from perdure.data.recorder import TOLD, Recorder
 from perdure.data.scenes import KINDS, creatures
 from perdure.data.trajectories import CATEGORIES, SCRIPTS, revisit_density, trajectory
 from perdure.data.views import VIEWS
 from perdure.world import formats
+from perdure.world.events import EVENTS
 from perdure.world.setting import SEASONS, STYLES, WEATHERS
 from perdure.world.state import World
 
@@ -50,6 +51,23 @@ def plan(count: int, seed: int, **options: str | float | int | bool) -> list[Job
         Job(NAME, number, seed, length(number, seed) if seconds is None else float(seconds), options)
         for number in range(count)
     ]
+
+
+def everything() -> dict[str, list[str]]:
+    """All that clips could show: what of it is not there is to be seen in a data set's counts."""
+    ways = [name for name in CATEGORIES if name != "carried"]
+    return {
+        "views": [*VIEWS],
+        "cast": [*creatures.KINDS],
+        "events": [*EVENTS, *TOLD],
+        "scene": [*KINDS],
+        "trajectory": ways,
+        "category": [*{CATEGORIES[name]: 0 for name in ways}],
+        "drama": [*dict.fromkeys(DRAMAS)],
+        "weather": [*WEATHERS],
+        "season": [season or "none" for season in SEASONS],
+        "style": [style or "plain" for style in STYLES],
+    }
 
 
 def make(job: Job) -> Iterator[Clip]:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from perdure.camera import invert
 from perdure.data.clip import LONGEST, SHORTEST, Clip, Job, Skipped
+from perdure.data.processes import Gone, each
 from perdure.data.video import ports
 from perdure.data.video.filters import Limits, copies, fingerprint, profile, verdict
 from perdure.data.video.reading import Film, describe, films, glimpses, kept, pictures, thumbnails
@@ -41,6 +42,8 @@ def plan(
     seed: int = 0,
     paths: Sequence[str | Path] = (),
     seconds: float = LONGEST,
+    workers: int = 0,
+    told: Callable[[int, int], None] = lambda done, of: None,
     **options: str | float | int | bool,
 ) -> list[Job]:
     """A job for each film among files and folders, `count` of them at most unless it is 0.
@@ -48,7 +51,8 @@ def plan(
     Options: `width` and `height` of the frames, `poses` (try, need or no), `licence`, `depth` (a folder of weights of
     a model that estimates it), `again` (how many times each clip with poses and depth is seen again, along new ways
     that come back), `recogniser` (a file that `perdure eval recogniser` kept: it says who does what). A copy of an
-    earlier film, whatever its size or codec, is planned to be skipped, so that it is named.
+    earlier film, whatever its size or codec, is planned to be skipped, so that it is named. Films are looked at for
+    that by `workers` processes (0: by this one); one that ends a process has no copies, and is named when it is made.
     """
     if not paths:
         raise ValueError("expected films or folders of films to take in: name some")
@@ -67,9 +71,14 @@ def plan(
     options |= files  # a plan means the same wherever it is gone on with from
     known: list[tuple[Path, list[int]]] = []
     jobs: list[Job] = []
-    for number, path in enumerate(found[:count] if count else found):
+    chosen = found[:count] if count else found
+    seen = dict[int, list[int]]()
+    for at, marks in each(looks, chosen, min(workers, len(chosen))) if workers else enumerate(map(looks, chosen)):
+        seen[at] = [] if isinstance(marks, Gone) else marks
+        told(len(seen), len(chosen))
+    for number, path in enumerate(chosen):
         more: dict[str, str | float | int | bool] = {"path": str(path.absolute())}
-        marks = looks(path)
+        marks = seen[number]
         twin = next((other for other, theirs in known if copies(marks, theirs) and copies(theirs, marks)), None)
         if twin is None:
             known.append((path, marks))
