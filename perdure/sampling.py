@@ -3,8 +3,9 @@
 Flow matching: x(sigma) = (1 - sigma) * latent + sigma * noise, velocity = noise - latent. The
 arithmetic is the same on numpy arrays and torch tensors.
 
-A noise level is a number, or an array of x's own kind that spreads over it: (T, 1, 1) gives each latent
-of (B, C, T, h, w) a level of its own. So does the scale of guidance.
+A noise level is a number, or an array that spreads over x: (T, 1, 1) gives each latent of (B, C, T, h, w)
+a level of its own, (T, h, w) each token. Levels are float32 whatever x is: in bf16 0.8889 would be 0.8906.
+So does the scale of guidance spread.
 
 `sample` takes Euler's steps or, given fresh noise, those of a distilled model: to leave after k of them
 is to sample with `sigmas[:k]`. `solve` is UniPC, for models that were not distilled.
@@ -72,6 +73,12 @@ def alike(array: NDArray[np.floating[Any]], x: Any) -> Any:
     return array.astype(x.dtype) if isinstance(x, np.ndarray) else x.new_tensor(array)
 
 
+def _levels(array: NDArray[np.floating[Any]], x: Any) -> Any:
+    """The array as noise levels for x: where x is, in float32."""
+    array = array.astype(np.float32)
+    return array if isinstance(x, np.ndarray) else x.new_empty(0).float().new_tensor(array)
+
+
 def noised(latent: X, noise: X, sigma: Any) -> X:
     return (1 - sigma) * latent + sigma * noise
 
@@ -100,20 +107,20 @@ def holding(velocity: Callable[[X, Any], X], known: X, free: X) -> Callable[[X, 
 
 
 def held(x: X, known: X, free: X) -> X:
-    return (1 - free) * known + free * x
+    return _back((1 - free) * known + free * x, x)
 
 
 def staggered(sigmas: Sequence[float], chunks: int, lag: int, x: X) -> list[X]:
     """Levels for diffusion forcing: each of several chunks begins to fall `lag` steps after the one before.
 
-    One array for each step, of the kind of x and of shape (chunks, 1, 1). A chunk waits at its first level, and is
+    One array for each step, where x is and of shape (chunks, 1, 1). A chunk waits at its first level, and is
     done at 0.
     """
     _check(sigmas)
     falling = np.array([*sigmas, 0.0])
     steps = len(sigmas) + lag * (chunks - 1)
     at = np.clip(np.arange(steps)[:, None] - lag * np.arange(chunks), 0, len(sigmas))
-    return [alike(falling[row].reshape(-1, 1, 1), x) for row in at]
+    return [_levels(falling[row].reshape(-1, 1, 1), x) for row in at]
 
 
 def sample(
@@ -130,13 +137,13 @@ def sample(
     x = start
     for step, (here, there) in enumerate(zip(sigmas, [*sigmas[1:], 0.0], strict=True), 1):
         if fresh is None:
-            x = x - (here - there) * velocity(x, here)
+            x = _back(x - (here - there) * velocity(x, here), x)
             continue
         clean = cleaned(x, velocity(x, here), here)
         if step == len(sigmas):
             return clean
         stays = here == there  # as a chunk's level does that waits
-        x = stays * x + (here > there) * noised(clean, fresh(step, x), there)
+        x = _back(stays * x + (here > there) * noised(clean, fresh(step, x), there), x)
     return x
 
 
@@ -146,7 +153,7 @@ def solve(velocity: Callable[[X, float], X], start: X, sigmas: Sequence[float], 
     Zhao et al. 2023, predicting data, with B(h) = exp(-h) - 1; `sigmas` fall from just below 1, as `unipc_levels` do.
     At each level the model is asked at the point that was predicted; its answer then corrects that point.
     """
-    if not sigmas or sigmas[0] >= 1 or any(a <= b for a, b in itertools.pairwise([*sigmas, 0.0])):
+    if not sigmas or sigmas[0] >= 1 or not all(a > b for a, b in itertools.pairwise([*sigmas, 0.0])):
         raise ValueError(f"expected noise levels between 1 and 0 that fall, got {tuple(sigmas)}")
     x, before, known = start, start, []  # known: (level, clean latent), the latest first
     reached = 0  # order of the step that led here
@@ -192,10 +199,21 @@ def _log_ratio(sigma: float) -> float:
 
 
 def _check(sigmas: Sequence[Any]) -> None:
-    """Numbers fall from 1; arrays were made by `staggered`, and are not looked at, so that no device has to wait."""
+    """Numbers fall from 1; arrays never rise, and lie between 1 and 0. Those on a device are not looked at, so that
+    nobody has to wait for it: `staggered` has looked at what it made them of.
+    """
     numbers = [sigma for sigma in sigmas if isinstance(sigma, int | float)]
-    if not sigmas or (numbers and (numbers[0] != 1 or any(a <= b for a, b in itertools.pairwise(numbers)))):
+    falls = all(a > b for a, b in itertools.pairwise(numbers)) and numbers[:1] in ([], [1])
+    seen = [np.float64(1), *(level for sigma in sigmas if (level := _host(sigma)) is not None), np.float64(0)]
+    if not sigmas or not falls or not all(np.all(a >= b) for a, b in itertools.pairwise(seen)):
         raise ValueError(f"expected noise levels that fall from 1, got {tuple(sigmas)}")
+
+
+def _host(sigma: Any) -> Any:
+    """A level as numpy has it, or None if it is on a device."""
+    if isinstance(sigma, int | float | np.ndarray | np.number):
+        return np.asarray(sigma, np.float64)
+    return sigma.detach().double().numpy() if sigma.device.type == "cpu" else None
 
 
 def _double(x: Any) -> Any:
@@ -203,4 +221,4 @@ def _double(x: Any) -> Any:
 
 
 def _back(x: Any, like: Any) -> Any:
-    return x.astype(like.dtype) if isinstance(x, np.ndarray) else x.to(like.dtype)
+    return x.astype(like.dtype, copy=False) if isinstance(x, np.ndarray) else x.to(like.dtype)

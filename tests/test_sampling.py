@@ -2,6 +2,7 @@
 torch, and random by counter alone."""
 
 from collections.abc import Callable
+from itertools import pairwise, product
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,8 @@ from diffusers.schedulers.scheduling_unipc_multistep import UniPCMultistepSchedu
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from perdure.bench import wans
+from perdure.models.config import TransformerConfig
 from perdure.sampling import (
     SELF_FORCING,
     WORLDPLAY,
@@ -143,10 +146,13 @@ def test_noise_is_a_function_of_its_seed_and_draw() -> None:
 
 
 def test_noise_levels_must_fall_from_one() -> None:
-    for bad in ((), (0.9, 0.1), (1.0, 0.5, 0.5)):
+    row = np.array([1.0, 0.5], np.float32)
+    arrays = [[row, row + 0.1], [row, row * np.nan], [row * 1.1], [-row], [1.0, row, 0.6], [row, 0.5, 0.5]]
+    twins = [[torch.as_tensor(level) for level in levels] for levels in arrays[:4]]
+    for bad in ((), (0.9, 0.1), (1.0, 0.5, 0.5), (1.0, float("nan")), (1.0, -0.5), *arrays, *twins):
         with pytest.raises(ValueError, match="fall from 1"):
             sample(lambda x, sigma: x, 0.0, bad)
-    for bad in ((), (1.0, 0.1), (0.9, 0.5, 0.5), (0.9, 0.0)):
+    for bad in ((), (1.0, 0.1), (0.9, 0.5, 0.5), (0.9, 0.0), (0.9, float("nan"))):
         with pytest.raises(ValueError, match="that fall"):
             solve(lambda x, sigma: x, 0.0, bad)
 
@@ -235,6 +241,51 @@ def test_chunks_that_start_later_end_as_if_they_were_alone(seed: int | None) -> 
         np.testing.assert_allclose(together, alone, atol=1e-6)
     with pytest.raises(ValueError, match="fall from 1"):
         staggered((0.5,), 3, 2, start)
+
+
+def test_levels_keep_their_precision_where_latents_have_little() -> None:
+    start = torch.from_numpy(noise(2, SHAPE))
+    for kind in (torch.bfloat16, torch.float16, torch.float32):
+        rows = staggered(WORLDPLAY, 3, 1, start.to(kind))
+        assert {row.dtype for row in rows} == {torch.float32}
+        assert rows[2].ravel().tolist() == [np.float32(WORLDPLAY[2]), np.float32(WORLDPLAY[1]), 1.0]
+        for fresh in (None, keyed(3)):
+            made = sample(lambda x, sigma: torch.sin(x) * sigma, start.to(kind), rows, fresh)
+            true = sample(lambda x, sigma: torch.sin(x) * sigma, start, rows, fresh)
+            assert made.dtype == kind
+            assert float((made - true).abs().max() / true.abs().max()) <= 4 * torch.finfo(kind).eps
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("seed", [None, 6])
+def test_a_level_for_each_token_is_the_plain_formula_token_by_token(seed: int | None) -> None:
+    """As TI2V-5B is asked: known tokens at level 0, beside others that fall, each from a height of its own."""
+    torch.manual_seed(0)
+    model = wans.learnt(
+        TransformerConfig(
+            heads=2, head_dim=24, layers=2, ffn=32, frequency_dim=32, text_dim=0, in_channels=4, out_channels=4
+        )
+    )
+    start, height = torch.from_numpy(noise(4, (1, 4, 3, 4, 4))), torch.rand(3, 2, 2)
+    height[0] = 0
+    levels = [height * share for share in (1.0, 0.75, 0.3, 0.0)]
+    spread = [level.repeat_interleave(2, 1).repeat_interleave(2, 2) for level in levels]  # a token is 2 x 2 wide
+    fresh = None if seed is None else keyed(seed)
+    made = sample(lambda x, level: model(x, 1000 * level[:, ::2, ::2].reshape(1, -1)), start, spread[:-1], fresh)
+
+    x = start.clone()
+    for step, (here, there) in enumerate(pairwise(levels), 1):
+        velocity = model(x, 1000 * here.reshape(1, -1))
+        new = velocity if fresh is None else fresh(step, x)
+        for t, row, column in product(range(3), range(2), range(2)):
+            at = ..., t, slice(2 * row, 2 * row + 2), slice(2 * column, 2 * column + 2)
+            a, b = float(here[t, row, column]), float(there[t, row, column])
+            if fresh is None:
+                x[at] = x[at] - (a - b) * velocity[at]
+            elif t:
+                x[at] = (1 - b) * (x[at] - a * velocity[at]) + b * new[at]
+    assert torch.equal(made[:, :, 0], start[:, :, 0]) and float((made - start).abs().max()) > 0.1
+    close(made, x)
 
 
 def test_guidance_by_latent() -> None:
