@@ -18,11 +18,10 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.nn.attention.flex_attention import BlockMask, create_block_mask, flex_attention
 
+from perdure.models.config import HISTORIES as KINDS
 from perdure.models.config import TransformerConfig
 
 Mask = Tensor | BlockMask
-
-KINDS = ("full", "chunk-causal", "memory-and-chunk", "history-and-target", "block-diagonal")
 
 
 class Roles(NamedTuple):

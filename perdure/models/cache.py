@@ -71,38 +71,66 @@ class Cache:
 class Rolling:
     """The first `sink` latents' keys and values and the last `window` ones', as they were when they were made."""
 
-    def __init__(self, sink: int, window: int, entry_shape: tuple[int, ...], zeros: Zeros = numpy_zeros) -> None:
+    def __init__(
+        self,
+        sink: int,
+        window: int,
+        entry_shape: tuple[int, ...],
+        zeros: Zeros = numpy_zeros,
+        from_clip: Any = None,
+    ) -> None:
+        """`from_clip` (sink + window, 4, 4) is for cameras, which have a precision of their own."""
+        if window < 1:
+            raise ValueError(f"expected a window of 1 latent or more (a config's `recent`), got {window}")
         self.sink, self.window = sink, window
         self.keys, self.values = (zeros((sink + window, *entry_shape)) for _ in range(2))
-        self.present = zeros((sink + window,)) > 0
+        self.present, self.from_clip = zeros((sink + window,)) > 0, from_clip
+        self.seen: bool | None = None  # whether what is held was seen by cameras; None: nothing is held
         self.numbers: list[int | None] = [None] * (sink + window)  # which latent each slot holds
         self.next = 0
 
-    def put(self, keys: Any, values: Any) -> None:
+    def put(self, keys: Any, values: Any, from_clip: Any = None) -> None:
         """The keys and values of the next latent, over those of the one that leaves the window."""
-        slot = self.slot(self.next)
+        slot, seen = self.slot(self.next), from_clip is not None
+        if self.seen not in (None, seen):
+            had = "cameras" if self.seen else "no cameras"
+            raise ValueError(f"expected {had} with each latent, as with those before it, got the other")
+        self.seen = seen
+        if seen:
+            self.from_clip[slot] = from_clip
         self.keys[slot], self.values[slot] = keys, values
         self.present[slot], self.numbers[slot] = True, self.next
         self.next += 1
 
     def clear(self) -> None:
         """As if nothing had come yet."""
-        self.keys[:], self.values[:], self.present[:], self.next = 0, 0, False, 0
+        self.keys[:], self.values[:], self.present[:], self.next, self.seen = 0, 0, False, 0, None
         self.numbers = [None] * (self.sink + self.window)
 
     def slot(self, number: int) -> int:
         return number if number < self.sink else self.sink + (number - self.sink) % self.window
 
     def snapshot(self) -> dict[str, Any]:
-        """All that `restore` needs; these arrays are the cache's own."""
-        return {"keys": self.keys, "values": self.values, "next": self.next}
+        """All that `restore` needs, copied: what comes later does not change it."""
+        kept = {"keys": copied(self.keys), "values": copied(self.values), "next": self.next}
+        return kept | ({"from_clip": copied(self.from_clip)} if self.seen else {})
 
     def restore(self, kept: dict[str, Any]) -> None:
         count, slots = int(kept["next"]), self.sink + self.window
         if tuple(kept["keys"].shape) != tuple(self.keys.shape):
             raise ValueError(f"expected keys of shape {tuple(self.keys.shape)}, got {tuple(kept['keys'].shape)}")
+        seen = "from_clip" in kept
+        if seen and self.from_clip is None:
+            raise ValueError("expected a snapshot without cameras, since this stream has none, got one with them")
+        if seen:
+            self.from_clip[:] = kept["from_clip"]
         self.keys[:], self.values[:], self.next = kept["keys"], kept["values"], count
+        self.seen = seen if count else None
         last = range(max(0, count - self.window), count)
         held = {self.slot(n): n for n in (*range(min(self.sink, count)), *last)}
         for slot in range(slots):
             self.numbers[slot], self.present[slot] = held.get(slot), slot in held
+
+
+def copied(array: Any) -> Any:
+    return array.copy() if isinstance(array, np.ndarray) else array.clone()

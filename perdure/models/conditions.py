@@ -4,15 +4,19 @@ Shapes: B batch, T latents, N tokens of a latent, M remembered latents, L layers
 D head size, h w latent size, A features of an action, V R channels, I entities.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 from perdure.models.words import Words
 
 
 class Cameras(NamedTuple):
-    """Cameras of latents, lengths scaled, in any one frame: when streaming, that of the coming camera."""
+    """Cameras of latents, lengths scaled, in any one frame, and a stream's past in the same: that of the coming camera
+    keeps numbers small; a `Roll` needs one that stays, such as the world's.
+    """
 
     to_clip: Tensor  # (B, T, 4, 4) that frame to each latent's clip space: intrinsics and world-to-camera
     from_clip: Tensor  # (B, T, 4, 4) its inverse
@@ -29,6 +33,31 @@ class Given(NamedTuple):
     identity_present: Tensor | None = None  # (B, I) bool
     words: Words | None = None  # heard by what is drawn, and by nothing that is remembered
     hearing: Tensor | None = None  # (T,) bool: who hears them; None: all, or those with the role of a target
+
+    def each(self, change: Callable[[Tensor, int], Tensor]) -> "Given":
+        """With what differs between latents changed: `change(tensor, the axis of its latents)`."""
+
+        def changed(tensor: Tensor | None, axis: int) -> Tensor | None:
+            return None if tensor is None else change(tensor, axis)
+
+        keys = self.keys
+        if keys is not None and keys.ndim == 2 + keys.is_floating_point():  # else those of the whole clip
+            keys = change(keys, 1)
+        cameras = self.cameras and Cameras(*(change(x, 1) for x in self.cameras))
+        rays, view, hearing = changed(self.rays, 2), changed(self.view, 2), changed(self.hearing, 0)
+        return self._replace(keys=keys, cameras=cameras, rays=rays, view=view, hearing=hearing)
+
+    def cut(self, first: int, last: int) -> "Given":
+        """What is given for the latents from `first` to before `last`."""
+        return self.each(lambda x, axis: x.narrow(axis, first, last - first))
+
+    def led_by(self, count: int) -> "Given":
+        """With nothing, as zeros, for so many latents before these."""
+
+        def led(x: Tensor, axis: int) -> Tensor:
+            return torch.cat([x.new_zeros(*x.shape[:axis], count, *x.shape[axis + 1 :]), x], axis)
+
+        return self.each(led) if count else self
 
 
 class Past(NamedTuple):

@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from math import exp
 
+HISTORIES = ("full", "chunk-causal", "memory-and-chunk", "history-and-target", "block-diagonal")
+"""Who may look at whom; `attention.visible` says what each means."""
+
 
 @dataclass(frozen=True)
 class Heads:
@@ -99,7 +102,7 @@ class TransformerConfig:
     rotary: tuple[int, int, int] | None = None  # None: Wan's shares of the whole head
     rotary_base: float = 10_000.0
     rotary_pairs: str = "neighbours"  # or "halves": channel i turns with i + half of them, quicker on a processor
-    # Memory: which latents may be seen (`attention.KINDS`), by which layers, and how many.
+    # Memory: which latents may be seen (`HISTORIES`), by which layers, and how many.
     history: str = "full"
     look_back_every: int = 1  # of so many layers one attends to memories, the others to the chunk alone
     sink: int = 0  # slots for the very first latents
@@ -118,6 +121,10 @@ class TransformerConfig:
             )
         if self.rotary_pairs not in ("neighbours", "halves"):
             raise ValueError(f"expected rotary_pairs of 'neighbours' or 'halves', got {self.rotary_pairs!r}")
+        if self.history not in HISTORIES:
+            raise ValueError(f"expected a history of {', '.join(HISTORIES)}, got {self.history!r}")
+        if min(self.sink, self.recent, self.recalled) < 0:
+            raise ValueError(f"expected slots of 0 or more, got {self.sink}, {self.recent} and {self.recalled}")
 
     @property
     def dim(self) -> int:

@@ -194,6 +194,7 @@ class Transformer(nn.Module):
         times: Tensor | None = None,
         roles: Roles | None = None,
         window: int = 0,
+        sink: int = 0,
         flex: bool = False,
     ) -> Tensor:
         """The velocity (noise - latent) of a whole clip, (B, C, T, h, w).
@@ -201,14 +202,14 @@ class Transformer(nn.Module):
         `timestep` is (B,), or (B, T), or (B, N); `times` (B or 1, T) says where latents stand, else 0, 1, 2, ...
         `text` is an encoder's states (B, S, E), here and elsewhere, or what `listen` made of them.
         With `roles` latents look at each other as `config.history` has it (`attention.visible`), else all at all;
-        with a `window` at no more than so many chunks back.
+        with a `window` at no more than so many chunks back, and at the first `sink` chunks.
         """
         wide = narrow = None
         text = self.embed_text(text, image_BSE)
         if roles is not None:
             kind, mask = self.config.history, flex_mask if flex else dense_mask
             cells = math.prod(self.grid(latents_BCThw)[1:])
-            wide, narrow = (mask(kind, roles, cells, alone, window) for alone in (False, True))
+            wide, narrow = (mask(kind, roles, cells, alone, window, sink) for alone in (False, True))
             if text is not None and (reading := readers(kind, roles)) is not None:
                 text = text._replace(readers=reading.repeat_interleave(cells))
             if given is not None and given.words is not None and given.hearing is None:

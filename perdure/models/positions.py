@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 F32 = NDArray[np.float32]
 
 
-def reframed(memories: int, coming: int) -> tuple[F32, F32]:
-    """(M,) and (T,) times as WorldPlay has them: one after the other, whatever lies between.
+def reframed(memories: int, coming: int) -> tuple[range, range]:
+    """M and T times as WorldPlay has them: one after the other, whatever lies between.
 
     So a memory that is recalled from long ago stands near, and its age is never seen.
     """
-    return np.arange(memories, dtype=np.float32), np.arange(memories, memories + coming, dtype=np.float32)
+    return range(memories), range(memories, memories + coming)
 
 
 def windowed(numbers: Sequence[int], first: int, coming: int, sink: int, cap: int) -> tuple[F32, F32]:
@@ -27,12 +27,18 @@ def windowed(numbers: Sequence[int], first: int, coming: int, sink: int, cap: in
     of the coming ones, the first of which is number `first`, the last stands at `cap` at most; what came
     before them, of these `numbers`, stands as far back from them as it is old.
     """
-    moved = max(0, first + coming - 1 - cap)
+    moved = shift(numbers, first, coming, sink, cap)
     times = [n if n < sink else n - moved for n in numbers]
-    near = [t for n, t in zip(numbers, times) if n >= sink]
+    return np.array(times, np.float32), np.arange(first - moved, first - moved + coming, dtype=np.float32)
+
+
+def shift(numbers: Sequence[int], first: int, coming: int, sink: int, cap: int) -> int:
+    """How far `windowed` moves what is not of the sink."""
+    moved = max(0, first + coming - 1 - cap)
+    near = [n - moved for n in numbers if n >= sink]
     if near and min(near) < sink:
         raise ValueError(
             f"expected a cap of at least {cap + int(sink - min(near))}, so that a window of {len(near)} and {coming} "
             f"to come stand after a sink of {sink}, got {cap}"
         )
-    return np.array(times, np.float32), np.arange(first - moved, first - moved + coming, dtype=np.float32)
+    return moved

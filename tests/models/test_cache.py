@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from perdure.models.cache import Cache
+from perdure.models.cache import Cache, Rolling
 from perdure.models.context import Remembered
 
 SHAPE = (2, 3, 1, 4)
@@ -46,3 +46,25 @@ def test_what_is_held_is_not_encoded_again() -> None:
 def test_too_many_memories_are_refused() -> None:
     with pytest.raises(ValueError, match="at most 1"):
         Cache(1, SHAPE).gather([memory(1), memory(2)], encode)
+
+
+def test_a_snapshot_stays_as_it_was_taken() -> None:
+    def entry(n: int) -> np.ndarray:
+        return np.full(SHAPE, n, np.float32)
+
+    rolling = Rolling(1, 2, SHAPE)
+    for n in range(5):
+        rolling.put(entry(n), -entry(n))
+    kept = rolling.snapshot()
+    for n in range(5, 7):
+        rolling.put(entry(n), -entry(n))
+    again = Rolling(1, 2, SHAPE)
+    again.restore(kept)
+    assert sorted(again.numbers, key=str) == [0, 3, 4] and sorted(again.keys[:, 0, 0, 0, 0]) == [0, 3, 4]
+    assert sorted(rolling.numbers, key=str) == [0, 5, 6]
+    with pytest.raises(ValueError, match="a window of 1 latent or more"):
+        Rolling(1, 0, SHAPE)
+    with pytest.raises(ValueError, match="expected no cameras with each latent"):
+        rolling.put(entry(7), -entry(7), np.eye(4))
+    with pytest.raises(ValueError, match="a snapshot without cameras"):
+        again.restore(kept | {"from_clip": np.zeros((3, 4, 4))})

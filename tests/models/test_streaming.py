@@ -7,8 +7,10 @@ import pytest
 import torch
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 
+from perdure.models.adapters.camera import cameras
 from perdure.models.attention import KINDS, Roles
 from perdure.models.cache import Cache
+from perdure.models.camera import look
 from perdure.models.conditions import Cameras, Given, Past
 from perdure.models.config import Adapters, TransformerConfig
 from perdure.models.context import Remembered
@@ -18,6 +20,7 @@ from perdure.models.streaming import Roll, Whole, entry_shape
 TINY = TransformerConfig(
     heads=2, head_dim=24, layers=3, ffn=64, frequency_dim=32, text_dim=20, in_channels=4, out_channels=4
 )
+TOLD = Adapters("81-way", camera="prope")
 CHUNK, CHUNKS = 2, 4  # latents a chunk; all but the last are finished
 SIZE = 4, 4
 
@@ -30,6 +33,17 @@ def learnt(config: TransformerConfig) -> Transformer:
         for name, weight in model.named_parameters():
             torch.nn.init.normal_(weight, mean=float("norm" in name and "weight" in name), std=0.2)
     return model
+
+
+def walk(count: int) -> Given:
+    """Keys and cameras of a walk, told as its first camera has them."""
+    poses = look(0.5 * torch.randn(1, count, 3).cumsum(1), torch.randn(1, count), 0.3 * torch.randn(1, count))
+    lens = torch.tensor([0.65, 1.1, 0.5, 0.45]).expand(1, count, 4)
+    return Given(torch.randint(0, 81, (1, count)), cameras(poses, lens, poses[:, 0], scale=0.2))
+
+
+def picked(given: Given, numbers: list[int]) -> Given:
+    return given.each(lambda x, axis: x.index_select(axis, torch.tensor(numbers, dtype=torch.long)))
 
 
 def error(made: torch.Tensor, true: torch.Tensor) -> float:
@@ -123,7 +137,7 @@ def test_a_rolling_cache_is_the_whole_clip_seen_through_a_window() -> None:
     for i in range(count - 1):
         roll.add(latents[:, :, i : i + 1], text)
     again = Roll(model, SIZE, cap=5)
-    again.cache.restore({k: v.clone() if isinstance(v, torch.Tensor) else v for k, v in roll.cache.snapshot().items()})
+    again.cache.restore(roll.cache.snapshot())
     for stream in (roll, again):
         past, times = stream.past(1)
         made = model.denoise(latents[:, :, -1:], levels[:, -1], past, text, times=times)
@@ -135,6 +149,63 @@ def test_a_rolling_cache_is_the_whole_clip_seen_through_a_window() -> None:
     past, times = unseen.past(1)
     rebuilt = model.denoise(latents[:, :, -1:], levels[:, -1], past, text, times=times)
     assert error(rebuilt, made) > 1e-4  # what was let go still counts: this is why it must be kept
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(("chunk", "kind"), [(1, "history-and-target"), (2, "chunk-causal")])
+def test_a_roll_with_a_sink_keys_and_cameras_is_the_whole_clip(chunk: int, kind: str) -> None:
+    model = learnt(replace(TINY, history=kind, sink=chunk, recent=2 * chunk, adapters=TOLD))
+    count, last = 9 * chunk, 8 * chunk
+    latents, text, given = torch.randn(1, 4, count, *SIZE), torch.randn(1, 5, 20), walk(count)
+    belongs = torch.arange(count) // chunk
+    roles, levels = Roles(belongs, belongs == 8), torch.where(belongs == 8, 700.0, 0.0).unsqueeze(0)
+    whole, without = (
+        model(latents, levels, text, given=given, roles=roles, window=2, sink=sink)[:, :, last:] for sink in (1, 0)
+    )
+
+    roll, again = (Roll(model, SIZE, cap=count) for _ in range(2))
+    for i in range(0, last, chunk):
+        roll.add(latents[:, :, i : i + chunk], text, given.cut(i, i + chunk))
+    again.cache.restore(roll.cache.snapshot())
+
+    def drawn(past: Past, times: torch.Tensor) -> torch.Tensor:
+        coming = given.cut(last, count)
+        return model.denoise(latents[:, :, last:], levels[:, last:], past, text, given=coming, times=times)
+
+    past, times = roll.past(chunk)
+    made = drawn(past, times)
+    assert error(made, whole) <= 1e-5 and torch.equal(drawn(*again.past(chunk)), made)
+    assert past.from_clip is not None
+    assert error(drawn(past._replace(from_clip=past.from_clip.flip(1)), times), made) > 1e-3
+    assert error(without, made) > 1e-4
+    with pytest.raises(ValueError, match="expected cameras with each latent"):
+        roll.add(latents[:, :, :chunk], text)
+    roll.reread([latents[0, :, n] for n in roll.held], text, picked(given, roll.held), chunk)
+    assert roll.held == again.held == [*range(chunk), *range(6 * chunk, 8 * chunk)]
+
+
+def test_a_past_that_is_kept_in_another_way_than_was_learnt_is_refused() -> None:
+    def model(history: str, recent: int = 2) -> Transformer:
+        return Transformer(replace(TINY, layers=1, history=history, recent=recent))
+
+    for history, belongs in (
+        ("chunk-causal", ", which is for Roll"),
+        ("block-diagonal", ", which is for Cache"),
+        ("full", ""),
+    ):
+        with pytest.raises(ValueError, match=f"'memory-and-chunk' for Whole, got '{history}'{belongs}$"):
+            Whole(model(history), SIZE)
+    for history, belongs in (("memory-and-chunk", "Whole"), ("block-diagonal", "Cache")):
+        with pytest.raises(ValueError, match=f"'chunk-causal' or 'history-and-target' for Roll, got .*{belongs}"):
+            Roll(model(history), SIZE, cap=5)
+    with pytest.raises(ValueError, match="a window of 1 latent or more"):
+        Roll(model("chunk-causal", recent=0), SIZE, cap=5)
+    with pytest.raises(ValueError, match="expected slots for a context"):
+        Whole(model("memory-and-chunk", recent=0), SIZE)
+    with pytest.raises(ValueError, match=r"history of full, chunk-causal, .*, got 'memry'"):
+        model("memry")
+    with pytest.raises(ValueError, match="slots of 0 or more"):
+        model("chunk-causal", recent=-1)
 
 
 @torch.no_grad()
@@ -174,7 +245,7 @@ def test_what_has_left_the_window_is_not_read_anew() -> None:
     assert roll.held == [0, 5, 6, 7]
     roll.reread([latents[0, :, n] for n in roll.held], text)
     assert (roll.held, roll.cache.next) == ([0, 5, 6, 7], 8)
-    assert roll.past(1)[0].present is not None and roll.cache.keys.isfinite().all()
+    assert roll.past(1)[0].present is None and roll.cache.keys.isfinite().all()
 
 
 def test_five_thousand_latents_roll_by_and_all_stand_in_range() -> None:
@@ -183,8 +254,8 @@ def test_five_thousand_latents_roll_by_and_all_stand_in_range() -> None:
     for _ in range(5_000):
         roll.cache.put(entry, entry)
         past, now = roll.past(1)
-        assert past.present is not None
-        stand = [*past.times[past.present].tolist(), *now[0].tolist()]
+        there = torch.ones_like(past.times, dtype=torch.bool) if past.present is None else past.present
+        stand = [*past.times[there].tolist(), *now[0].tolist()]
         assert min(stand) >= 0 and max(stand) <= 12 and len(set(stand)) == len(stand)
     assert sorted(n for n in roll.cache.numbers if n is not None) == [0, 1, *range(4_994, 5_000)]
 
@@ -211,6 +282,33 @@ def test_a_context_that_is_encoded_anew_depends_on_nothing_else() -> None:
         where = past.keys.data_ptr(), past.values.data_ptr(), lived.present.data_ptr(), past.times.data_ptr()
         assert buffers in (None, where)  # nothing is allocated once it is there
         buffers = where
+
+
+@torch.no_grad()
+def test_worldplays_context_is_the_whole_clip_under_its_mask() -> None:
+    """Keys of 81 ways and PRoPE; what was first, what is recent, another latent recalled each time, then fewer."""
+    model = learnt(replace(TINY, history="memory-and-chunk", sink=1, recent=2, recalled=1, adapters=TOLD))
+    world, text, given = torch.randn(14, 4, *SIZE), torch.randn(1, 5, 20), walk(14)
+    lived, before = Whole(model, SIZE, level=14.0), None
+    for context in ([0, 3, 8, 9], [0, 5, 10, 11], [0, 2, 10, 11], [0, 1], []):
+        now = [context[-1] + 1, context[-1] + 2] if context else [0, 1]
+        latents, at = torch.stack([world[i] for i in (*context, *now)], 1).unsqueeze(0), picked(given, [*context, *now])
+        count = len(context)
+        target = torch.arange(count + 2) >= count
+        levels, times = torch.where(target, 700.0, 14.0)[None], (4 - count + torch.arange(count + 2.0))[None]
+        true = model(latents, levels, text, given=at, times=times, roles=Roles(target.long(), target))[:, :, count:]
+        for whole in (lived, Whole(model, SIZE, level=14.0)):
+            past, then = whole.past(list(latents[0, :, :count].unbind(1)), 2, text, picked(given, context))
+            made = model.denoise(latents[:, :, count:], levels[:, count:], past, text, None, picked(given, now), then)
+            assert error(made, true) <= 1e-5
+            assert before is None or torch.equal(made, before)  # a fresh one draws the same
+            before = made
+        before = None
+        if count == 4:
+            assert past.from_clip is not None
+            turned = past._replace(from_clip=past.from_clip.flip(1))
+            made = model.denoise(latents[:, :, count:], levels[:, count:], turned, text, None, picked(given, now), then)
+            assert error(made, true) > 1e-3
 
 
 @torch.no_grad()
@@ -254,6 +352,44 @@ def test_memories_that_stand_by_themselves_are_rebuilt_to_the_same_bytes() -> No
 
 
 @torch.no_grad()
+def test_what_is_held_is_frozen_while_a_chunk_is_drawn_and_nothing_is_allocated_again() -> None:
+    sizes = {"sink": 1, "recent": 2, "text_dim": 0, "adapters": TOLD}
+    causal, given = learnt(replace(TINY, history="chunk-causal", **sizes)), walk(12)
+    latents, noise = torch.randn(1, 4, 12, *SIZE), torch.randn(1, 4, 2, *SIZE)
+    roll, buffers = Roll(causal, SIZE, cap=8), set[tuple[int, ...]]()
+    for i in range(0, 12, 2):
+        past, times = roll.past(2)
+        kept, held = roll.cache.snapshot(), [x.clone() for x in past if x is not None]
+        for level in (900.0, 400.0):
+            causal.denoise(noise, torch.tensor([level]), past, given=given.cut(i, i + 2), times=times)
+        assert all(torch.equal(a, b) for a, b in zip(held, (x for x in past if x is not None), strict=True))
+        roll.add(latents[:, :, i : i + 2], given=given.cut(i, i + 2))
+        assert kept["next"] == i and torch.equal(kept["keys"].transpose(0, 1), held[0][0])  # though the stream went on
+        assert not torch.equal(kept["keys"], roll.cache.keys) and roll.made is not None
+        cache = roll.cache
+        buffers.add(tuple(x.data_ptr() for x in (cache.keys, cache.values, cache.present, cache.from_clip, *roll.made)))
+    assert len(buffers) == 1
+
+    recalling = learnt(replace(TINY, history="memory-and-chunk", **sizes))
+    past, times = Whole(recalling, SIZE).past(list(latents[0, :, :3].unbind(1)), 2, given=given.cut(0, 3))
+    alone, no_action = learnt(replace(TINY, history="block-diagonal", **sizes)), np.zeros(0, np.float32)
+    cache = Cache(3, entry_shape(alone, SIZE), zeros=torch.zeros)
+    made = [Remembered(bytes([i]), latents[0, :, i].numpy(), no_action) for i in range(2)]
+
+    def encode(memory: Remembered) -> tuple[torch.Tensor, torch.Tensor]:
+        keys, values = alone.remember(torch.from_numpy(memory.latent)[None, :, None], torch.zeros(1))
+        return keys[0, :, 0], values[0, :, 0]
+
+    keys, values, present = cache.gather(made, encode)
+    gathered = Past(keys.transpose(0, 1)[None], values.transpose(0, 1)[None], past.times, present[None], past.from_clip)
+    for model, behind in ((recalling, past), (alone, gathered)):
+        held = [x.clone() for x in behind if x is not None]
+        for level in (900.0, 400.0):
+            model.denoise(noise, torch.tensor([level]), behind, given=given.cut(3, 5), times=times)
+        assert all(torch.equal(a, b) for a, b in zip(held, (x for x in behind if x is not None), strict=True))
+
+
+@torch.no_grad()
 def test_nothing_waits_for_the_device() -> None:
     """Under tensors that have shapes but no values, whoever asked for a value would fail."""
     with FakeTensorMode():
@@ -261,5 +397,13 @@ def test_nothing_waits_for_the_device() -> None:
         whole = Whole(model, SIZE)
         past, times = whole.past([torch.randn(4, *SIZE)], 1)
         assert model.denoise(torch.randn(1, 4, 1, *SIZE), torch.ones(1), past, times=times).shape == (1, 4, 1, *SIZE)
+        roll = Roll(Transformer(replace(TINY, history="chunk-causal", recent=2, sink=1, adapters=TOLD)), SIZE, cap=3)
+        eye = torch.eye(4).expand(1, 1, 4, 4)
+        for _ in range(5):
+            roll.add(torch.randn(1, 4, 1, *SIZE), given=Given(torch.zeros(1, 1).long(), Cameras(eye, eye)))
+        past, times = roll.past(1)
+        given = Given(cameras=Cameras(eye, eye))
+        made = roll.model.denoise(torch.randn(1, 4, 1, *SIZE), torch.ones(1), past, given=given, times=times)
+        assert made.shape == (1, 4, 1, *SIZE)
         with pytest.raises(DataDependentOutputException):
             past.keys.sum().item()

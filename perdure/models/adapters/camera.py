@@ -65,11 +65,15 @@ class Lenses(NamedTuple):
 
 
 def lenses(cameras: Cameras, remembered: Tensor | None, size: int, dtype: torch.dtype) -> Lenses:
-    """`remembered` (B, M, 4, 4) are memories' `from_clip`, in the frame that the cameras have."""
-    seen = cameras.from_clip
+    """`remembered` (B, M, 4, 4) are memories' `from_clip`, in the frame that the cameras have.
+
+    All are told anew as the last camera's clip space has them, before precision is lost: so that frame may be far off.
+    """
+    seen, last = cameras.from_clip, slice(-1, None)
     if remembered is not None:
         seen = torch.cat([remembered.to(seen.dtype).expand(len(seen), -1, -1, -1), seen], 1)
-    return Lenses(spread(cameras.to_clip, size).to(dtype), spread(seen, size).to(dtype))
+    to_clip, from_clip = cameras.to_clip @ seen[:, last], cameras.to_clip[:, last] @ seen
+    return Lenses(spread(to_clip, size).to(dtype), spread(from_clip, size).to(dtype))
 
 
 def look_through(
