@@ -22,6 +22,7 @@ from perdure.models.cache import Rolling
 from perdure.models.conditions import Given, Past
 from perdure.models.config import TransformerConfig
 from perdure.models.dit import Text, Transformer
+from perdure.models.experts import Expert
 from perdure.models.positions import reframed, shift
 
 KEEPERS = {
@@ -32,7 +33,7 @@ KEEPERS = {
 }
 
 
-def entry_shape(model: Transformer, size: tuple[int, int]) -> tuple[int, int, int, int]:
+def entry_shape(model: Transformer | Expert, size: tuple[int, int]) -> tuple[int, int, int, int]:
     """(L, N, H, D) keys of one latent of h x w."""
     config = model.config
     cells = size[0] // config.patch[1] * (size[1] // config.patch[2])
@@ -48,7 +49,7 @@ def check(keeper: str, config: TransformerConfig) -> None:
 
 
 class Whole:
-    def __init__(self, model: Transformer, size: tuple[int, int], level: float = 0.0) -> None:
+    def __init__(self, model: Transformer | Expert, size: tuple[int, int], level: float = 0.0) -> None:
         """`level` is the timestep at which the context is encoded: 0, or what the recipe learnt it at."""
         check("Whole", model.config)
         if not model.config.memories:
@@ -95,7 +96,7 @@ class Whole:
 class Roll:
     """Cameras that it is given are told in one frame that stays, such as the world's."""
 
-    def __init__(self, model: Transformer, size: tuple[int, int], cap: int, level: float = 0.0) -> None:
+    def __init__(self, model: Transformer | Expert, size: tuple[int, int], cap: int, level: float = 0.0) -> None:
         config, like = model.config, model.patch_embedding.weight
         check("Roll", config)
         self.model, self.cap = model, cap

@@ -1,14 +1,19 @@
 """Two experts: the right one is asked, and never are both on the device."""
 
 import weakref
+from itertools import pairwise
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from perdure.bench import wans
+from perdure.models.conditions import Past
 from perdure.models.config import TransformerConfig
-from perdure.models.experts import HIGH, LOW, Experts, copied, from_host
+from perdure.models.experts import HIGH, LOW, Expert, Experts, copied, from_host
+from perdure.models.streaming import Roll, Whole
+from perdure.sampling import sample
 
 CONFIG = TransformerConfig()
 
@@ -60,3 +65,53 @@ def test_who_waits_in_host_memory_is_copied_whole() -> None:
 def test_a_boundary_that_is_a_share_is_refused() -> None:
     with pytest.raises(ValueError, match="between 0 and 1000"):
         Experts(CONFIG, Says, 1000.0)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("history", ["chunk-causal", "memory-and-chunk"])
+def test_a_live_chunk_is_drawn_by_both_each_from_its_own_memory(history: str) -> None:
+    """Against two models that are both there and are asked in turn, a step at a time."""
+    torch.manual_seed(0)
+    config = TransformerConfig(
+        heads=2, head_dim=24, layers=2, ffn=64, frequency_dim=32, text_dim=20, in_channels=4, out_channels=4,
+        history=history, sink=1, recent=2,
+    )  # fmt: skip
+    pair, came, alive = [wans.learnt(config) for _ in range(2)], list[int](), list[weakref.ref[nn.Module]]()
+    text, noises, sigmas = torch.randn(1, 5, 20), torch.randn(5, 1, 4, 1, 4, 4), (1.0, 0.75, 0.4, 0.2)
+
+    def summon(who: int) -> nn.Module:
+        assert all(made() is None for made in alive)  # one at a time
+        made = copied(pair[who], "cpu")
+        came.append(who)
+        alive.append(weakref.ref(made))
+        return made
+
+    def streams(models: list[Any]) -> list[Any]:
+        return [Roll(each, (4, 4), cap=4) if history == "chunk-causal" else Whole(each, (4, 4)) for each in models]
+
+    def seen(stream: Any, finished: list[Tensor]) -> tuple[Past, Tensor]:
+        if isinstance(stream, Whole):
+            return stream.past([latent[0, :, 0] for latent in finished[-3:]], 1, text)
+        for latent in finished[stream.cache.next :]:
+            stream.add(latent, text)
+        return stream.past(1)
+
+    experts = Experts(config, summon, 500.0)
+    own, live = streams([Expert(experts, who) for who in (HIGH, LOW)]), list[Tensor]()
+    came.clear()
+    for noise in noises:
+        live.append(sample(experts.drawing(lambda who: seen(own[who], live), text=text), noise, sigmas))
+    assert came == [HIGH, LOW] * 5
+
+    both, by_hand = streams(pair), list[Tensor]()
+    for noise in noises:
+        x, pasts = noise, [seen(stream, by_hand) for stream in both]
+        for here, there in pairwise([*sigmas, 0.0]):
+            who = HIGH if 1000 * here >= 500 else LOW
+            past, times = pasts[who]
+            x = x - (here - there) * pair[who].denoise(x, torch.tensor([1000 * here]), past, text, times=times)
+        by_hand.append(x)
+    assert all(map(torch.equal, live, by_hand))
+    swapped = pasts[LOW][0], pasts[HIGH][1]
+    other = sample(experts.drawing(lambda who: swapped, text=text), noises[-1], sigmas)
+    assert (other - live[-1]).abs().max() > 1e-3  # a memory of the other's is another one
