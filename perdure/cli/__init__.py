@@ -67,6 +67,10 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         sys.exit(app(arguments or ["--help"], prog_name="perdure", standalone_mode=False))
     except ValueError as error:
         fail(str(error))
+    except OSError as error:
+        if error.filename is None:
+            fail(str(error))
+        fail(f"{error.filename}: {error.strerror}: see to its permissions, or name another place")
     except UsageError as error:
         said, where = error.format_message().rstrip("."), error.ctx.command_path if error.ctx else "perdure"
         fail(f"{said}: see `{where} --help`")

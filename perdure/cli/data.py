@@ -39,6 +39,7 @@ def make(
     ray: Ray = False,
     patience: Patience = 0.0,
     settings: Settings = None,
+    as_json: AsJson = False,
 ) -> None:
     """Make clips with an engine or a game.
 
@@ -54,7 +55,7 @@ def make(
         raise ValueError(f"expected clips of {SHORTEST:.0f} to {LONGEST:.0f} seconds, got {seconds:g}")
     options = parsed(settings or [])
     jobs = find(source).plan(clips, seed, **({} if seconds is None else {"seconds": seconds}), **options)
-    _run(folder or Path("data") / source.rpartition(".")[2], jobs, workers, ray, patience)
+    _run(folder or Path("data") / source.rpartition(".")[2], jobs, workers, ray, patience, as_json)
 
 
 @app.command()
@@ -65,6 +66,7 @@ def ingest(
     ray: Ray = False,
     patience: Patience = 0.0,
     settings: Settings = None,
+    as_json: AsJson = False,
 ) -> None:
     """Make clips out of films, cut into shots, filtered, posed where that can be done; or out of episodes of robots.
 
@@ -85,7 +87,7 @@ def ingest(
     options = parsed(settings or [])
     if all(played):
         jobs = find("recording").plan(paths=worlds, **{"draw": "perdure.runtime.drawing", **options})
-        return _run(folder or Path("data") / "recording", jobs, workers, ray, patience)
+        return _run(folder or Path("data") / "recording", jobs, workers, ray, patience, as_json)
     robots = [path for path in paths if (path / "meta" / "info.json").exists()]
     if robots and len(robots) < len(paths):
         raise ValueError("expected either films or data sets of LeRobot, got both: ingest each by itself")
@@ -95,7 +97,7 @@ def ingest(
             jobs = find(source).plan(paths=paths, workers=workers or cores(), told=told, **options)
     else:
         jobs = find(source).plan(paths=paths, **options)
-    _run(folder or Path("data") / source, jobs, workers, ray, patience)
+    _run(folder or Path("data") / source, jobs, workers, ray, patience, as_json)
 
 
 @app.command()
@@ -162,6 +164,7 @@ def caption(
     folder: Folder,
     model: Annotated[Path | None, typer.Option(help="A folder of weights that tells pictures, for films.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Another seed says the same in other words.")] = 0,
+    where: Annotated[str, typer.Option(help="Only clips for which this is true, as with `profile`.")] = "",
     workers: Workers = 0,
 ) -> None:
     """Write captions anew: from the state, where it is known; of films by a model of yours, where one is given."""
@@ -170,7 +173,7 @@ def caption(
     from perdure.data.profiling import recaptioned
     from perdure.data.video import ports
 
-    data = Dataset(folder)
+    data = Dataset(folder, where)
     tell = None if model is None else ports.captions(model)
     with _counting(f"captioning {folder}, by shards") as told:
         it = recaptioned(data, seed, tell, model.resolve().name if model else "", workers or cores(), told)
@@ -301,11 +304,13 @@ def _value(text: str) -> str | float | int | bool:
     return text
 
 
-def _run(folder: Path, jobs: list[Any], workers: int, ray: bool, patience: float) -> None:
+def _run(folder: Path, jobs: list[Any], workers: int, ray: bool, patience: float, as_json: bool) -> None:
     from perdure.data import pipeline
     from perdure.data import workers as ours
     from perdure.data.processes import cores
 
+    if ray and patience:
+        raise ValueError("expected --patience or --ray, got both: tasks of Ray are not given up, wherever they wait")
     count = min(workers or cores(), max(1, len(jobs)))
     hands = "tasks of Ray" if ray else "processes" if count > 1 else "process"
     run = import_module("perdure.data.cluster").run if ray else partial(ours.run, patience=patience)
@@ -335,6 +340,8 @@ def _run(folder: Path, jobs: list[Any], workers: int, ray: bool, patience: float
             bar.stop()
             err.print(f"stopped: {done}; the same command goes on from there")
             raise typer.Exit(130) from None
+    if as_json:
+        return print_json(report)
     size = sum(shard["bytes"] for shard in report["shards"])
     out.print(
         f"{report['clips']} clips, {lasting(report['seconds'])}, {megabytes(size)} "

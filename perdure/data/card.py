@@ -11,8 +11,15 @@ SHOWN = 20  # lines of what was skipped
 CAPTIONS, FILTER = "\n## Captions\n", "\n## Filter\n"
 
 
-def card(name: str, jobs: Sequence[Job], clips: Sequence[Kept], skipped: Sequence[Lost]) -> str:
-    """The card, as Markdown."""
+SHARDS = (
+    "Clips are in WebDataset shards, `shard-*.tar`; `perdure.data.dataset.Dataset` reads them, and so does the "
+    "`webdataset` package. What a source cannot know is absent."
+)
+PLANNED = f"{SHARDS} The same plan (`plan.json`) gives the same bytes."
+
+
+def card(name: str, jobs: Sequence[Job], clips: Sequence[Kept], skipped: Sequence[Lost], about: str = PLANNED) -> str:
+    """The card, as Markdown; `about` tells in what form clips are."""
     by_source = defaultdict[tuple[str, str], list[Kept]](list)
     for clip in clips:
         by_source[clip.source, clip.licence].append(clip)
@@ -34,8 +41,7 @@ def card(name: str, jobs: Sequence[Job], clips: Sequence[Kept], skipped: Sequenc
         "",
         *rows,
         "",
-        "Clips are in WebDataset shards, `shard-*.tar`; `perdure.data.dataset.Dataset` reads them, and so does the "
-        "`webdataset` package. The same plan (`plan.json`) gives the same bytes. What a source cannot know is absent.",
+        about,
         *(["", "## Options", "", *said] if said else []),
         "",
         "## Skipped",

@@ -8,7 +8,8 @@ from typing import Any
 
 from perdure.data.clip import Job
 from perdure.data.processes import THREADS, Broken
-from perdure.data.work import Lost, Record, called, read_record, work
+from perdure.data.work import Record, work
+from perdure.data.workers import died
 
 
 def run(jobs: Sequence[Job], folder: Path, count: int) -> Iterator[Record]:
@@ -28,11 +29,11 @@ def run(jobs: Sequence[Job], folder: Path, count: int) -> Iterator[Record]:
                 job = doing.pop(done)
                 try:
                     yield ray.get(done)
-                except ray.exceptions.WorkerCrashedError:
-                    lost = Lost(job.number, called(job), "the process that made it died", again=True)
-                    yield read_record(folder, job.number) or Record(job.number, skipped=(lost,))
-                except ray.exceptions.RayTaskError as error:
-                    raise Broken(str(error.cause)) from None
+                except ray.exceptions.RayError as error:  # its worker, node or object is gone, whatever ended it
+                    if isinstance(cause := getattr(error, "cause", None), Broken):
+                        raise Broken(str(cause)) from None
+                    says = str(error).strip().partition("\n")[0]
+                    yield died(job, folder, f"the process that made it died ({type(error).__name__}: {says})")
     finally:
         if ours:
             ray.shutdown()

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from perdure.data.choosing import choose
+from perdure.data.choosing import Choice, choose
 from perdure.data.clip import Clip
 from perdure.data.profile import Row, profiles
 from perdure.data.shards import Place, Sheet, arrays_of, clip_of, places, taken
@@ -42,8 +42,10 @@ class Dataset:
                     other = self._places[name]["json"][0]
                     raise ValueError(f"two clips are named {name}, in {other} and {shard}: read their folders apart")
                 self._places[name] = found
+        self.chosen: Choice | None = None
+        """What of the folder was chosen by `where`, if that was said."""
         if where:
-            chosen = choose(self.profiles(), where)
+            self.chosen = chosen = choose(self.profiles(), where)
             if not chosen.kept:
                 raise ValueError(f"no clip of {len(self)} in {folder} is left by {where!r}: see `perdure data profile`")
             self._places = {name: self._places[name] for name in chosen.kept}

@@ -1,14 +1,20 @@
 """Data sets in other forms: LeRobot's, shards of what is chosen, or plain films with their words beside them."""
 
 import json
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from perdure.data import lerobot, shards
+import msgspec
+
+from perdure.data import lerobot, profile, shards
 from perdure.data.captions import timed
+from perdure.data.card import SHARDS, card, filtered
 from perdure.data.dataset import Dataset
-from perdure.data.pipeline import shard_of
+from perdure.data.pipeline import CARD, REPORT, planned, shard_of
+from perdure.data.profiling import measured
+from perdure.data.work import Kept, Shard
 
 PER_SHARD = 64  # clips
 
@@ -55,6 +61,13 @@ FORMATS: dict[str, Callable[[Dataset, Path], list[Path]]] = {
 }
 
 
+ABOUT = {
+    "lerobot": "Data sets of LeRobot v3.0: one in each folder that has a `meta/info.json`.",
+    "webdataset": f"{SHARDS} They were chosen out of what `plans.json` asked for.",
+    "mp4": "Films, `NAME.mp4`, and in `NAME.json` what is said of each.",
+}
+
+
 def export(data: Dataset, folder: Path, form: str) -> list[Path]:
     """Write a data set in another form into a new folder; gives what was written there."""
     if form not in FORMATS:
@@ -62,4 +75,36 @@ def export(data: Dataset, folder: Path, form: str) -> list[Path]:
     if folder.exists() and any(folder.iterdir()):
         raise ValueError(f"expected {folder} to be new or empty: a data set is exported whole")
     folder.mkdir(parents=True, exist_ok=True)
-    return FORMATS[form](data, folder)
+    written = FORMATS[form](data, folder)
+    _tell(data, folder, form, written)
+    return written
+
+
+def _tell(data: Dataset, folder: Path, form: str, written: Sequence[Path]) -> None:
+    """The card; beside shards also plans, report and profiles, so that one can choose among them again."""
+    clips = [
+        Kept(it.name, it.source, it.licence, it.seed, it.frames, it.fps,
+             sum(size for _, _, size in data.files(it.name).values()))
+        for it in data.sheets()
+    ]  # fmt: skip
+    origins = [*dict.fromkeys(shard.parent for shard in data.shards)]
+    jobs = [job for origin in origins for job in planned(origin)]
+    told = card(folder.name, jobs, clips, (), ABOUT[form]).partition("\n## Skipped\n")[0]
+    chosen = data.chosen.report() if data.chosen else None
+    if chosen:
+        told = filtered(told, chosen)
+    (folder / CARD).write_text(told, "utf-8")
+    if form == "webdataset":
+        names = {*data.names}
+        rows = [row for row in measured(Dataset(data.folder)) if row["name"] in names]
+        profile.write(folder / profile.PROFILE, rows)
+        plans = {origin.name: msgspec.to_builtins(planned(origin)) for origin in origins}
+        (folder / "plans.json").write_text(json.dumps(plans) + "\n", "utf-8")
+        report = {
+            "clips": len(clips), "frames": sum(it.frames for it in clips),
+            "seconds": round(sum(it.seconds for it in clips), 3),
+            "sources": dict(sorted(Counter(it.source for it in clips).items())),
+            "licences": dict(sorted(Counter(it.licence for it in clips).items())),
+            "filter": chosen, "shards": [msgspec.to_builtins(Shard.of(path)) for path in written],
+        }  # fmt: skip
+        (folder / REPORT).write_text(json.dumps(report, indent=2) + "\n", "utf-8")

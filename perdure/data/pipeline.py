@@ -160,6 +160,10 @@ def _agree(folder: Path, jobs: Sequence[Job]) -> None:
     try:
         begun = (folder / PLAN).read_bytes()
     except FileNotFoundError:
+        if any(folder.glob("shard-*.tar")):
+            raise ValueError(
+                f"{folder} has shards and no {PLAN}: name another folder, to leave them as they are"
+            ) from None
         with replacing(folder / PLAN) as beside:
             beside.write_bytes(plan)
         return
@@ -172,6 +176,11 @@ def _agree(folder: Path, jobs: Sequence[Job]) -> None:
         raise ValueError(f"{folder} was begun with another plan ({said}): finish that, or name another folder")
     with replacing(folder / PLAN) as beside:  # it grows
         beside.write_bytes(plan)
+
+
+def planned(folder: Path) -> list[Job]:
+    """The jobs that a folder was begun with, if any were."""
+    return _jobs((folder / PLAN).read_bytes()) if (folder / PLAN).exists() else []
 
 
 def _jobs(plan: bytes) -> list[Job]:
@@ -215,8 +224,9 @@ def _report(
         said = filtered(said, chosen)
     if rows := [clip.profile for clip in clips if clip.profile]:
         path = folder / profile.PROFILE
-        told = {row["name"] for row in profile.read(path) if row["captions"]} if captions and path.exists() else set()
-        rows = [row | ({"captions": True} if row["name"] in told - fresh else {}) for row in rows]
+        known = profile.read(path) if captions and path.exists() else []
+        told = {str(row["name"]) for row in known if row["captions"]} - fresh
+        rows = [row | ({"captions": True} if row["name"] in told else {}) for row in rows]
         profile.write(path, rows)
     with replacing(folder / REPORT) as beside:
         beside.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n")

@@ -5,7 +5,7 @@ A clip that is damaged costs itself alone: it is named, and what is left goes on
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -95,7 +95,8 @@ def recaptioned(
     """
     whole = Recaptioned()
     with _locked(data):
-        for n, (at, one) in enumerate(_done(partial(_shard, seed=seed, tell=tell), data.shards, 0 if tell else count)):
+        do = partial(_shard, names=frozenset(data.names), seed=seed, tell=tell)
+        for n, (at, one) in enumerate(_done(do, data.shards, 0 if tell else count)):
             if isinstance(one, Gone):
                 whole.damaged[data.shards[at].name] = str(one)
             else:
@@ -108,10 +109,12 @@ def recaptioned(
     return whole
 
 
-def _shard(path: Path, seed: int, tell: Tell | None) -> Recaptioned:
+def _shard(path: Path, names: Set[str], seed: int, tell: Tell | None) -> Recaptioned:
     out = Recaptioned()
 
     def change(name: str, files: Mapping[str, Place]) -> Sheet | None:
+        if name not in names:
+            return None
         try:
             clip = clip_of({kind: taken(place) for kind, place in files.items() if kind not in MAPS})
         except Exception as error:

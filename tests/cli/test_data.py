@@ -14,6 +14,7 @@ import pytest
 from perdure.cli.data import parsed
 from perdure.data import stats
 from perdure.data.clip import Actor, Moment
+from perdure.data.dataset import Dataset
 from perdure.data.scenes import KINDS, creatures
 from perdure.data.shards import Said, Sheet
 from perdure.world.action import Hand
@@ -41,6 +42,8 @@ def test_a_set_is_made_and_counted(capsys: Capture, tmp_path: Path):
     assert "3 clips, 0.2 minutes, 60 frames" in said(capsys, "data", "stats", "data")
     again = said(capsys, *MAKE, "--clips", "4", "--seed", "7", "--set", "n2=skips")
     assert again == words, "there is nothing left to do"
+    told = json.loads(said(capsys, *MAKE, "--clips", "4", "--seed", "7", "--set", "n2=skips", "--json"))
+    assert told == json.loads((tmp_path / "data" / "made_up" / "report.json").read_text()) and told["clips"] == 3
     assert "another plan" in refused(capsys, *MAKE, "--clips", "4", "--seed", "8")
 
 
@@ -146,7 +149,14 @@ def test_a_set_is_measured_filtered_looked_at_and_exported(capsys: Capture, tmp_
     assert "sheet.html: 2 of 2 clips" in said(
         capsys, "data", "view", "data", "-o", "sheet.html", "--where", "seed > 4", "--clips", "9"
     )
+    words = said(capsys, "data", "export", "data", "-o", "wds", "--format", "webdataset", "--where", "seed > 4")
+    assert "2 clips in wds, as webdataset" in words
+    card = (tmp_path / "wds" / "card.md").read_text()
+    assert "| made-up | CC0-1.0 | 2 | 0.00 | 5 to 6 |" in card and "`seed > 4` keeps 2 of 3 clips" in card
+    assert Dataset(tmp_path / "wds", where="seed > 5").names == ["made-up-000002"]
+    assert "has shards and no plan.json" in refused(capsys, *MAKE, "--clips", "3", "-o", "wds")
     assert "2 clips in out, as lerobot" in said(capsys, "data", "export", "data", "-o", "out", "--where", "seed < 6")
+    assert "LeRobot v3.0" in (tmp_path / "out" / "card.md").read_text()
     again = said(capsys, "data", "ingest", "out", "-o", "back", "--workers", "1")
     assert "2 clips" in again and (tmp_path / "back" / "shard-000000.tar").exists()
     assert "got both" in refused(capsys, "data", "ingest", "out", "sheet.html")

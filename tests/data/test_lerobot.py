@@ -162,6 +162,11 @@ def test_other_forms_of_a_data_set(made: tuple[Dataset, Path], tmp_path: Path):
     data, _ = made
     exporting.export(data, tmp_path / "wds", "webdataset")
     assert (tmp_path / "wds" / "shard-000000.tar").read_bytes() == data.shards[0].read_bytes()
+    card = (tmp_path / "wds" / "card.md").read_text()
+    assert f"{len(data)} clips, " in card and "plans.json" in card and "## Filter" not in card
+    assert len(Dataset(tmp_path / "wds", where="duration > 0")) == len(data)
+    report = json.loads((tmp_path / "wds" / "report.json").read_text())
+    assert report["clips"] == len(data) and report["shards"][0]["name"] == "shard-000000.tar"
     exporting.export(data, tmp_path / "films", "mp4")
     words = json.loads((tmp_path / "films" / "one.json").read_text())
     assert words["dense"] == [{"start": 0.0, "end": 0.333, "event": "snow", "caption": "It snows."}]

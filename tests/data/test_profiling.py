@@ -84,6 +84,12 @@ def test_captions_are_said_in_report_and_card(folder: Path):
     assert [row["captions"] for row in grown.profiles()] == [True] * 12 + [False]
 
 
+def test_some_clips_are_captioned(folder: Path):
+    some = recaptioned(Dataset(folder, where="seed < 9"), tell=lambda rgb: "grey noise")
+    assert some.clips == ["made-up-000000", "made-up-000001"]
+    assert [sheet.captions is not None for sheet in Dataset(folder).sheets()] == [True] * 2 + [False] * 10
+
+
 def test_nobody_captions_what_is_being_made(folder: Path):
     handle = lock(folder)
     try:
