@@ -8,14 +8,14 @@ from typing import NamedTuple, cast
 
 from torch import Tensor, nn
 
-from perdure.models.adapters.camera import Lenses, lenses, look_through
+from perdure.models.adapters.camera import Lenses, cameras, lenses, look_through
 from perdure.models.adapters.identity import Identity, Recognise
 from perdure.models.adapters.keys import Keys, zeroed
-from perdure.models.adapters.rays import Rays, RayShift, channels
+from perdure.models.adapters.rays import Rays, RayShift, channels, folded, ray_map
 from perdure.models.adapters.view import View
 from perdure.models.adapters.words import Hearing, Listen
 from perdure.models.attention import Mask
-from perdure.models.conditions import Given, Past
+from perdure.models.conditions import Cameras, Given, Past
 from perdure.models.config import TransformerConfig
 
 
@@ -93,6 +93,7 @@ class Added(nn.Module):
             raise ValueError(
                 "expected cross-attention (text_dim above 0) for identity, whose tokens are looked at there"
             )
+        self.on = on
         self.keys = Keys(on.keys, dim, on.key_features, config.frequency_dim) if on.keys else None
         self.rays = Rays(channels(on.rays, on.key_features) * on.ray_fold**2, patch, dim) if on.rays else None
         self.view = View(on.view, patch, dim) if on.view else None
@@ -104,6 +105,27 @@ class Added(nn.Module):
 
     def block(self, layer: int) -> InBlock | None:
         return cast(InBlock, self.blocks[layer]) if self.blocks else None
+
+    def cameras_of(self, poses: Tensor, normalised: Tensor, seen_from: Tensor | None = None) -> Cameras:
+        """To be given as `cameras`: by `adapters.camera.cameras`, of the kind and the scale that the config says."""
+        if not self.on.camera:
+            raise ValueError("expected a model with adapters.camera on to give cameras to, got one without")
+        return cameras(poses, normalised, seen_from, scale=self.on.camera_scale, kind=self.on.camera)
+
+    def rays_of(
+        self,
+        poses: Tensor,
+        normalised: Tensor,
+        before: Tensor | None,
+        size: tuple[int, int],
+        keys: Tensor | None = None,
+    ) -> Tensor:
+        """To be given as `rays` to latents of h x w: by `adapters.rays.ray_map`, of the config's kind and scale."""
+        if not self.on.rays:
+            raise ValueError("expected a model with adapters.rays on to give rays to, got one without")
+        height, width = (self.on.ray_fold * cells for cells in size)
+        seen = ray_map(poses, normalised, before, height, width, self.on.ray_scale)
+        return folded(seen, keys, self.on.rays, self.on.ray_fold)
 
     def check(self, given: Given, latents: int) -> None:
         """Whatever is given must be asked for by the config, and for so many latents."""

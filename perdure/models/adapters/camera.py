@@ -22,11 +22,11 @@ KINDS = ("prope", "heads", "fx_fy")
 
 
 def cameras(
-    poses: Tensor, normalised: Tensor, seen_from: Tensor | None = None, scale: float = 1.0, kind: str = "prope"
+    poses: Tensor, normalised: Tensor, seen_from: Tensor | None = None, *, scale: float, kind: str = "prope"
 ) -> Cameras:
     """From poses (B, T, 4, 4) in metres and intrinsics (B, T, 4) as fractions of the picture; `scale` is a metre.
 
-    The frame is that of the camera at `seen_from` (B, 4, 4), the last one unless it is given: numbers stay
+    A model's own scale and kind are in its config: `Added.cameras_of` passes them. The frame is that of the camera at `seen_from` (B, 4, 4), the last one unless it is given: numbers stay
     small wherever in the world this is, and in what precision it goes on.
     """
     here = invert(poses[:, -1] if seen_from is None else seen_from).unsqueeze(1) @ poses

@@ -7,7 +7,9 @@ import torch
 from diffusers.models.transformers.transformer_wan import WanTransformer3DModel
 from torch import nn
 
+from perdure.models.adapters.added import Added
 from perdure.models.adapters.camera import cameras
+from perdure.models.adapters.rays import channels
 from perdure.models.attention import Roles
 from perdure.models.camera import look
 from perdure.models.conditions import Cameras, Given, Past
@@ -214,6 +216,37 @@ def test_stream_equals_full(kind: str, every: int) -> None:
     drawn = model.denoise(latents[:, :, now], levels[:, now], past, text, given=coming, times=at)
     true = whole[:, :, now]
     assert (drawn - true).abs().max() <= 1e-5 * true.abs().max()
+
+
+@pytest.mark.parametrize(("camera", "rays"), [("prope", "rays"), ("fx_fy", "directions-keys"), ("heads", "rays-keys")])
+def test_a_metre_and_a_kind_are_the_configs(camera: str, rays: str) -> None:
+    """A world twice as large with metres half as long looks the same; what kind it is need not be said again."""
+    on = replace(EVERY, camera=camera, rays=rays)
+    lens = torch.tensor([0.65, 1.1, 0.5, 0.45], dtype=torch.float64).expand(1, LATENTS, 4)
+    poses = look(torch.randn(1, LATENTS, 3).double(), *torch.randn(2, 1, LATENTS).double())
+    larger, keys = poses.clone(), torch.ones(1, LATENTS, 4)
+    larger[..., :3, 3] *= 2
+    axes = (4, 4, 8) if camera == "heads" else None
+
+    def model(**scales: float) -> Added:
+        return Added(replace(BARE, rotary=axes, adapters=replace(on, **scales)))
+
+    one, other = model(), model(camera_scale=on.camera_scale / 2, ray_scale=on.ray_scale / 2)
+    at, also = one.cameras_of(poses, lens), other.cameras_of(larger, lens)
+    by_hand = cameras(poses, lens, scale=on.camera_scale, kind=camera)
+    for mine, theirs, said in zip(at, also, by_hand, strict=True):
+        torch.testing.assert_close(mine, theirs)
+        assert mine.equal(said)
+    assert (one.cameras_of(larger, lens).to_clip - at.to_clip).abs().max() > 0.1
+    size = 4, 6
+    seen = one.rays_of(poses, lens, None, size, keys)
+    assert seen.shape == (1, channels(rays, 4) * 4, LATENTS, *size)
+    torch.testing.assert_close(other.rays_of(larger, lens, None, size, keys), seen)
+    assert one.rays_of(larger, lens, None, size, keys).equal(seen) == (rays == "directions-keys")
+    with pytest.raises(ValueError, match=r"adapters\.camera on"):
+        Added(BARE).cameras_of(poses, lens)
+    with pytest.raises(ValueError, match=r"adapters\.rays on"):
+        Added(BARE).rays_of(poses, lens, None, size)
 
 
 def test_all_of_it_learns_after_one_step() -> None:

@@ -64,7 +64,7 @@ def test_moving_the_whole_world_changes_nothing(kind: str, seed: int) -> None:
         found.append(seen(q, k, v, at))
     torch.testing.assert_close(found[0], found[1], atol=1e-8, rtol=1e-8)
     # Nor does which camera the numbers are seen from.
-    at = cameras(poses, lens, poses[:, 0], 0.2, kind)
+    at = cameras(poses, lens, poses[:, 0], scale=0.2, kind=kind)
     torch.testing.assert_close(seen(q, k, v, at), found[0], atol=1e-8, rtol=1e-8)
 
 
@@ -118,7 +118,7 @@ def test_a_memory_is_seen_with_the_keys_it_was_kept_with() -> None:
     poses, lens = shots(3)
     q, k, v = heads(4, 6)
     whole = seen(q, k, v, cameras(poses, lens, scale=0.2))
-    other = cameras(poses, lens, poses[:, 1], 0.2)  # numbers as another camera has them
+    other = cameras(poses, lens, poses[:, 1], scale=0.2)  # numbers as another camera has them
     last = Cameras(other.to_clip[:, 2:], other.from_clip[:, 2:])
     by = lenses(last, other.from_clip[:, :2], 8, q.dtype)
     alone = look_through(q[:, 4:], k[:, 4:], v[:, 4:], by, (k[:, :4], v[:, :4]))

@@ -20,7 +20,7 @@ def walk(count: int = 3) -> torch.Tensor:
 def test_a_pixel_looks_where_the_arrays_camera_says_it_does() -> None:
     poses = walk()
     h, w = LENS.height, LENS.width
-    rays = ray_map(poses, NORMALISED.expand(1, 3, 4), None, h, w)
+    rays = ray_map(poses, NORMALISED.expand(1, 3, 4), None, h, w, 1.0)
     assert rays.shape == (1, 6, 3, h, w)
     for t in range(3):
         step = arrays.relative(poses[0, t].numpy(), poses[0, max(0, t - 1)].numpy())
