@@ -45,12 +45,13 @@ def paint(
         from transformers.utils import logging
 
         from perdure.evaluation.film import write_mp4
+        from perdure.models.weights import experts
         from perdure.runtime import prompted
 
         logging.disable_progress_bar()
         place, kind = chosen(device, precision)
         painter = prompted.load(weights, place, kind)
-    preset = like(painter.config)
+    preset = like(painter.config, len(experts(weights)))
     if preset is None and (size is None or frames is None):
         raise ValueError(f"{weights} is no size of Wan that is known here: say --size and --frames")
     width, height = (preset.width, preset.height) if size is None and preset else parse_size(size or "")

@@ -32,6 +32,18 @@ def wan_5b() -> Wan:
     return Preset("wan-5b", 1280, 704, 75.0, TAEW2_2, MIDDLE, WORLDPLAY, **latents, text="umt5", prompting=prompting)
 
 
+def wan_2_1_14b() -> Wan:
+    """Wan 2.1, words to video: one transformer, of the size of each of Wan 2.2's two."""
+    prompting = Prompting(shift=5.0)
+    return replace(wan_14b(), name="wan-2.1-14b", sigmas=SELF_FORCING, prompting=prompting)
+
+
+def wan_2_1_14b_image() -> Wan:
+    """Wan 2.1, an image to video: the image is read by CLIP as well."""
+    dit, prompting = replace(LARGE, in_channels=36, image_dim=1280), Prompting(steps=40, shift=5.0)
+    return replace(wan_2_1_14b(), name="wan-2.1-14b-image", dit=dit, prompting=prompting)
+
+
 def wan_14b() -> Wan:
     """Wan 2.2, words to video: two experts."""
     prompting = Prompting(steps=40, shift=12.0, guidance=(4.0, 3.0), boundary=0.875)
@@ -47,11 +59,14 @@ def wan_14b_image() -> Wan:
     return replace(words, name="wan-14b-image", dit=replace(words.dit, in_channels=36), prompting=prompting)
 
 
-WAN = wan_1_3b, wan_5b, wan_14b, wan_14b_image
+WAN = wan_1_3b, wan_5b, wan_2_1_14b, wan_2_1_14b_image, wan_14b, wan_14b_image
 
 
-def like(dit: TransformerConfig) -> Wan | None:
-    """The preset of a transformer's size."""
-    told = [(preset.dit.layers, preset.dit.heads, preset.dit.in_channels) for preset in (make() for make in WAN)]
-    size = dit.layers, dit.heads, dit.in_channels
-    return WAN[told.index(size)]() if size in told else None
+def like(dit: TransformerConfig, experts: int = 1) -> Wan | None:
+    """The preset of a transformer's size and number of experts: Wan 2.1's 14B is as large as each of 2.2's two."""
+    for preset in (make() for make in WAN):
+        size = preset.dit.layers, preset.dit.heads, preset.dit.in_channels
+        two = preset.prompting is not None and preset.prompting.boundary is not None
+        if size == (dit.layers, dit.heads, dit.in_channels) and two == (experts > 1):
+            return preset
+    return None
