@@ -233,7 +233,7 @@ def told(config: TransformerConfig, batch: int, size: tuple[int, int, int]) -> G
     on, (count, h, w) = config.adapters, size
     poses = look(torch.randn(batch, count, 3), torch.randn(batch, count), 0.3 * torch.randn(batch, count))
     lens = torch.tensor([0.65, 1.1, 0.5, 0.45]).expand(batch, count, 4)
-    slots, heard = (batch, on.word_slots), torch.rand(batch, on.word_slots, on.word_length) < 0.6
+    slots, heard = (batch, on.told[0]), torch.rand(batch, *on.told) < 0.6
     return Given(
         torch.randint(0, 81, (batch, count)) if on.keys == "81-way" else torch.randn(batch, count, on.key_features),
         cameras(poses, lens, scale=0.2, kind=on.camera),
@@ -242,7 +242,7 @@ def told(config: TransformerConfig, batch: int, size: tuple[int, int, int]) -> G
         torch.randn(batch, 3, on.identity),
         torch.arange(3).expand(batch, -1) < 2,
         Words(
-            torch.randn(*slots, on.word_length, on.word_dim), heard, torch.randn(*slots, ANCHOR),
+            torch.randn(batch, *on.told, on.word_dim), heard, torch.randn(*slots, ANCHOR),
             torch.randint(-1, max(1, on.word_kinds), slots), torch.randint(-1, max(1, on.word_deeds), slots),
         ),
     )  # fmt: skip

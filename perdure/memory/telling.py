@@ -32,11 +32,13 @@ class Ear:
     read: Callable[[str], F32]
     slots: int = 4
     together: bool = False  # all that is told in one slot, a sentence for each
+    length: int = 16  # words that an entity's share of such a slot holds
 
     @classmethod
     def of(cls, adapters: Adapters) -> "Ear | None":
         """That of a model with these adapters, which hears the words of Perdure's own table; None where it has none."""
-        return cls(table(), adapters.word_slots, adapters.words == "template") if adapters.words else None
+        on = adapters
+        return cls(table(), on.word_slots, on.words == "template", on.word_length) if on.words else None
 
 
 def told(world: World, action: Action, ear: Ear) -> list[Slot]:
@@ -56,11 +58,14 @@ def told(world: World, action: Action, ear: Ear) -> list[Slot]:
             deeds[mover.entity] = deed.name
             said.setdefault(mover.entity, (deed.words or (deed.name,))[0])
     anchors = {entity: anchor(world, entity, heights.get(entity, SIZE)) for entity in said}
+    heard = sorted(said, key=lambda entity: (entity not in now, -anchors[entity][2], entity))[: ear.slots]
     if ear.together and said:
         names = {entity.id: entity.name for entity in world.entities}
-        text = template([(names.get(entity, "someone"), said[entity]) for entity in sorted(said)])
-        return [Slot(min(said), ear.read(text), np.zeros(ANCHOR, np.float32))]
-    heard = sorted(said, key=lambda entity: (entity not in now, -anchors[entity][2], entity))[: ear.slots]
+        sentences = [template([(names.get(entity, "someone"), said[entity])]) for entity in sorted(heard)]
+        tokens = ear.read(" ".join(sentences))
+        if len(tokens) > ear.slots * ear.length:  # the end of each is cut, and nobody is left out
+            tokens = np.concatenate([ear.read(sentence)[: ear.length] for sentence in sentences])
+        return [Slot(min(heard), tokens, np.zeros(ANCHOR, np.float32))]
     return [
         Slot(entity, ear.read(said[entity]), anchors[entity], kinds.get(entity, ""), deeds.get(entity, ""))
         for entity in sorted(heard)

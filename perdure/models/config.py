@@ -69,12 +69,19 @@ class Adapters:
     identity: int = 0  # features of an entity
     words: str = ""  # "template", "slots", "index" or "factors": what each entity is told
     word_dim: int = 128  # channels of an embedded word
-    word_slots: int = 4  # entities that can be told something at once; with a template 1
+    word_slots: int = 4  # entities that can be told something at once
     word_length: int = 16  # words of each
     word_kinds: int = 0  # rows in the tables of "index" and "factors",
     word_deeds: int = 0
     word_rank: int = 16  # length of the codes of "factors",
     word_frozen: bool = True  # and whether they stay as words made them
+
+    @property
+    def told(self) -> tuple[int, int]:
+        """Slots, and words of each: a template has one, as long as the sentences of all entities."""
+        return (
+            (1, self.word_slots * self.word_length) if self.words == "template" else (self.word_slots, self.word_length)
+        )
 
 
 @dataclass(frozen=True)

@@ -135,7 +135,7 @@ class Block(nn.Module):
             return x, k, v
         seen = self.attn1.to_out(look(q, k, v, scope, past).flatten(2))
         if added:
-            seen = added[0].look(seen, (q, k, v), added[1], past, scope.mask)
+            seen = added[0].look(seen, (q, k, v), added[1], past, scope)
         x = gated(x, seen, gate)
         if added:
             x = added[0].shift(x, added[1])
@@ -182,7 +182,7 @@ class Transformer(nn.Module):
         nn.init.zeros_(self.proj_out.weight)  # a fresh model moves nothing
         nn.init.zeros_(self.proj_out.bias)
         self.adapters = Added(config)
-        self.attend: Callable[..., Tensor] | None = None  # a port for another kernel of self-attention
+        self.attend: Callable[..., Tensor] | None = None  # a port for another kernel of self-attention, cameras' too
 
     def forward(
         self,

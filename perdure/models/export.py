@@ -121,7 +121,7 @@ def hears(dit: TransformerConfig) -> dict[str, Tensor]:
     on = dit.adapters
     if not on.words:
         return {}
-    silence = pack((), on.word_slots, on.word_length, on.word_dim)
+    silence = pack((), *on.told, on.word_dim)
     asked = ("kinds", "deeds") if on.words in ("index", "factors") else ("tokens", "heard")
     return {name: torch.from_numpy(getattr(silence, name)) for name in (*asked, "anchors")}
 
@@ -171,7 +171,27 @@ OUTPUTS = {
 }
 
 
+def check(dit: TransformerConfig) -> None:
+    """Raise `ValueError` unless the graphs' inputs are what this transformer takes."""
+    on, channels = dit.adapters, dit.in_channels + 1 + PROXY_CHANNELS
+    needs = {
+        "adapters.keys='multi-hot'": on.keys == "multi-hot",
+        "adapters.camera on": on.camera != "",
+        f"adapters.view={channels}": on.view == channels,
+        "no adapters.rays": not on.rays,
+        "no adapters.identity": not on.identity,
+        "text_dim=0": not dit.text_dim,
+        "history='block-diagonal'": dit.history == "block-diagonal",
+    }
+    if lacking := [need for need, met in needs.items() if not met]:
+        raise ValueError(
+            f"expected a transformer as nano is, with {', '.join(needs)}, to make graphs of: "
+            f"this one is not with {', '.join(lacking)}"
+        )
+
+
 def graphs(encoder: Encoder, decoder: Decoder, dit: Transformer) -> dict[str, nn.Module]:
+    check(dit.config)
     return {"encode": Encode(encoder), "remember": Remember(dit), "denoise": Denoise(dit), "decode": Decode(decoder)}
 
 

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from perdure.models.attention import Mask, attend, by_head
+from perdure.models.attention import Mask, by_head
 
 FP8 = torch.float8_e4m3fn
 LARGEST = torch.finfo(FP8).max  # 448
@@ -111,7 +111,10 @@ def attend_int8(q_BQHD: Tensor, k_BSHD: Tensor, v_BSHD: Tensor, mask: Mask | Non
     This is the formula, by torch's own products: a kernel that fuses it, as SageAttention's, goes in the same place.
     """
     if mask is not None and not isinstance(mask, Tensor):
-        return attend(q_BQHD, k_BSHD, v_BSHD, mask)  # flex's masks are its own kernel's
+        raise ValueError(
+            "expected a mask as a tensor for attention in int8, got flex's, which its own kernel alone can read: "
+            "leave flex out, or set the transformer's attend to None"
+        )
     q, k, v = (x.transpose(1, 2) for x in (q_BQHD, k_BSHD, v_BSHD))
     q8 = in_int8(q.float() / q.shape[-1] ** 0.5, QUERIES)
     k8 = in_int8(k.float() - k.float().mean(2, keepdim=True), KEYS)

@@ -41,7 +41,8 @@ def pack(
 ) -> Words:
     """`count` slots of `length` tokens of `width` channels: what is told first, then absent ones.
 
-    What is longer is cut. `kinds` and `deeds` are the tables of a model that hears numbers instead of words.
+    What is longer is cut; a config says the shape (`Adapters.told`, `word_dim`). `kinds` and `deeds` are the tables
+    of a model that hears numbers instead of words.
     """
     if len(slots) > count:
         raise ValueError(f"expected at most {count} slots, got {len(slots)}: leave out those that matter least")

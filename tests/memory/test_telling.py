@@ -12,6 +12,7 @@ from perdure.memory.telling import Ear, anchor, told
 from perdure.models.config import Adapters
 from perdure.models.context import Slot
 from perdure.models.tokens import table
+from perdure.models.words import template
 from perdure.presets.nano import nano
 from perdure.world.action import Action, Word
 from perdure.world.identity import Entity
@@ -93,6 +94,12 @@ def test_all_together_is_one_sentence_for_each(world: World) -> None:
     (slot,) = told(world, action, Ear(read, together=True))
     np.testing.assert_array_equal(slot.tokens, read("Knight 1 performs sit down. Knight 2 performs leap."))
     assert told(world, Action(), Ear(read, together=True)) == []
+    long = Action(words=(Word(2, "leap"), Word(1, " and ".join(["sit down"] * 9))))
+    (slot,) = told(world, long, Ear(read, 2, together=True, length=5))
+    sentences = template([("Knight 1", long.words[1].text)]), template([("Knight 2", "leap")])
+    np.testing.assert_array_equal(slot.tokens, np.concatenate([read(sentence)[:5] for sentence in sentences]))
+    (slot,) = told(world, action, Ear(read, 1, together=True))
+    assert len(slot.tokens) < len(read("Knight 1 performs sit down. Knight 2 performs leap.")), "the nearer alone"
 
 
 def test_an_ear_is_that_of_the_adapters() -> None:

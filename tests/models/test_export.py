@@ -8,7 +8,7 @@ import openvino as ov
 import pytest
 import torch
 
-from perdure.models.config import NANO, CodecConfig
+from perdure.models.config import NANO, CodecConfig, TransformerConfig
 from perdure.models.context import ANCHOR
 from perdure.models.decoder import Decoder, Encoder
 from perdure.models.dit import Transformer
@@ -56,6 +56,23 @@ def test_weights_are_kept_once(exported: tuple[dict[str, torch.nn.Module], Path]
     modules, folder = exported
     unique = {id(p): p.numel() for module in modules.values() for p in module.parameters()}
     assert (folder / "weights.bin").stat().st_size < 2 * sum(unique.values()) * 1.3
+
+
+@pytest.mark.parametrize(
+    ("what", "says"),
+    [
+        (replace(DIT, adapters=replace(DIT.adapters, keys="")), r"not with adapters\.keys='multi-hot'$"),
+        (
+            replace(DIT, adapters=replace(DIT.adapters, view=0, identity=3)),
+            r"adapters\.view=22, no adapters\.identity$",
+        ),
+        (replace(DIT, history="full", text_dim=8), r"not with text_dim=0, history='block-diagonal'$"),
+    ],
+    ids=["keys", "view and identity", "text and history"],
+)
+def test_what_no_graph_can_be_made_of_is_told(what: TransformerConfig, says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        graphs(Encoder(CODEC), Decoder(CODEC), Transformer(what))
 
 
 @torch.no_grad()

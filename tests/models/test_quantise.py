@@ -1,6 +1,7 @@
 """Eight bits lose what the format says they lose, and no more."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -8,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from perdure.models.attention import attend_plain
-from perdure.models.config import TransformerConfig
+from perdure.models.attention import Roles, attend_plain
+from perdure.models.conditions import Cameras, Given
+from perdure.models.config import Adapters, TransformerConfig
 from perdure.models.dit import Transformer
 from perdure.models.quantise import (
     FINEST,
@@ -87,6 +89,32 @@ def test_another_kernel_takes_the_place_of_self_attention() -> None:
     assert 0 < relative(model(*inputs), exact) < 0.01
     model.attend = lambda q, k, v, mask: attend_plain(q, k, v, mask)
     torch.testing.assert_close(model(*inputs), exact, atol=1e-5, rtol=1e-4)
+
+
+@torch.no_grad()
+def test_another_kernel_serves_cameras_too_and_does_not_pass_a_flex_mask_on() -> None:
+    torch.manual_seed(0)
+    config = TransformerConfig(
+        in_channels=4, out_channels=4, heads=2, head_dim=24, layers=2, ffn=48, text_dim=0, frequency_dim=16,
+        history="chunk-causal", adapters=Adapters(camera="prope"),
+    )  # fmt: skip
+    model = Transformer(config).eval()
+    for weight in model.parameters():
+        torch.nn.init.normal_(weight, std=0.2)
+    asked: list[int] = []
+
+    def counted(*args: Any) -> Tensor:
+        asked.append(1)
+        return attend_int8(*args)
+
+    latents, level, chunk = torch.randn(1, 4, 2, 4, 4), torch.full((1,), 500.0), torch.arange(2)
+    given = Given(cameras=Cameras(*(torch.eye(4).expand(1, 2, 4, 4),) * 2))
+    exact = model(latents, level, given=given)
+    model.attend = counted
+    assert 0 < relative(model(latents, level, given=given), exact) < 0.05
+    assert len(asked) == 2 * config.layers
+    with pytest.raises(ValueError, match="expected a mask as a tensor for attention in int8, got flex's"):
+        model(latents, level, given=given, roles=Roles(chunk, chunk == 1), flex=True)
 
 
 @given(st.integers(1, 300), st.integers(1, 200), st.booleans())

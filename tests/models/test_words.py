@@ -19,7 +19,8 @@ from perdure.models.words import Words, pack, template
 
 CONFIG = Adapters(words="slots", word_dim=6, word_slots=4, word_length=5, word_kinds=3, word_deeds=7, word_rank=4)
 KINDS, DEEDS = ("knight", "crab", "bird"), ("leap", "slam", "dance", "peck", "roll", "wave", "sit")
-WAYS = ("slots", "index", "factors")
+WAYS = ("slots", "index", "factors")  # whose slots stand by themselves
+EVERY = "template", *WAYS
 DIM, GRID = 12, (1, 3, 4)
 
 
@@ -30,9 +31,15 @@ def slot(entity: int, length: int = 3) -> Slot:
     return Slot(entity, tokens, anchor, KINDS[entity % 3], DEEDS[entity % 7])
 
 
-def packed(*slots: Slot) -> Words:
-    words = pack(slots, CONFIG.word_slots, CONFIG.word_length, CONFIG.word_dim, KINDS, DEEDS)
+def packed(*slots: Slot, way: str = "slots") -> Words:
+    if way == "template":  # of all of them together
+        slots = (joint(*slots),) if slots else ()
+    words = pack(slots, *replace(CONFIG, words=way).told, CONFIG.word_dim, KINDS, DEEDS)
     return Words(*(torch.from_numpy(field).unsqueeze(0) for field in words))
+
+
+def joint(*slots: Slot) -> Slot:
+    return Slot(slots[0].entity, np.concatenate([it.tokens for it in slots]), np.zeros(ANCHOR, np.float32))
 
 
 def ear(way: str) -> tuple[Hearing, Listen]:
@@ -50,10 +57,11 @@ def found(hearing: Hearing, listen: Listen, words: Words) -> Tensor:
     return listen(x, *hearing(words), hearing.places(*GRID))
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", EVERY)
 def test_nothing_is_changed_before_anything_is_learnt_and_then_all_of_it_learns(way: str) -> None:
     hearing, listen = ear(way)
-    words = packed(slot(1), slot(2))
+    # A template is learnt in full length: each place in it has an order of its own.
+    words = packed(*(slot(i, CONFIG.word_length) for i in range(1, 5)), way=way)
     assert not found(hearing, listen, words).any()
     step = torch.optim.SGD([*hearing.parameters(), *listen.parameters()], lr=0.1)
     for _ in range(2):  # the first step moves the output alone
@@ -154,6 +162,20 @@ def test_slots_are_packed_at_one_shape_cut_where_they_are_too_long() -> None:
         pack([slot(1)], 1, 5, 7)
 
 
+def test_a_template_has_room_for_a_sentence_of_each_and_every_word_moves_the_others() -> None:
+    hearing, listen = ear("template")
+    learnt(listen)
+    assert replace(CONFIG, words="template").told == (1, 20) and CONFIG.told == (4, 5)
+    each = [slot(i, CONFIG.word_length) for i in range(4)]
+    words = packed(*each, way="template")
+    assert words.heard.sum() == 20 and torch.equal(words.tokens[0, 0], torch.from_numpy(joint(*each).tokens))
+    louder = packed(*each[:3], replace(each[3], tokens=each[3].tokens + 1), way="template")
+    assert (found(hearing, listen, words) - found(hearing, listen, louder)).abs().max() > 1e-3, "the last is heard"
+    fewer = packed(slot(0, 4), *each[1:], way="template")
+    moved = (hearing(fewer)[0][:, 1 + 4 : 1 + 19] - hearing(words)[0][:, 1 + 5 : 1 + 20]).abs().amax(-1)
+    assert (moved > 1e-3).all(), "a word less for one moves the words of all others"
+
+
 def test_one_sentence_for_each_makes_the_template() -> None:
     told = [("the red knight", "leap and slam."), ("boss", "dance")]
     assert template(told) == "The red knight performs leap and slam. Boss performs dance."
@@ -176,9 +198,9 @@ LATENTS = torch.randn(1, 4, 3, 4, 6, generator=torch.Generator().manual_seed(2))
 LEVEL = torch.tensor([[0.0, 0.0, 700.0]])
 
 
-def transformer(fresh: bool = False) -> Transformer:
+def transformer(fresh: bool = False, way: str = "slots") -> Transformer:
     torch.manual_seed(0)
-    model = Transformer(TINY).eval()
+    model = Transformer(replace(TINY, adapters=replace(CONFIG, words=way))).eval()
     for name, parameter in model.named_parameters():
         if not (fresh and name.startswith("adapters.")) and not parameter.any():
             torch.nn.init.normal_(parameter, std=0.1)
@@ -196,17 +218,19 @@ def test_a_fresh_ear_changes_no_bit_and_a_taught_one_only_what_is_drawn() -> Non
         assert (heard - deaf)[:, :, 2].abs().max() > 1e-4
 
 
-def test_words_come_and_go_while_it_streams_and_the_cache_stays() -> None:
-    model, roles = transformer(), Roles(torch.arange(3), torch.tensor([False, False, True]))
+@pytest.mark.parametrize("way", ["slots", "template"])
+def test_words_come_and_go_while_it_streams_and_the_cache_stays(way: str) -> None:
+    model, roles = transformer(way=way), Roles(torch.arange(3), torch.tensor([False, False, True]))
     clean = torch.zeros(1, 1)
     with torch.no_grad():
         kept = []
-        for told in (None, Given(words=packed(slot(1)))):
+        for told in (None, Given(words=packed(slot(1), way=way))):
             each = [model.remember(LATENTS[:, :, t : t + 1], clean, given=told) for t in (0, 1)]
             kept.append([torch.cat(side, 2) for side in zip(*each)])
         assert all(torch.equal(a, b) for a, b in zip(*kept))  # what is remembered never heard them
         past = Past(kept[0][0], kept[0][1], torch.tensor([[0.0, 1.0]]))
-        for words in (packed(slot(1)), packed(slot(1), slot(2)), packed(slot(2)), packed()):
+        for who in ((1,), (1, 2), (2,), ()):
+            words = packed(*map(slot, who), way=way)
             streamed = model.denoise(
                 LATENTS[:, :, 2:], LEVEL[:, 2:], past, given=Given(words=words), times=torch.tensor([[2.0]])
             )

@@ -14,7 +14,7 @@ from perdure.models.adapters.keys import Keys, zeroed
 from perdure.models.adapters.rays import Rays, RayShift, channels, folded, ray_map
 from perdure.models.adapters.view import View
 from perdure.models.adapters.words import Hearing, Listen
-from perdure.models.attention import Mask
+from perdure.models.attention import Scope, attend
 from perdure.models.conditions import Cameras, Given, Past
 from perdure.models.config import TransformerConfig
 
@@ -42,7 +42,7 @@ class InBlock(nn.Module):
         on, dim = config.adapters, config.dim
         self.camera = zeroed(nn.Linear(dim, dim)) if on.camera in ("prope", "fx_fy") else None
         self.rays = RayShift(dim) if on.rays else None
-        self.identity = Recognise(dim, config.heads, config.eps) if on.identity else None
+        self.identity = Recognise(dim, config.heads, config.eps, not config.text_dim) if on.identity else None
         self.words = Listen(dim, config.eps) if on.words else None
 
     def look(
@@ -51,12 +51,14 @@ class InBlock(nn.Module):
         qkv: tuple[Tensor, Tensor, Tensor],
         extra: Extra,
         past: tuple[Tensor, Tensor] | None,
-        mask: Mask | None,
+        scope: Scope,
     ) -> Tensor:
         """What self-attention gave, and what its queries, keys and values give when cameras are between them."""
         if self.camera is None or extra.lenses is None:
             return seen_BNE
-        return seen_BNE + self.camera(look_through(*qkv, extra.lenses, past, mask).flatten(2))
+        return seen_BNE + self.camera(
+            look_through(*qkv, extra.lenses, past, scope.mask, scope.attend or attend).flatten(2)
+        )
 
     def shift(self, x: Tensor, extra: Extra) -> Tensor:
         """The tokens (B, N, E) after self-attention, in the light of rays."""
@@ -69,7 +71,9 @@ class InBlock(nn.Module):
         return found_BNHD + self.identity(q_BNHD, *extra.who)
 
     def hear(self, x_BNE: Tensor, extra: Extra) -> Tensor:
-        """The tokens after text, in the light of what entities are told."""
+        """The tokens after text, in the light of who is there, if text did not ask that, and what they are told."""
+        if self.identity is not None and self.identity.alone and extra.who is not None:
+            x_BNE = (x_BNE + self.identity(self.identity.ask(x_BNE), *extra.who).flatten(2)).to(x_BNE.dtype)
         if self.words is None or extra.words is None:
             return x_BNE
         heard = self.words(x_BNE, *extra.words)
@@ -89,10 +93,6 @@ class Added(nn.Module):
         on, dim, patch = config.adapters, config.dim, config.patch
         if on.camera not in ("", "prope", "fx_fy", "heads"):
             raise ValueError(f"expected a camera of 'prope', 'fx_fy', 'heads' or '', got {on.camera!r}")
-        if on.identity and not config.text_dim:
-            raise ValueError(
-                "expected cross-attention (text_dim above 0) for identity, whose tokens are looked at there"
-            )
         self.on = on
         self.keys = Keys(on.keys, dim, on.key_features, config.frequency_dim) if on.keys else None
         self.rays = Rays(channels(on.rays, on.key_features) * on.ray_fold**2, patch, dim) if on.rays else None

@@ -9,6 +9,7 @@ keys are kept as they are: its camera is applied when it is looked at.
 Shapes: B batch, T latents, M remembered latents, N tokens (of all latents), H heads, D head size.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -26,7 +27,9 @@ def cameras(
 ) -> Cameras:
     """From poses (B, T, 4, 4) in metres and intrinsics (B, T, 4) as fractions of the picture; `scale` is a metre.
 
-    A model's own scale and kind are in its config: `Added.cameras_of` passes them. The frame is that of the camera at `seen_from` (B, 4, 4), the last one unless it is given: numbers stay
+    A model's own scale and kind are in its config: `Added.cameras_of` passes them.
+
+    The frame is that of the camera at `seen_from` (B, 4, 4), the last one unless it is given: numbers stay
     small wherever in the world this is, and in what precision it goes on.
     """
     here = invert(poses[:, -1] if seen_from is None else seen_from).unsqueeze(1) @ poses
@@ -83,10 +86,11 @@ def look_through(
     by: Lenses,
     past: tuple[Tensor, Tensor] | None = None,
     mask: Mask | None = None,
+    kernel: Callable[..., Tensor] = attend,
 ) -> Tensor:
     """(B, N, H, D) what the tokens of T latents find among themselves and, where it is given, in the past of M."""
     seen = by.from_clip[:, -by.to_clip.shape[1] :] if past is None else by.from_clip
     if past is not None:
         k_NHD, v_NHD = torch.cat([past[0], k_NHD], 1), torch.cat([past[1], v_NHD], 1)
-    found = attend(through(q_NHD, by.to_clip.mT), through(k_NHD, seen), through(v_NHD, seen), mask)
+    found = kernel(through(q_NHD, by.to_clip.mT), through(k_NHD, seen), through(v_NHD, seen), mask)
     return through(found, by.to_clip)

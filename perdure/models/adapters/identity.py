@@ -2,7 +2,8 @@
 
 The features of an entity are whatever the state keeps of its appearance, and where it stands if the caller
 puts that in; entities have no order. They are looked at with the queries that look at the text, so a block has
-one question and two places to ask it. A token that is always there keeps attention defined where nobody is.
+one question and two places to ask it; a model without text has queries for them alone. A token that is
+always there keeps attention defined where nobody is.
 
 Shapes: B batch, I entities, A features, W width of a token, N tokens of the picture, H heads, D head size,
 E width of the model.
@@ -34,9 +35,13 @@ class Identity(nn.Module):
 class Recognise(nn.Module):
     """A block's look at who is there."""
 
-    def __init__(self, dim: int, heads: int, eps: float = 1e-6) -> None:
+    def __init__(self, dim: int, heads: int, eps: float = 1e-6, alone: bool = False) -> None:
+        """`alone` is where no text is looked at, so that the queries are its own."""
         super().__init__()
-        self.heads = heads
+        self.heads, self.alone = heads, alone
+        if alone:
+            self.norm = nn.LayerNorm(dim, eps, elementwise_affine=False)
+            self.to_q, self.norm_q = nn.Linear(dim, dim), nn.RMSNorm(dim, eps=eps)
         self.to_k, self.to_v = nn.Linear(WIDTH, dim), nn.Linear(WIDTH, dim)
         self.norm_k = nn.RMSNorm(dim, eps=eps)
         self.gate = nn.Parameter(torch.zeros(dim))
@@ -45,3 +50,7 @@ class Recognise(nn.Module):
         """(B, N, H, D), to be added to what was found in the text; `seen` (B, 1 + I) says who is there, None: all."""
         k, v = (x.unflatten(-1, (self.heads, -1)) for x in (self.norm_k(self.to_k(tokens)), self.to_v(tokens)))
         return attend(q_NHD, k, v, seen) * self.gate.view(self.heads, -1)
+
+    def ask(self, x_BNE: Tensor) -> Tensor:
+        """(B, N, H, D) queries of its own."""
+        return self.norm_q(self.to_q(self.norm(x_BNE))).unflatten(-1, (self.heads, -1))

@@ -31,7 +31,9 @@ def channels(kind: str, features: int) -> int:
 def ray_map(poses: Tensor, normalised: Tensor, before: Tensor | None, height: int, width: int, scale: float) -> Tensor:
     """(B, 6, T, H, W) origins and directions of poses (B, T, 4, 4), intrinsics (B, T, 4); `scale` is a metre.
 
-    A model's own scale is in its config: `Added.rays_of` passes it. `before` (B, 4, 4) is the pose that came last; without one the first latent stands still.
+    A model's own scale is in its config: `Added.rays_of` passes it.
+
+    `before` (B, 4, 4) is the pose that came last; without one the first latent stands still.
     """
     first = poses[:, :1] if before is None else before.unsqueeze(1)
     step = relative(poses, torch.cat([first, poses[:, :-1]], 1))

@@ -31,7 +31,7 @@ class Spoken(nn.Module):
     def __init__(self, config: Adapters) -> None:
         super().__init__()
         self.linear = nn.Linear(config.word_dim, WIDTH)
-        self.order = nn.Parameter(torch.randn(config.word_length, WIDTH) / WIDTH**0.5)
+        self.order = nn.Parameter(torch.randn(config.told[1], WIDTH) / WIDTH**0.5)
 
     def forward(self, words: Words) -> tuple[Tensor, Tensor]:
         return self.linear(words.tokens.to(self.linear.weight.dtype)) + self.order, words.heard

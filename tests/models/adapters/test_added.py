@@ -161,11 +161,32 @@ def test_each_counts_once_it_has_learnt_and_no_other_does(which: str) -> None:
     assert (without - made).abs().max() > 1e-3
 
 
+def test_who_is_there_is_seen_without_text_too() -> None:
+    bare = replace(BARE, text_dim=0)
+    plain, full = Transformer(bare).eval(), Transformer(replace(bare, adapters=Adapters(identity=7))).eval()
+    learnt(plain)
+    full.load_state_dict(plain.state_dict(), strict=False)
+    latents, levels = clip()[0], torch.tensor([500.0, 600.0])
+    given = Given(identity=told().identity, identity_present=told().identity_present)
+    assert full(latents, levels, given=given).equal(plain(latents, levels)), "a fresh one changes no bit"
+    ours = dict(full.adapters.named_parameters())
+    optimiser = torch.optim.SGD(ours.values(), lr=0.1)
+    for _ in range(2):
+        optimiser.zero_grad()
+        full(latents, levels, given=given).square().mean().backward()
+        optimiser.step()
+    assert all(p.grad is not None and p.grad.any() for p in ours.values()), "all of it learns"
+    half = full.bfloat16()(latents.bfloat16(), levels, given=given)
+    assert half.dtype == torch.bfloat16 and half.isfinite().all()
+
+
 @torch.no_grad()
-def test_who_is_absent_does_not_count() -> None:
-    _, full = both()
+@pytest.mark.parametrize("reads", [True, False])
+def test_who_is_absent_does_not_count(reads: bool) -> None:
+    full = Transformer(FULL if reads else replace(FULL, text_dim=0)).eval()
     learnt(full, 3)
     (latents, text), given, levels = clip(), told(), torch.tensor([500.0, 600.0])
+    text = text if reads else None
     assert given.identity is not None
     other = given.identity.clone()
     other[:, 2] = 9  # the third is not there
@@ -274,7 +295,5 @@ def test_what_is_given_in_vain_or_for_other_latents_is_named() -> None:
     past = Past(nothing, nothing, torch.zeros(1, 1))
     with pytest.raises(ValueError, match="cameras of what is remembered"):
         full.denoise(latents, level, past, text, given=given)
-    with pytest.raises(ValueError, match="cross-attention"):
-        Transformer(replace(FULL, text_dim=0))
     with pytest.raises(ValueError, match=r"'prope'.*'orbit'"):
         Transformer(replace(BARE, adapters=Adapters(camera="orbit")))
