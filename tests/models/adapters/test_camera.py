@@ -108,7 +108,9 @@ def test_in_whatever_frame_cameras_are_told_half_precision_is_enough() -> None:
     """A stream that goes on for hours tells all of them in one frame, from which it is by now far away."""
     poses, lens = shots(0)
     eye = torch.eye(4, dtype=torch.float64).expand(2, 4, 4)
-    near_by, far_off = (lenses(cameras(poses, lens, at, 0.2), None, 8, torch.bfloat16) for at in (poses[:, 0], eye))
+    near_by, far_off = (
+        lenses(cameras(poses, lens, at, scale=0.2), None, 8, torch.bfloat16) for at in (poses[:, 0], eye)
+    )
     for one, other in zip(near_by, far_off, strict=True):
         torch.testing.assert_close(one, other, atol=1e-2, rtol=1e-2)
 
