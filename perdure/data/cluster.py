@@ -17,7 +17,11 @@ def run(jobs: Sequence[Job], folder: Path, count: int) -> Iterator[Record]:
     ray: Any = import_module("ray")  # only the extra `cluster` has it
     ours = not ray.is_initialized()
     if ours:
-        ray.init(log_to_driver=False, include_dashboard=False, runtime_env={"env_vars": THREADS})
+        try:
+            ray.init(log_to_driver=False, include_dashboard=False, runtime_env={"env_vars": THREADS})
+        except Exception as error:  # it raises `Exception` itself where a node does not come up in time
+            says = str(error).strip().partition("\n")[0]
+            raise Broken(f"Ray could not be started ({type(error).__name__}: {says})") from error
     try:
         task = ray.remote(num_cpus=1, max_retries=0)(work)
         waiting, doing = deque(jobs), dict[Any, Job]()

@@ -8,10 +8,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,6 +22,7 @@ from perdure.data import cluster, pipeline, workers
 from perdure.data.clip import Job
 from perdure.data.dataset import Dataset
 from perdure.data.pipeline import Progress
+from perdure.data.processes import Broken
 from perdure.data.sources import source
 from perdure.data.work import Record, work
 from tests.data import made_up
@@ -274,6 +277,51 @@ def test_ray_makes_the_same_bytes_and_loses_no_more(whole: tuple[Path, dict[str,
     assert shown(tmp_path / "set") == whole[1]
     report = pipeline.make(tmp_path / "bad", made_up.plan(12, 0, **BAD), 2, run=cluster.run)
     assert {lost["job"] for lost in report["why"]} == {1, 2, 3, 4, 5, 6, 7, 9} and report["clips"] == 6
+
+
+class RayError(Exception):
+    def __init__(self, says: str, cause: Exception | None = None) -> None:
+        super().__init__(says)
+        self.cause = cause
+
+
+@dataclass(eq=False)
+class Task:
+    job: Job
+    folder: Path
+
+
+def stand_in(befalls: Mapping[int, Exception]) -> Any:
+    """Ray as far as `cluster` knows it: tasks do their work when asked for it, unless something befalls them."""
+
+    def get(task: Task) -> Record:
+        if task.job.number in befalls:
+            raise befalls[task.job.number]
+        return work(task.job, task.folder)
+
+    return SimpleNamespace(
+        is_initialized=lambda: True, exceptions=SimpleNamespace(RayError=RayError), get=get,
+        remote=lambda **_: lambda work: SimpleNamespace(remote=Task),
+        wait=lambda tasks, num_returns: (tasks[:1], tasks[1:]),
+    )  # fmt: skip
+
+
+def test_whatever_ends_a_task_of_ray_is_its_jobs_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "ray", stand_in({1: RayError("the node is gone\nand more")}))
+    report = pipeline.make(tmp_path / "set", made_up.plan(3, 100), 2, run=cluster.run)
+    why = "the process that made it died (RayError: the node is gone)"
+    assert report["clips"] == 2 and report["why"][0]["why"] == why and report["why"][0]["again"]
+    monkeypatch.setitem(sys.modules, "ray", stand_in({1: RayError("of the task", Broken("the disk is full"))}))
+    with pytest.raises(ValueError, match="set is not complete: the disk is full"):
+        pipeline.make(tmp_path / "set", made_up.plan(3, 100), 2, run=cluster.run)
+
+    def init(**_: object) -> None:
+        raise Exception("the node timed out")
+
+    ray = SimpleNamespace(is_initialized=lambda: False, init=init)
+    monkeypatch.setitem(sys.modules, "ray", ray)
+    with pytest.raises(ValueError, match=r"Ray could not be started \(Exception: the node timed out\)"):
+        pipeline.make(tmp_path / "set", made_up.plan(3, 100), 2, run=cluster.run)
 
 
 @pytest.mark.parametrize(
