@@ -225,7 +225,7 @@ def prompt_path_equals_wan_pipeline() -> Figures:
 
 def filled(adapters: Adapters) -> Adapters:
     """With the adapters that come in one kind alone."""
-    return replace(adapters, ray_fold=2, view=6, identity=7, word_dim=10, word_slots=3, word_length=4)
+    return replace(adapters, ray_fold=2, view=6, identity=7, setting=5, word_dim=10, word_slots=3, word_length=4)
 
 
 def told(config: TransformerConfig, batch: int, size: tuple[int, int, int]) -> Given:
@@ -245,6 +245,7 @@ def told(config: TransformerConfig, batch: int, size: tuple[int, int, int]) -> G
             torch.randn(batch, *on.told, on.word_dim), heard, torch.randn(*slots, ANCHOR),
             torch.randint(-1, max(1, on.word_kinds), slots), torch.randint(-1, max(1, on.word_deeds), slots),
         ),
+        setting=torch.randn(batch, on.setting),
     )  # fmt: skip
 
 

@@ -67,6 +67,7 @@ def recall(world: World, action: Action, encoders: Encoders, preset: Preset, ear
         view_latent=encoders.encode(view.rgb),
         coverage=coverage(view.confidence),
         proxy=proxy,
+        setting=world.setting.features(world.physics.tick),
         words=told(world, action, ear) if ear else (),
     )
 

@@ -1,7 +1,7 @@
 """What a transformer may be given besides latents, time and text, as tensors.
 
 Shapes: B batch, T latents, N tokens of a latent, M remembered latents, L layers that look back, H heads,
-D head size, h w latent size, A features of an action, V R channels, I entities.
+D head size, h w latent size, A features of an action, F of an environment, V R channels, I entities.
 """
 
 from collections.abc import Callable
@@ -32,6 +32,7 @@ class Given(NamedTuple):
     identity: Tensor | None = None  # (B, I, ...) features of each entity
     identity_present: Tensor | None = None  # (B, I) bool
     words: Words | None = None  # heard by what is drawn, and by nothing that is remembered
+    setting: Tensor | None = None  # (B, F) features of hour, weather, season and style
     hearing: Tensor | None = None  # (T,) bool: who hears them; None: all, or those with the role of a target
 
     def each(self, change: Callable[[Tensor, int], Tensor]) -> "Given":

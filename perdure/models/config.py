@@ -62,6 +62,7 @@ class Adapters:
     key_features: int = 10
     camera: str = ""  # "prope" or "fx_fy": a second attention; "heads": the channels of a head that do not turn
     camera_scale: float = 0.2  # a metre, as cameras see it
+    setting: int = 0  # features of hour, weather, season and style: join the time embedding of what is drawn
     rays: str = ""  # "rays" (6 channels), "rays-keys" (and the features of keys) or "directions-keys"
     ray_fold: int = 8  # pixels along the side of a latent's cell
     ray_scale: float = 2.5  # a metre, as rays see it

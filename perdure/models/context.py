@@ -5,7 +5,7 @@ training and serving read the same fields. Arrays are numpy; a batch of contexts
 fields with a leading axis.
 
 Shapes: M memory slots, T frames a chunk, C latent channels, h w latent size, H W frame size,
-A action features, P proxy channels, S tokens of a slot of words, E channels of a token.
+A action features, F features of the environment, P proxy channels, S tokens of a slot of words, E channels of a token.
 """
 
 from collections.abc import Sequence
@@ -62,10 +62,20 @@ class Context:
     view_latent: F32  # (C, h, w) the same view, encoded
     coverage: F32  # (1, h, w) mean confidence in each latent cell, 0..1
     proxy: F32  # (P, h, w)
+    setting: F32  # (F,) hour, weather, season and style: zeros at clear noon
     words: Sequence[Slot] = ()  # by entity; none where the model has no ear for them
 
     def __post_init__(self) -> None:
-        for name in ("action", "memory_cameras", "memory_ages", "to_clip", "from_clip", "view_latent", "proxy"):
+        for name in (
+            "action",
+            "memory_cameras",
+            "memory_ages",
+            "to_clip",
+            "from_clip",
+            "view_latent",
+            "proxy",
+            "setting",
+        ):
             if not np.isfinite(getattr(self, name)).all():
                 raise ValueError(f"expected finite numbers as {name} of a context, got NaN or infinity in it")
 

@@ -4,7 +4,7 @@ Four graphs: `encode` (frames to a latent), `remember` (a latent to keys and val
 (one velocity), `decode` (a latent and its view to frames and what the observer found). Bytes go in
 and come out as bytes, so that no conversion is left to the caller.
 
-Shapes: T frames a chunk, H W frame size, h w latent size, C latent channels, A action features,
+Shapes: T frames a chunk, H W frame size, h w latent size, C latent channels, A action features, F of the setting,
 L layers, M memory slots, N tokens, D head size (heads are written out), P proxy channels.
 """
 
@@ -56,8 +56,7 @@ class Denoise(nn.Module):
     def __init__(self, dit: Transformer) -> None:
         super().__init__()
         self.dit = dit
-        inputs = list(hears(dit.config))
-        self.heard = {name: inputs.index(name) if name in inputs else None for name in Words._fields}
+        self.told = tuple(told(dit.config))
 
     def forward(
         self,
@@ -74,15 +73,16 @@ class Denoise(nn.Module):
         present: Tensor,  # (M,) bool
         ages: Tensor,  # (M,)
         cameras: Tensor,  # (M, 4, 4)
-        *words: Tensor,  # those that the model hears, if it hears any
+        *more: Tensor,  # what else the model is told, as `told` names it
     ) -> Tensor:
+        said = {name: tensor[None] for name, tensor in zip(self.told, more, strict=True)}
+        setting = said.pop("setting", None)
         given = Given(
             keys=action[None],
             cameras=Cameras(to_clip[None, None], from_clip[None, None]),
             view=torch.cat([view, coverage, proxy])[None, :, None],
-            words=Words(**{name: None if i is None else words[i][None] for name, i in self.heard.items()})
-            if words
-            else None,
+            setting=setting,
+            words=Words(**{name: said.get(name) for name in Words._fields}) if said else None,
         )
         # The coming latent stands at time 0, its memories before.
         past = Past(keys.transpose(0, 1)[None], values.transpose(0, 1)[None], -ages[None], present[None], cameras[None])
@@ -116,14 +116,17 @@ class Decode(nn.Module):
         return frames, seen.log_depth[0].exp(), seen.log_spread[0].exp(), seen.moving[0].sigmoid()
 
 
-def hears(dit: TransformerConfig) -> dict[str, Tensor]:
-    """What of `models.words.Words` a transformer asks for, with nobody told anything; nothing, if it has no ear."""
+def told(dit: TransformerConfig) -> dict[str, Tensor]:
+    """What a transformer asks for besides what every one does: the setting, as worlds begin, and what of
+    `models.words.Words` it hears, with nobody told anything.
+    """
     on = dit.adapters
+    setting = {"setting": torch.zeros(on.setting)} if on.setting else {}
     if not on.words:
-        return {}
+        return setting
     silence = pack((), *on.told, on.word_dim)
     asked = ("kinds", "deeds") if on.words in ("index", "factors") else ("tokens", "heard")
-    return {name: torch.from_numpy(getattr(silence, name)) for name in (*asked, "anchors")}
+    return setting | {name: torch.from_numpy(getattr(silence, name)) for name in (*asked, "anchors")}
 
 
 def examples(codec: CodecConfig, dit: TransformerConfig, height: int, width: int) -> dict[str, dict[str, Tensor]]:
@@ -151,7 +154,7 @@ def examples(codec: CodecConfig, dit: TransformerConfig, height: int, width: int
             "present": torch.ones(m, dtype=torch.bool),
             "ages": torch.arange(m, 0, -1).float(),
             "cameras": torch.eye(4).repeat(m, 1, 1),
-            **hears(dit),
+            **told(dit),
         },
         "decode": {
             "latent": latent,

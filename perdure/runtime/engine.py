@@ -117,6 +117,8 @@ class Engine:
             "ages": context.memory_ages,
             "cameras": context.memory_cameras,
         }
+        if self.preset.dit.adapters.setting:
+            given["setting"] = context.setting
 
         def velocity(x: F32, sigma: float) -> F32:
             return self.backend("denoise", {"noisy": x, "sigma": np.array([sigma], np.float32), **given})["velocity"]

@@ -27,11 +27,13 @@ class Scene(NamedTuple):
     to_clip: Tensor  # (B, 4, 4) coming camera to its clip space
     from_clip: Tensor  # (B, 4, 4) its inverse
     action: Tensor  # (B, A)
+    setting: Tensor  # (B, F)
 
-    def given(self) -> Given:
-        """To a chunk of one latent."""
+    def given(self, setting: bool = False) -> Given:
+        """To a chunk of one latent; the setting to models that ask for it."""
         cameras = Cameras(self.to_clip.unsqueeze(1), self.from_clip.unsqueeze(1))
-        return Given(self.action, cameras, view=torch.cat([self.view, self.coverage, self.proxy], 1).unsqueeze(2))
+        view = torch.cat([self.view, self.coverage, self.proxy], 1).unsqueeze(2)
+        return Given(self.action, cameras, view=view, setting=self.setting if setting else None)
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,9 @@ def flow_loss(module: nn.Module, batch: FlowBatch, sigmas: tuple[float, ...]) ->
     scene = s._replace(view=s.view * view, coverage=s.coverage * view, proxy=s.proxy * proxy)
     with torch.autocast(device.type, torch.bfloat16):
         past, timestep = hindsight(module, batch), sigma * module.config.timesteps
-        velocity = module.denoise(noisy.unsqueeze(2), timestep, past, given=scene.given()).squeeze(2)
+        velocity = module.denoise(
+            noisy.unsqueeze(2), timestep, past, given=scene.given(module.config.adapters.setting > 0)
+        ).squeeze(2)
     error = (velocity - (noise - latent)).square().mean((1, 2, 3))
     clean = (level.flatten() ** 2 * error).detach()  # squared error of the latent that it implies
     high = sigma > 0.9

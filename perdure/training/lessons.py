@@ -26,6 +26,7 @@ from perdure.models.decoder import Encoder
 from perdure.presets.nano import Preset
 from perdure.training.codec import CodecBatch
 from perdure.training.flow import FlowBatch, Scene
+from perdure.world.setting import FEATURES
 
 F32 = NDArray[np.float32]
 
@@ -68,6 +69,7 @@ def make(clip: Clip, preset: Preset, seed: int, folder: Path) -> None:
         "proxy": ((count, 5, lh, lw), np.float16),
         "coverage": ((count, 1, lh, lw), np.float16),
         "action": ((count, preset.dit.adapters.key_features), np.float32),
+        "setting": ((count, FEATURES), np.float32),
         "slots": ((count, slots), np.int16),
         "ages": ((count, slots), np.float32),
         "cameras": ((count, slots, 4, 4), np.float32),
@@ -94,6 +96,7 @@ def make(clip: Clip, preset: Preset, seed: int, folder: Path) -> None:
             "proxy": context.proxy,
             "coverage": context.coverage,
             "action": context.action,
+            "setting": context.setting,
             "slots": np.pad(np.array(picked, np.int16), (0, slots - len(picked)), constant_values=-1),
             "ages": context.memory_ages,
             "cameras": context.memory_cameras,
@@ -146,7 +149,10 @@ class Lessons:
                     r[key] = np.concatenate([r[key], np.zeros((pad, *r[key].shape[1:]), np.float32)])
             b = {key: torch.from_numpy(np.stack([r[key] for r in rows])) for key in rows[0]}
             scene = Scene(
-                *(b[k].flatten(0, 1) for k in ("view_latent", "coverage", "proxy", "to_clip", "from_clip", "action"))
+                *(
+                    b[k].flatten(0, 1)
+                    for k in ("view_latent", "coverage", "proxy", "to_clip", "from_clip", "action", "setting")
+                )
             )
             batch = FlowBatch(b["past"], b["past_action"], b["slots"], b["ages"], b["cameras"], b["latent"], scene)
             yield batch.to(self.device)
@@ -158,7 +164,10 @@ class Lessons:
         if len(union) == 0:
             union = np.array([0])
         index = np.where(slots >= 0, np.searchsorted(union, slots), -1)
-        f = {k: clip[k][rows].astype(np.float32) for k in ("latent", "view_latent", "coverage", "proxy", "action")}
+        f = {
+            k: clip[k][rows].astype(np.float32)
+            for k in ("latent", "view_latent", "coverage", "proxy", "action", "setting")
+        }
         return {
             "past": clip["latent"][union].astype(np.float32),
             "past_action": clip["action"][union].astype(np.float32),

@@ -7,6 +7,8 @@ from dataclasses import dataclass, fields, replace
 from functools import cached_property
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from perdure.world.action import FRAMES_PER_SECOND
 from perdure.world.rules import Rule
@@ -17,6 +19,11 @@ STYLES = ("", "pixel", "sketch", "sepia")
 """What the painter knows how to show; an environment may say something else."""
 
 SPECTACLES = ("fireworks", "birds", "fish", "fire")
+SOFT = 2.0  # seconds in which what sets in does so
+
+WORDS = {"weather": WEATHERS[1:], "season": SEASONS[1:], "style": STYLES[1:]}
+FEATURES = 4 + sum(map(len, WORDS.values()))
+"""Length of `Setting.features`."""
 
 
 @dataclass(frozen=True)
@@ -144,6 +151,29 @@ class Setting:
                 raise ValueError(f"expected a spectacle named {name!r} in this slot, got {spectacle.name!r}")
             spectacles[name] = spectacle
         return replace(self, spectacles=tuple(spectacles[key] for key in sorted(spectacles)))
+
+    def held(self, field: str, tick: float, seconds: float = SOFT) -> list[tuple[str | float, float]]:
+        """What a field of the environment holds, and how much: the one value, or while it sets in, that and the one
+        before."""
+        now, onset = getattr(self.environment, field), self.onset(field)
+        if onset is None:
+            return [(now, 1.0)]
+        share = min(max((tick - onset.tick) / FRAMES_PER_SECOND / seconds, 0.0), 1.0)
+        share = share * share * (3.0 - 2.0 * share)
+        return [(value, weight) for value, weight in ((onset.was, 1.0 - share), (now, share)) if weight > 0]
+
+    def features(self, tick: float) -> NDArray[np.float32]:
+        """(FEATURES,) what a model is told of the environment: all 0 where it is as worlds begin, clear noon."""
+        hours = np.zeros(4)
+        for hour, much in self.held("hour", tick):
+            turn = 2 * math.pi * (float(hour) - 12) / 24
+            hours += much * np.array([1 - math.cos(turn), math.sin(turn), 1 - math.cos(2 * turn), math.sin(2 * turn)])
+        words = [
+            sum(much for value, much in self.held(field, tick) if value == word)
+            for field, listed in WORDS.items()
+            for word in listed
+        ]
+        return np.array([*hours, *words], np.float32)
 
     def onset(self, field: str) -> Onset | None:
         _check(field)

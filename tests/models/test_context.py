@@ -22,10 +22,11 @@ SEEN = Context(
     view_latent=np.zeros((16, 1, 1), F32),
     coverage=np.zeros((1, 1, 1), F32),
     proxy=np.zeros((5, 1, 1), F32),
+    setting=np.zeros(15, F32),
 )
 
 
-@pytest.mark.parametrize("name", ["action", "memory_cameras", "memory_ages", "to_clip", "view_latent", "proxy"])
+@pytest.mark.parametrize("name", ["action", "memory_cameras", "memory_ages", "to_clip", "view_latent", "proxy", "setting"])
 def test_a_nan_stops_here(name: str):
     wrong = getattr(SEEN, name).copy()
     wrong.flat[-1] = np.nan

@@ -100,3 +100,23 @@ def test_what_is_drawn_hears_words(tmp_path: Path) -> None:
     assert (exact - silent).norm() > 0.01 * silent.norm()
     made = torch.from_numpy(compiled({name: value.numpy() for name, value in inputs.items()})[0])
     assert (made - exact).norm() < 0.003 * exact.norm()
+
+
+@torch.no_grad()
+def test_what_is_drawn_is_told_of_the_setting_and_what_is_remembered_is_not(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    config = replace(DIT, adapters=replace(DIT.adapters, setting=3))
+    dit = Transformer(config)
+    for name in ("proj_out.weight", "adapters.setting.linear_2.weight"):
+        torch.nn.init.normal_(dit.get_parameter(name), std=0.1)
+    modules = graphs(Encoder(CODEC), Decoder(CODEC), dit)
+    inputs = examples(CODEC, config, HEIGHT, WIDTH)
+    assert "setting" in inputs["denoise"] and "setting" not in inputs["remember"]
+    export(modules, inputs, tmp_path)
+    backend, asked = OpenVINO(tmp_path, precision="f32"), inputs["denoise"]
+    noon, dusk = (asked | {"setting": torch.tensor(told)} for told in ([0.0, 0, 0], [1.0, -1, 0.5]))
+    true = [modules["denoise"](*given.values()) for given in (noon, dusk)]
+    assert (true[1] - true[0]).norm() > 0.01 * true[0].norm()
+    for given, exact in zip((noon, dusk), true):
+        made = backend("denoise", {name: value.numpy() for name, value in given.items()})["velocity"]
+        assert (torch.from_numpy(made) - exact).norm() < 0.003 * exact.norm()

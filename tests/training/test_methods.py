@@ -25,7 +25,7 @@ def flow_batch() -> FlowBatch:
     torch.manual_seed(0)
     eye = torch.eye(4).expand(4, 4, 4)
     maps = torch.randn(4, 16, 4, 6), torch.rand(4, 1, 4, 6), torch.randn(4, 5, 4, 6)
-    scene = Scene(*maps, eye, eye, torch.randn(4, 10))
+    scene = Scene(*maps, eye, eye, torch.randn(4, 10), torch.randn(4, 15))
     slots = torch.tensor([[[0, 1, -1], [1, 2, 0]], [[-1, -1, -1], [0, -1, -1]]])
     cameras = torch.eye(4).expand(2, 2, 3, 4, 4)
     return FlowBatch(

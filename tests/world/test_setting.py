@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from perdure.world.rules import Rule
-from perdure.world.setting import SPECTACLES, Environment, Onset, Setting, Spectacle
+from perdure.world.setting import FEATURES, SPECTACLES, WORDS, Environment, Onset, Setting, Spectacle
 
 PLAIN = Setting(Environment(19.5, "snow", caption="x"), (Rule("a", "speed", limit=2.5),))
 
@@ -83,3 +83,37 @@ def test_mistakes_are_named() -> None:
         Setting().with_spectacle("a", Spectacle("b", "fire", (0, 0, 0), 0))
     with pytest.raises(ValueError, match="of the environment"):
         Setting().with_onset("mood", Onset(0, ""))
+
+
+@given(st.builds(Setting, st.builds(Environment, caption=st.text()), spectacles=st.just(()), onsets=st.just(())))
+def test_a_world_as_it_begins_tells_a_model_nothing(setting: Setting) -> None:
+    assert not setting.features(7).any() and setting.features(7).shape == (FEATURES,)
+
+
+def test_every_word_that_is_shown_is_told_apart() -> None:
+    told = [
+        Setting(Environment(**{field: word})).features(0).tolist() for field, words in WORDS.items() for word in words
+    ]
+    assert sorted(told, reverse=True) == told and {sum(row) for row in told} == {1.0}
+    assert not Setting(Environment(style="woodcut", weather="frogs")).features(0).any()
+
+
+@given(st.floats(0, 23.99), st.floats(0, 23.99))
+def test_hours_are_told_as_they_lie_round_the_clock(one: float, other: float) -> None:
+    a, b = (Setting(Environment(hour)).features(0)[:4] for hour in (one, other))
+    apart = abs(one - other) % 24
+    apart = min(apart, 24 - apart)
+    assert (float(abs(a[:2] - b[:2]).max()) < 1e-3) or apart > 0.001
+    assert math.hypot(*(a[:2] - b[:2])) == pytest.approx(2 * math.sin(math.pi * apart / 24), abs=1e-5)
+
+
+def test_what_sets_in_is_told_softly() -> None:
+    dusk = (
+        Setting(Environment(18.0, "rain"))
+        .with_onset("weather", Onset(100, "snow"))
+        .with_onset("hour", Onset(100, 12.0))
+    )
+    before, half, after = (dusk.features(tick) for tick in (100, 124, 148))
+    assert before.tolist() == Setting(Environment(weather="snow")).features(0).tolist()
+    assert after.tolist() == Setting(Environment(18.0, "rain")).features(0).tolist()
+    assert half == pytest.approx((before + after) / 2)

@@ -32,11 +32,8 @@ from perdure.data.painting.tables import (
 )
 from perdure.data.scenes.scene import Sky, Surface, rgb
 from perdure.world.action import FRAMES_PER_SECOND
-from perdure.world.setting import Environment, Onset, Spectacle
+from perdure.world.setting import SOFT, Environment, Onset, Setting, Spectacle
 from perdure.world.slots import State
-
-SOFT = 2.0
-"""Seconds in which what sets in comes to be."""
 
 NOON = 12.0
 Key = tuple[float, str]
@@ -60,14 +57,8 @@ class Scenery:
         return self.tick / FRAMES_PER_SECOND
 
     def held(self, field: str, seconds: float = SOFT) -> list[tuple[str | float, float]]:
-        """What a field of the environment holds, and how much: the one value, or while it sets in, that and the one
-        before."""
-        now, onset = getattr(self.environment, field), dict(self.onsets).get(field)
-        if onset is None:
-            return [(now, 1.0)]
-        share = min(max((self.tick - onset.tick) / FRAMES_PER_SECOND / seconds, 0.0), 1.0)
-        share = share * share * (3.0 - 2.0 * share)
-        return [(value, weight) for value, weight in ((onset.was, 1.0 - share), (now, share)) if weight > 0]
+        """What a field of the environment holds, and how much."""
+        return Setting(self.environment, onsets=self.onsets).held(field, self.tick, seconds)
 
     def amount(self, field: str, *values: str, seconds: float = SOFT) -> float:
         """How much of these there is."""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from perdure.camera import Intrinsics
 from perdure.data.painting.baking import COLUMN, Light
 from perdure.data.painting.kernels import kernel, kernel_that_allocates
-from perdure.data.painting.scenery import SOFT, Scenery
+from perdure.data.painting.scenery import Scenery
 from perdure.data.painting.tables import EXPOSURE
 from perdure.data.painting.textures import hashed
 
@@ -194,7 +194,7 @@ def _rain(count, seconds, wind, roof, corner, cell, pose, fx, fy, cx, cy, depth,
 
 def style(scenery: Scenery, colour: NDArray[np.uint8], depth: NDArray[np.float32], entity: NDArray[np.uint8]) -> None:
     """The picture in the style of the environment, in place; depth and entities stay as they are."""
-    for name, weight in scenery.held("style", SOFT):
+    for name, weight in scenery.held("style"):
         if name == "pixel":
             _pixels(colour, max(colour.shape[0] // 48, 2), weight)
         elif name == "sepia":

@@ -83,6 +83,7 @@ class InBlock(nn.Module):
 
 class Added(nn.Module):
     keys: Keys | None
+    setting: Keys | None
     rays: Rays | None
     view: View | None
     identity: Identity | None
@@ -95,6 +96,7 @@ class Added(nn.Module):
             raise ValueError(f"expected a camera of 'prope', 'fx_fy', 'heads' or '', got {on.camera!r}")
         self.on = on
         self.keys = Keys(on.keys, dim, on.key_features, config.frequency_dim) if on.keys else None
+        self.setting = Keys("multi-hot", dim, on.setting, 0) if on.setting else None
         self.rays = Rays(channels(on.rays, on.key_features) * on.ray_fold**2, patch, dim) if on.rays else None
         self.view = View(on.view, patch, dim) if on.view else None
         self.identity = Identity(on.identity) if on.identity else None
@@ -129,7 +131,7 @@ class Added(nn.Module):
 
     def check(self, given: Given, latents: int) -> None:
         """Whatever is given must be asked for by the config, and for so many latents."""
-        for name in ("keys", "rays", "view", "identity", "words"):
+        for name in ("keys", "setting", "rays", "view", "identity", "words"):
             if getattr(self, name) is None and getattr(given, name) is not None:
                 raise ValueError(f"expected no {name}, since adapters.{name} is off, got some")
         whole = self.keys is not None and self.keys.frequencies == 0
@@ -147,13 +149,15 @@ class Added(nn.Module):
 
     def to_time(self, time_BGE: Tensor, given: Given) -> Tensor:
         """(B, G, E); where each latent has keys of its own there are at least as many groups as latents."""
-        if self.keys is None or given.keys is None:
-            return time_BGE
-        said = self.keys(given.keys).to(time_BGE.dtype)
-        said = said.unsqueeze(1) if said.ndim == 2 else said
-        if 1 < said.shape[1] < time_BGE.shape[1]:
-            said = said.repeat_interleave(time_BGE.shape[1] // said.shape[1], 1)
-        return time_BGE + said
+        for module, told in ((self.keys, given.keys), (self.setting, given.setting)):
+            if module is None or told is None:
+                continue
+            said = module(told).to(time_BGE.dtype)
+            said = said.unsqueeze(1) if said.ndim == 2 else said
+            if 1 < said.shape[1] < time_BGE.shape[1]:
+                said = said.repeat_interleave(time_BGE.shape[1] // said.shape[1], 1)
+            time_BGE = time_BGE + said
+        return time_BGE
 
     def extra(self, given: Given, past: Past | None, like: Tensor, grid: tuple[int, int, int]) -> Extra:
         if not self.blocks:

@@ -17,7 +17,7 @@ from perdure.models.config import Adapters, TransformerConfig
 from perdure.models.dit import Transformer
 
 EVERY = Adapters(
-    keys="81-way", camera="prope", rays="rays-keys", key_features=4, ray_fold=2, view=6, identity=7
+    keys="81-way", camera="prope", rays="rays-keys", key_features=4, ray_fold=2, view=6, identity=7, setting=5
 )  # fmt: skip
 BARE = TransformerConfig(
     heads=2, head_dim=24, layers=3, ffn=64, frequency_dim=32, text_dim=20, in_channels=4, out_channels=4
@@ -55,6 +55,7 @@ def told(batch: int = 2, latents: int = LATENTS, seed: int = 1) -> Given:
         view=torch.randn(batch, 6, latents, 4, 6),
         identity=torch.randn(batch, 3, 7),
         identity_present=torch.tensor([[True, True, False]]).expand(batch, -1),
+        setting=torch.randn(batch, 5),
     )
 
 
