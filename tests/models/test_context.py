@@ -26,7 +26,10 @@ SEEN = Context(
 )
 
 
-@pytest.mark.parametrize("name", ["action", "memory_cameras", "memory_ages", "to_clip", "view_latent", "proxy", "setting"])
+FLOATS = "action", "memory_cameras", "memory_ages", "to_clip", "view_latent", "proxy", "setting"
+
+
+@pytest.mark.parametrize("name", FLOATS)
 def test_a_nan_stops_here(name: str):
     wrong = getattr(SEEN, name).copy()
     wrong.flat[-1] = np.nan

@@ -1,7 +1,7 @@
 """The setting: what is not there is not written, so that worlds without it keep their digests."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 import pytest
@@ -92,7 +92,9 @@ def test_a_world_as_it_begins_tells_a_model_nothing(setting: Setting) -> None:
 
 def test_every_word_that_is_shown_is_told_apart() -> None:
     told = [
-        Setting(Environment(**{field: word})).features(0).tolist() for field, words in WORDS.items() for word in words
+        Setting(replace(Environment(), **{field: word})).features(0).tolist()
+        for field, words in WORDS.items()
+        for word in words
     ]
     assert sorted(told, reverse=True) == told and {sum(row) for row in told} == {1.0}
     assert not Setting(Environment(style="woodcut", weather="frogs")).features(0).any()
