@@ -15,6 +15,7 @@ from perdure.models import pickled, weights
 from perdure.models import tensors as files
 from perdure.models.adapters.names import published
 from perdure.models.config import Adapters
+from perdure.models.headers import PICKLES, begins_as_pickle
 from perdure.models.names import sizes, stranger, title, wans_names
 from perdure.models.tensors import Tensors, open_tensors
 
@@ -49,10 +50,10 @@ def convert(source: Path, out: Path, part: str = "", dtype: torch.dtype | None =
 def _plain(source: Path, out: Path, part: str) -> Iterator[tuple[Path, dict[str, Any]]]:
     """`source` where it is, or if it is a pickle, what was read of it, and what is told of that."""
     if source.is_dir():
-        inside = [file for file in sorted(source.iterdir()) if file.suffix in files.PICKLES]
+        inside = [file for file in sorted(source.iterdir()) if file.suffix in PICKLES]
         if len(inside) == 1 and not list(source.glob("*.safetensors")):
             source = inside[0]
-    if source.suffix not in files.PICKLES and not (source.is_file() and files.begins_as_pickle(source)):
+    if source.suffix not in PICKLES and not (source.is_file() and begins_as_pickle(source)):
         if part:
             raise ValueError(f"{source}: expected a pickle of several sets of weights with --part, got none")
         yield source, {}

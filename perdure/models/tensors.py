@@ -17,8 +17,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from perdure.models.headers import PICKLES, check, say_pickle
+
 INDEX = ".safetensors.index.json"
-PICKLES = (".pth", ".pt", ".bin", ".ckpt", ".pkl")
 SHARD = 10_000_000_000
 """Bytes: what is larger is written as several files."""
 
@@ -84,7 +85,7 @@ class Tensors:
         tensor = self._open[self.files[name]].get_tensor(name).to(device)
         if dtype is not None and tensor.is_floating_point():
             tensor = tensor.to(dtype)
-        if tensor.dtype in CHECKED and tensor.numel() and not torch.stack(torch.aminmax(tensor)).isfinite().all():
+        if not finite(tensor):
             raise ValueError(
                 f"{self.files[name]}: expected finite numbers, {name} has NaN or infinity in it, as {tensor.dtype}: "
                 "fetch the file again"
@@ -120,7 +121,7 @@ def open_tensors(path: Path | str) -> Tensors:
         raise ValueError(f"{path}: expected one .safetensors file, or shards with one index, got {names}: name one")
     pickles = [file for file in sorted(path.iterdir()) if file.suffix in PICKLES]
     if pickles:
-        raise ValueError(f"{path}: expected .safetensors files, {_say_pickle(pickles[0])}")
+        raise ValueError(f"{path}: expected .safetensors files, {say_pickle(pickles[0])}")
     raise ValueError(f"{path}: expected .safetensors files, found none")
 
 
@@ -144,55 +145,12 @@ def shards(index: Path) -> list[Path]:
 
 
 def _opened(file: Path) -> Any:
-    _check(file)
+    check(file)
     try:
         # Read, not mapped: a mapped page stays beside the tensor that is made of it, and changes if the file does.
         return safe_open(file, "pt", device="cpu", backend="pread")
     except SafetensorError as error:
         raise ValueError(f"{file}: expected a safetensors file, got something else: {error}") from None
-
-
-def _check(file: Path) -> None:
-    """Say what a file is that is no whole safetensors file."""
-    length = file.stat().st_size
-    with file.open("rb") as raw:
-        head = raw.read(64)
-        if is_pickle(head):
-            raise ValueError(f"{file}: expected safetensors, {_say_pickle(file)}")
-        if head.startswith(b"version https://git-lfs"):
-            raise ValueError(f"{file}: expected safetensors, got a pointer of Git LFS: fetch the file: git lfs pull")
-        if head.startswith(b"GGUF"):
-            raise ValueError(f"{file}: expected safetensors, got GGUF, which is not read: take bf16 or fp16 weights")
-        if head.lstrip()[:5].lower() in (b"<!doc", b"<html"):
-            raise ValueError(f"{file}: expected safetensors, got a web page: the file was not fetched, sign in first")
-        header = int.from_bytes(head[:8], "little")
-        if length < 8 or (header < 100_000_000 and head[8:9] == b"{" and length < 8 + header):
-            raise ValueError(f"{file}: expected a whole safetensors file, it ends after {length} bytes: fetch it again")
-        if header > 100_000_000 or head[8:9] != b"{":
-            raise ValueError(f"{file}: expected a safetensors file, got something else: it begins with {head[:8]!r}")
-        raw.seek(8)
-        try:
-            told = json.loads(raw.read(header))
-            end = max((it["data_offsets"][1] for key, it in told.items() if key != "__metadata__"), default=0)
-        except (ValueError, KeyError, TypeError, IndexError, AttributeError):
-            raise ValueError(f"{file}: expected safetensors, its header cannot be read: fetch it again") from None
-    if length < 8 + header + end:
-        missing = 8 + header + end - length
-        raise ValueError(f"{file}: expected {8 + header + end} bytes, the last {missing} are missing: fetch it again")
-
-
-def is_pickle(head: bytes) -> bool:
-    """Whether a file begins as torch.save or pickle write it."""
-    return head.startswith((b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"))
-
-
-def begins_as_pickle(file: Path) -> bool:
-    with file.open("rb") as raw:
-        return is_pickle(raw.read(8))
-
-
-def _say_pickle(file: Path) -> str:
-    return f"got a pickle, which can run code when it is read: perdure weights convert {file} OUT"
 
 
 # Writing
@@ -262,6 +220,11 @@ def save(tensors: Mapping[str, Tensor], file: Path, metadata: dict[str, str] | N
 
 def size(shape: tuple[int, ...], dtype: torch.dtype) -> int:
     return torch.Size(shape).numel() * dtype.itemsize
+
+
+def finite(tensor: Tensor) -> bool:
+    """Whether no number in it is NaN or infinite."""
+    return tensor.dtype not in CHECKED or not tensor.numel() or bool(torch.stack(tensor.aminmax()).isfinite().all())
 
 
 def natural(name: str) -> list[str | int]:

@@ -22,6 +22,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from perdure.models import pretrained
+from perdure.models.tensors import finite
+
 KEPT = 64  # prompts in memory: 0.3 GB at the longest, in half precision
 SAMPLES, SAMPLE = 16, 65_536  # places at which a file of weights is looked at, and bytes of each
 
@@ -80,10 +83,14 @@ class PromptEncoder:
 
     def _kept(self, path: Path, prompt: str) -> Tensor:
         try:
-            return load_file(path)["states"]
+            if finite(states := load_file(path)["states"]):
+                return states
         except (OSError, KeyError, SafetensorError):
             pass  # not there, or cut short: it is made, and made again
         states = self._encode(prompt)
+        if not finite(states):
+            kind = f"{self.folder / 'text_encoder'} makes NaN or infinity of {prompt!r}, as {states.dtype}"
+            raise ValueError(f"{kind}: it overflows, or was spoilt: take float32 or bfloat16, or fetch it again")
         path.parent.mkdir(parents=True, exist_ok=True)
         beside = path.with_suffix(f".{os.getpid()}")  # and renamed, so that nobody reads half of it
         save_file({"states": states.cpu()}, beside)
@@ -102,12 +109,11 @@ class PromptEncoder:
 
         try:
             tokenizer = AutoTokenizer.from_pretrained(self.folder / "tokenizer", local_files_only=True)
-            encoder: Any = UMT5EncoderModel.from_pretrained(
-                self.folder / "text_encoder", dtype=self.dtype or "auto", local_files_only=True
-            )
-        except (OSError, ValueError, KeyError, SafetensorError) as error:
-            raise ValueError(f"expected a UMT5 encoder and its tokenizer in {self.folder}: {error}") from None
-        return tokenizer, encoder.to(self.device).eval()
+        except (OSError, ValueError, KeyError) as error:
+            raise ValueError(f"expected a tokenizer in {self.folder / 'tokenizer'}: {error}") from None
+        # Of a whole UMT5 only the encoder is needed.
+        told = {"beyond": ("decoder.", "lm_head."), "dtype": self.dtype or "auto"}
+        return tokenizer, pretrained.opened(UMT5EncoderModel, self.folder / "text_encoder", self.device, **told)
 
 
 def clean(prompt: str) -> str:

@@ -11,11 +11,12 @@ Shapes: B batch, C latent channels, T latents, F frames, h w latent size, H W fr
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from perdure.models import pretrained
 from perdure.models.decoding import check_frames, check_latents
 
 if TYPE_CHECKING:
@@ -119,17 +120,4 @@ def load(folder: Path, device: str | torch.device = "cpu", dtype: torch.dtype = 
         from diffusers.models.autoencoders.autoencoder_kl_wan import AutoencoderKLWan
     except ModuleNotFoundError as error:
         raise ValueError(f"Wan's autoencoder needs {error.name}: pip install 'perdure[wan]'") from None
-    try:
-        here: dict[str, Any] = {"local_files_only": True, "use_safetensors": True, "output_loading_info": True}
-        opened: Any = AutoencoderKLWan.from_pretrained(folder, torch_dtype=dtype, **here)
-    except (OSError, ValueError) as error:
-        says = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
-        raise ValueError(
-            f"expected a folder of Wan's autoencoder as diffusers saves it, with config.json and .safetensors, "
-            f"got {folder}: {says}"
-        ) from None
-    vae, told = opened
-    for what in ("missing", "unexpected", "mismatched"):
-        if names := told[f"{what}_keys"]:
-            raise ValueError(f"{folder}: {len(names)} tensors are {what}, the first of them {min(map(str, names))}")
-    return WanVae(vae.to(device))
+    return WanVae(pretrained.opened(AutoencoderKLWan, folder, device, torch_dtype=dtype))

@@ -26,6 +26,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from perdure.data.scenes.creatures import KINDS, deeds
+from perdure.models import pretrained
 from perdure.models.tokens import WORDS, Tokens, cut, words
 
 WIDTH = 128
@@ -40,7 +41,7 @@ def outputs(folder: Path) -> tuple[list[str], Tensor]:
     """All pieces, and (V, E) what MiniLM makes of each by itself."""
     from transformers import AutoModel
 
-    model = AutoModel.from_pretrained(folder, local_files_only=True).eval()
+    model = pretrained.opened(AutoModel, folder, beyond=("",))
     pieces = (folder / "vocab.txt").read_text().rstrip("\n").split("\n")
     begin, end = pieces.index("[CLS]"), pieces.index("[SEP]")
     out: list[Tensor] = []

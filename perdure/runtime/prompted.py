@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from perdure.models import vae, weights
+from perdure.models import pretrained, vae, weights
 from perdure.models.config import TransformerConfig
 from perdure.models.dit import Text, Transformer
 from perdure.models.experts import HIGH, LOW, Experts
@@ -29,6 +29,8 @@ from perdure.models.vae import WanVae
 from perdure.sampling import euler_levels, guided, held, holding, noise, sample, solve, unipc_levels
 
 GREY = 0.5
+BESIDE_EYES = ("visual_projection.", "text_model.", "text_projection.", "logit_scale")
+"""Parts of a whole CLIP that are not needed."""
 MASK_CHANNELS = 4
 """Of what image-to-video gives with the noise: one for each frame of a latent, 1 where it is known."""
 
@@ -275,11 +277,11 @@ def looking(folder: Path, device: str | torch.device, dtype: torch.dtype) -> Cal
     prepare = prepared.from_pretrained(folder / "image_processor", local_files_only=True)
 
     def look(image: Image.Image) -> Tensor:
-        model: Any = transformers.CLIPVisionModel.from_pretrained(
-            folder / "image_encoder", dtype=dtype, local_files_only=True
+        model = pretrained.opened(
+            transformers.CLIPVisionModel, folder / "image_encoder", device, BESIDE_EYES, dtype=dtype
         )
         given = prepare(images=image.convert("RGB"), return_tensors="pt")["pixel_values"].to(device, dtype)
-        return model.to(device).eval()(given, output_hidden_states=True).hidden_states[-2]
+        return model(given, output_hidden_states=True).hidden_states[-2]
 
     return look
 

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from perdure.models.tensors import INDEX, beside, is_pickle, natural, open_tensors, save, size, write
+from perdure.models.headers import is_pickle
+from perdure.models.tensors import INDEX, beside, natural, open_tensors, save, size, write
 from tests.cli.desk import full_disk
 
 KINDS = (torch.float32, torch.bfloat16, torch.float16, torch.float64, torch.int64, torch.uint8, torch.float8_e4m3fn)

@@ -117,5 +117,5 @@ def test_a_folder_that_is_no_wan_model_is_told(tmp_path: Path) -> None:
         PromptEncoder(tmp_path)
     for part in ("text_encoder", "tokenizer"):
         (tmp_path / part).mkdir()
-    with pytest.raises(ValueError, match="expected a UMT5 encoder and its tokenizer"):
+    with pytest.raises(ValueError, match="expected a tokenizer in"):
         PromptEncoder(tmp_path, cache=tmp_path)(["a knight"])

@@ -108,14 +108,28 @@ def test_a_folder_is_read_and_what_is_wrong_with_it_told(tmp_path: Path) -> None
         model.decode(torch.zeros(1, 16, 1, 2, 2), model.start())
     with pytest.raises(ValueError, match=r"multiple of 8.*got \(1, 1, 3, 12, 16\)"):
         model.encode(torch.zeros(1, 1, 3, 12, 16), model.start())
-    with pytest.raises(ValueError, match="expected a folder of Wan's autoencoder"):
+    with pytest.raises(ValueError, match=r"expected AutoencoderKLWan as diffusers saves it, .* got .*nowhere"):
         load(tmp_path / "nowhere")
     held = load_file(tmp_path / "vae" / "diffusion_pytorch_model.safetensors")
     config = json.loads((tmp_path / "vae" / "config.json").read_text())
     held["decoder.extra"] = held.pop("decoder.conv_in.bias")
     save_file(held, tmp_path / "vae" / "diffusion_pytorch_model.safetensors")
-    with pytest.raises(ValueError, match=r"1 tensors are missing, the first of them decoder.conv_in.bias"):
+    with pytest.raises(ValueError, match=r"1 are missing, the first of them decoder.conv_in.bias"):
         load(tmp_path / "vae")
     (tmp_path / "vae" / "config.json").write_text(json.dumps(config | {"num_res_blocks": 2}))
-    with pytest.raises(ValueError, match=r"expected shape torch.Size\(\[8\]\), but got torch.Size\(\[16\]\)"):
+    with pytest.raises(ValueError, match=r"are missing, the first of them decoder"):
         load(tmp_path / "vae")
+
+
+def test_numbers_that_are_none_are_told(tmp_path: Path) -> None:
+    autoencoder(SHORT).save_pretrained(tmp_path)
+    file = tmp_path / "diffusion_pytorch_model.safetensors"
+    held = load_file(file)
+    held["decoder.conv_in.bias"][0] = float("inf")
+    save_file(held, file, {"format": "pt"})
+    with pytest.raises(ValueError, match=r"finite numbers, decoder.conv_in.bias has NaN or infinity"):
+        load(tmp_path)
+    torch.save(held, tmp_path / "diffusion_pytorch_model.bin")
+    file.unlink()
+    with pytest.raises(ValueError, match=r"got diffusion_pytorch_model.bin, a pickle.*perdure weights convert"):
+        load(tmp_path)

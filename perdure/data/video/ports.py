@@ -7,7 +7,6 @@ function gives is in the picture's own pixels. Processors run on Pillow: torchvi
 Shapes: H height, W width, K keypoints, P known points, N boxes.
 """
 
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from perdure.camera import FAR, Array, Intrinsics, project
+from perdure.models import pretrained
 
 Picture = NDArray[np.uint8]  # (H, W, 3)
 Mask = NDArray[np.bool_]  # (H, W)
@@ -180,24 +180,19 @@ def _opened(folder: Path, kind: str, processor: str = "AutoImageProcessor") -> t
     """torch, the model in a folder, and what makes its inputs. Only what lies there is read, and no code of it runs."""
     folder = Path(folder)
     try:
-        described = json.loads((folder / "config.json").read_text())
-    except (OSError, ValueError):
-        raise ValueError(
-            f"expected a folder of weights as transformers saves them, with its config.json, got {folder}"
-        ) from None
-    try:
         import torch
         import transformers
     except ModuleNotFoundError as error:
         raise ValueError(f"models of one's own need {error.name}: pip install 'perdure[video,train]'") from None
-    here: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+    here: dict[str, Any] = {"trust_remote_code": False}
     transformers.logging.set_verbosity_error()
+    # Heads that are not asked for may lie beside what is: "" begins every name.
+    model = pretrained.opened(getattr(transformers, kind), folder, beyond=("",), **here)
     try:
-        model = getattr(transformers, kind).from_pretrained(folder, **here).eval()
-        prepare = getattr(transformers, processor).from_pretrained(folder, **here)
+        prepare = getattr(transformers, processor).from_pretrained(folder, local_files_only=True, **here)
     except (OSError, ValueError, KeyError) as error:
         says = str(error).splitlines()[0][:160] if str(error) else type(error).__name__
-        raise ValueError(f"{folder} holds a {described.get('model_type', 'model')} that is no {kind}: {says}") from None
+        raise ValueError(f"expected a processor of pictures beside the model in {folder}: {says}") from None
     return torch, model, prepare
 
 
