@@ -15,7 +15,7 @@ from perdure.data.directing.schedule import AFTER, FIELDS, HELD_OUT, LINES, STYL
 from perdure.data.directing.staging import recipe
 from perdure.data.scenes import KINDS, build, creatures
 from perdure.data.sources.playground import NAME, plan
-from perdure.data.trajectories import CATEGORIES, SCRIPTS
+from perdure.data.trajectories import CATEGORIES, SCRIPTS, trajectory
 from perdure.world.command import FORCED, understood
 from perdure.world.events import EVENTS
 from perdure.world.physics import Physics
@@ -133,9 +133,21 @@ def test_what_is_asked_for_is_given() -> None:
     assert {it.scene for it in got} == {"hall", "court"}
     assert {(it.drama, it.weather, it.density, it.trajectory) for it in got} == {("fight", "snow", 0.4, "dense")}
     assert all(len(it.cast) > 1 and it.seconds == 10 for it in got)
-    for wrong in ({"scene": "moon"}, {"hour": 25.0}, {"colour": "red"}, {"density": "much"}):
+    for wrong in ({"scene": "moon"}, {"hour": 25.0}, {"colour": "red"}, {"density": "much"}, {"carried": "no/such.tum"},
+                  {"carried": "nonsense"}, {"weather": "rain,hail"}):  # fmt: skip
         with pytest.raises(ValueError, match="expected"):
             plan(1, 1, **wrong)  # type: ignore[arg-type]
+
+
+def test_of_several_that_are_asked_for_each_clip_has_one() -> None:
+    options = {"weather": "rain, snow", "season": "winter,autumn", "style": "pixel,sketch", "drama": "fight,dance",
+               "trajectory": "free,orbit,door"}  # fmt: skip
+    got = [direct(job) for job in plan(48, 1, **options)]
+    for name, words in options.items():
+        wanted = {word.strip() for word in words.split(",")}
+        counts = Counter(getattr(it, name) for it in got if it.view != "vehicle")
+        assert set(counts) == wanted and min(counts.values()) > 3, name
+    assert all(trajectory(it.trajectory, build(it.scene, 1001), 0) for it in got[:3]), "and there is such a way"
 
 
 @pytest.mark.parametrize("kind", creatures.KINDS)

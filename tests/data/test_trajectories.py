@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 
 from perdure.camera import Intrinsics, angles, look, rotation
+from perdure.data.clip import Skipped
 from perdure.data.furnishing import furnish
 from perdure.data.scenes import build
 from perdure.data.scenes.scene import Scene
 from perdure.data.trajectories import CATEGORIES, KINDS, SCRIPTS, Walker, revisit_density, trajectory
+from perdure.data.trajectories.imported import arrived
 from perdure.world.action import FRAMES_PER_CHUNK, Action, Keys
 from perdure.world.identity import Entity
 from perdure.world.physics import EYE
@@ -232,8 +234,28 @@ def test_a_measured_way_is_flown_where_it_fits_with_its_jitter(where: str) -> No
 def test_what_fits_nowhere_is_not_flown() -> None:
     far = carried(1)
     far = Trajectory(far.placed(far.poses[0], 400.0).poses, 30.0)
-    agent, _ = walked("carried", "hall", 12, carried=far)
-    assert all(action.path is None for action in agent.walked)
+    with pytest.raises(Skipped, match="fits nowhere on free ground"):
+        walked("carried", "hall", 12, carried=far)
+
+
+def test_a_way_whose_beginning_one_does_not_come_to_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where a creature stands in the way: it was flown from wherever one had come to, through walls."""
+    monkeypatch.setattr(Walker, "go", lambda walker, *_, **__: iter([Action()]))
+    with pytest.raises(Skipped, match="came to none of 4 places"):
+        walked("carried", "rooms", 140, seed=4, carried=carried(3))
+
+
+def test_from_where_one_has_come_to_it_is_over_free_ground() -> None:
+    agent, _ = walked("stand", "hall", 1)
+    x, y = agent.here
+    near = Trajectory(look(np.array([[x + 0.3, y, 1.5]] * 2), 0.0, 0.0), 30.0)
+    assert arrived(agent, near)
+    i, j = agent.ground.cell((x + 0.15, y))
+    free = agent.ground.free.copy()
+    free[i, j] = False
+    agent.ground = replace(agent.ground, free=free)
+    assert not arrived(agent, near), "something stands between"
+    assert not arrived(agent, Trajectory(look(np.array([[x + 2.0, y, 1.5]] * 2), 0.0, 0.0), 30.0))
 
 
 def test_the_frames_of_a_chunk_are_four() -> None:

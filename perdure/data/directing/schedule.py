@@ -106,8 +106,11 @@ def direct(job: Job) -> Direction:
     scene_seed = HELD_OUT + int(rng.integers(1 << 24))
     facts = _facts(scene)
     ways = [way for way in (*SCRIPTS, "dense", "dense") if way != "door" or "doorway" in facts]
-    trajectory = str(asked.get("trajectory", dealt(turn, ways, seed, "way", scene)))
-    drama = str(asked.get("drama", dealt(number, DRAMAS, seed, "drama")))
+    if "trajectory" in asked:
+        listed = _chosen(asked, "trajectory", (*SCRIPTS, "dense"))
+        ways = [way for way in listed if way in ways] or list(listed)
+    trajectory = dealt(turn, ways, seed, "way", scene)
+    drama = dealt(number, _chosen(asked, "drama", DRAMAS), seed, "drama")
     if drama in ("fight", "dance") and number % 3 and "trajectory" not in asked:
         trajectory = dealt(number, WATCHING, seed, "watching")
     count = max(dealt(number, CASTS, seed, "cast"), 2 if drama in ("fight", "dance") or trajectory == "watch" else 1)
@@ -130,7 +133,9 @@ def direct(job: Job) -> Direction:
             start[name] = {"hour": 9.0, "weather": "clear", "season": "", "style": ""}[name]
             if start[name] == value:  # it is to become what it mostly is
                 start[name] = {"hour": 18.5, "weather": "fog", "season": "summer", "style": "pixel"}[name]
-    start |= {name: asked[name] for name in start if name in asked}
+    choices = (("weather", WEATHERS), ("season", SEASONS), ("style", STYLES))
+    start |= {name: dealt(number, _chosen(asked, name, known), seed, name) for name, known in choices if name in asked}
+    start |= {"hour": float(asked["hour"])} if "hour" in asked else {}
     density = dealt(turn, DENSITIES, seed, "density", scene) if trajectory == "dense" else None
     if "density" in asked:
         trajectory, density = "dense", float(asked["density"])

@@ -1,13 +1,14 @@
 """The playground: the built-in engine as a source of clips, of which everything is known.
 
-Options, all of them optional: scene, creatures (some kinds, "court,hall"), trajectory, density (0 to 1), drama, hour,
-weather, season, style, view, seconds; carried (a file of a measured trajectory, to be flown where it fits).
+Options, all of them optional: scene, creatures, trajectory, drama, weather, season, style, view (of each one or some,
+"court,hall", which clips then take in turn); density (0 to 1), hour, seconds; carried (a file of a measured trajectory,
+to be flown where it fits).
 """
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from perdure.data.clip import LONGEST, SHORTEST, Clip, Job, Recipe
+from perdure.data.clip import LONGEST, SHORTEST, Clip, Job, Recipe, Skipped
 from perdure.data.directing.director import Director
 from perdure.data.directing.schedule import DRAMAS, direct, length
 from perdure.data.directing.staging import recipe, stage
@@ -33,7 +34,7 @@ CHOICES = {
     "style": STYLES,
     "view": VIEWS,
 }
-"""What options may say; of scenes and creatures several, with commas."""
+"""What options may say, each one of these or several, with commas."""
 
 INTEREST = {"fight": 0.8, "dance": 0.7, "crossing": 0.6, "quiet": 0.1}
 """How often a walker would rather look at creatures than elsewhere, by what they are about."""
@@ -84,6 +85,8 @@ def make(job: Job) -> Iterator[Clip]:
     recorder = Recorder(world, painter, direction.chunks, direction.view)
     while not recorder.full:
         world = recorder.advance(world, director(world, recorder.frames))
+    if carried is not None and not any(action.path for action in recorder.actions):
+        raise Skipped(f"carried: {job.seconds:g} s were over before one came to where the trajectory could begin")
     density = revisit_density(recorder.poses, recorder.intrinsics)
     tags = {
         "scene": direction.scene,
@@ -121,3 +124,5 @@ def _check(options: Mapping[str, str | float | int | bool]) -> None:
             for word in str(value).split(","):
                 if word.strip() not in CHOICES[name]:
                     raise ValueError(f"expected {name} out of {', '.join(CHOICES[name])}, got {word.strip()!r}")
+        else:
+            formats.read(str(value))  # raises what is wrong with it, before any job does

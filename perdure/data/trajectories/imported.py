@@ -1,13 +1,14 @@
 """Trajectories that were measured, not made up: put into a place where they fit, with all that a hand adds to them."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from perdure.camera import interpolate, look
+from perdure.data.clip import Skipped
 from perdure.data.trajectories.navigation import free
 from perdure.data.trajectories.walker import Walker
 from perdure.world.action import FRAMES_PER_CHUNK, FRAMES_PER_SECOND, Action, Path
@@ -18,25 +19,32 @@ Array = NDArray[np.float64]
 SCALES = (1.0, 0.8, 0.6, 0.45, 0.3, 0.2)
 """Of what was measured: as it was, if there is room."""
 TRIES = 60  # places and ways to face that are tried for each
+STARTS = 4  # places to begin that one tries to come to
+NEAR = 0.6  # metres from there at which one has come
 LOWEST, HIGHEST = 0.45, 0.12  # metres above the ground, and above the eye, between which the eye stays
 SETTLE = 1.0  # seconds in which the eye comes to where the way begins
 FASTEST = 4.0  # metres a second
 
 
-@dataclass(frozen=True)
+@dataclass
 class Carried:
-    """A script that carries the camera along a trajectory, to and fro; walked, where it is not to fly."""
+    """A script that carries the camera along a trajectory, to and fro; walked, where it is not to fly.
+
+    All of it is on free ground, and so is the way from where one stands to where it begins. A way that fits nowhere,
+    or whose beginning one does not come to, is refused: `Skipped` says why. Once it was flown, one walks on instead.
+    """
 
     trajectory: Trajectory
     flies: bool = True
+    flown: bool = False
 
     def __call__(self, walker: Walker) -> Iterator[Action]:
-        placed = fitted(walker, self.trajectory)
-        if placed is None:
-            return (yield from free(walker))  # there is no room for it here
-        start = placed.poses[0]
-        yield from walker.go((float(start[0, 3]), float(start[1, 3])))
-        yield from walker.face(math.atan2(start[1, 2], start[0, 2]))
+        placed = yield from self._begun(walker)
+        if isinstance(placed, str):
+            if not self.flown:
+                raise Skipped(f"carried: {placed}")
+            return (yield from free(walker))
+        self.flown = True
         if not self.flies:
             track = placed.at(np.arange(0.0, placed.seconds, 0.25))
             yield from walker.follow([(float(p[0, 3]), float(p[1, 3])) for p in track])
@@ -51,6 +59,25 @@ class Carried:
             path = Path.of(poses[n * FRAMES_PER_CHUNK : (n + 1) * FRAMES_PER_CHUNK])
             yield Action(action.keys, action.turn, action.tilt, path=path)
         walker.walked.clear()  # it is not by keys that one comes back here
+
+    def _begun(self, walker: Walker) -> Generator[Action, None, Trajectory | str]:
+        """Go to where it can begin; gives it as it is placed there, or why there is no such place."""
+        for _ in range(STARTS):
+            placed = fitted(walker, self.trajectory)
+            if placed is None:
+                return "the trajectory fits nowhere on free ground here, at no scale that was tried"
+            start = placed.poses[0]
+            yield from walker.go((float(start[0, 3]), float(start[1, 3])))
+            yield from walker.face(math.atan2(start[1, 2], start[0, 2]))
+            if arrived(walker, placed):
+                return placed
+        return f"one came to none of {STARTS} places where the trajectory could begin"
+
+
+def arrived(walker: Walker, placed: Trajectory) -> bool:
+    """Whether one stands where a trajectory begins, or so near that the eye comes there over free ground."""
+    blend = np.linspace(walker.here, placed.poses[0, :2, 3], 12)
+    return walker.far(blend[-1]) < NEAR and bool(walker.ground.holds_all(blend).all())
 
 
 def fitted(walker: Walker, trajectory: Trajectory) -> Trajectory | None:
