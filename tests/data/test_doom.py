@@ -1,7 +1,9 @@
 """Doom: what a clip says of itself is what its pictures show."""
 
 import math
+import socket
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -13,7 +15,7 @@ import pytest
 from perdure.camera import FAR, Intrinsics, angles, project, unproject
 from perdure.data.clip import Clip, Job
 from perdure.data.sources import doom
-from perdure.data.sources.doom_engine import begun, engines, together
+from perdure.data.sources.doom_engine import begun, engines, port, together
 from perdure.data.sources.doom_game import LENS, TICS, Tape, play, roll, wad, warm
 from perdure.data.sources.doom_level import UNIT, cast, read_level
 from perdure.data.sources.doom_player import Press, Sense
@@ -190,6 +192,20 @@ def test_who_leaves_the_level_is_not_dead():
         "the marine leaves the level"
     ]
     assert not engines()
+
+
+def test_two_games_at_once_have_a_port_each():
+    """Held for as long as the game lasts, and free for its engines to bind."""
+    with ExitStack() as stack:
+        numbers = [stack.enter_context(port()) for _ in range(20)]
+        assert len(set(numbers)) == 20
+        for number in numbers:
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as engine:
+                engine.bind(("", number))
+            with socket.socket() as other, pytest.raises(OSError, match="in use"):
+                other.bind(("127.0.0.1", number))  # no other worker is given it
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", number))
 
 
 def test_two_players_see_one_another():

@@ -11,8 +11,7 @@ Shapes: N frames, H W picture.
 
 import math
 import re
-import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from itertools import pairwise
 from typing import Any
@@ -22,7 +21,7 @@ from numpy.typing import NDArray
 
 from perdure.camera import FAR, look, project
 from perdure.data.clip import SHORTEST, Actor, Clip, Job, Moment, Skipped
-from perdure.data.sources.doom_engine import begun, together
+from perdure.data.sources.doom_engine import begun, port, together
 from perdure.data.sources.doom_game import LENS, SETTLING, TICS, Tape, play, pushed, roll, roll_both, wad, warm
 from perdure.data.sources.doom_level import UNIT, Level, cast, read_level, stand
 from perdure.data.sources.doom_player import TEMPERS, TOGETHER, Player, Press
@@ -145,16 +144,17 @@ def _together(level: Level, job: Job, rng: np.random.Generator) -> list[Tape]:
     """Two in one game, each with his own view of it. Who of them is heard first, the engines do not settle by seed."""
     chunks = max(1, round(job.seconds * TICS / FRAMES_PER_CHUNK))
     seed = int(rng.integers(1 << 31))
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     monsters = "" if job.options["monsters"] else "-nomonsters"
-    ways = [
-        f"{how} {monsters} -port {port} +teamdamage 0.2 +colorset {colour}"
-        for how, (_, colour) in zip(("-host 2", "-join 127.0.0.1"), COLOURS)
-    ]
     start = partial(play, str(job.options["map"]), seed, int(job.options["skill"]), True)
-    with begun([partial(start, way, heights=i == 0) for i, way in enumerate(ways)], at_once=True) as (games, kill):
+
+    def starts(port: int) -> list[Callable[[], Any]]:
+        ways = [
+            f"{how} {monsters} -port {port} +teamdamage 0.2 +colorset {colour}"
+            for how, (_, colour) in zip(("-host 2", "-join 127.0.0.1"), COLOURS)
+        ]
+        return [partial(start, way, heights=i == 0) for i, way in enumerate(ways)]
+
+    with port() as number, begun(starts(number), at_once=True) as (games, kill):
         for _ in range(SETTLING):  # tic by tic: of several at a stroke, one engine ends its last while the other waits
             together([partial(game.make_action, pushed(Press())) for game in games], kill)
         tapes = [Tape(level, chunks * FRAMES_PER_CHUNK, who=name) for name, _ in COLOURS]

@@ -6,6 +6,7 @@ memory behind for good. So a shell stands by, which waits for the end of this pr
 
 import os
 import signal
+import socket
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
@@ -16,6 +17,7 @@ from typing import Any, TypeVar
 from perdure.data.clip import Skipped
 
 PATIENCE = 30.0  # seconds for what takes some hundredths, or half of one to begin
+PORTS = 64  # that are tried
 Kill = Callable[[], None]
 T = TypeVar("T")
 
@@ -31,6 +33,26 @@ def engines() -> dict[int, list[str]]:
                 name = words[words.index("+viz_instance_id") + 1]
                 out[int(entry.name)] = [f"/dev/shm/ViZDoom{part}{name}" for part in ("SM", "MQCtr", "MQDoom")]
     return out
+
+
+@contextmanager
+def port() -> Iterator[int]:
+    """A port for a game of several, which no other worker is given until the block ends.
+
+    Engines talk by UDP and bind it themselves; what is held meanwhile is the port of that number of TCP.
+    """
+    for _ in range(PORTS):
+        with socket.socket() as held, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as tried:
+            held.bind(("127.0.0.1", 0))
+            number = int(held.getsockname()[1])
+            try:
+                tried.bind(("", number))
+            except OSError:
+                continue  # somebody else talks there
+            tried.close()
+            yield number
+            return
+    raise Skipped(f"of {PORTS} ports tried none was free for the engines to talk by")
 
 
 @contextmanager
