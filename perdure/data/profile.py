@@ -155,8 +155,8 @@ def _way(clip: Clip) -> Row:
         out["revisit_density"] = tag(said)
     elif clip.intrinsics is not None:
         out["revisit_density"] = revisit_density(clip.poses, clip.intrinsics, clip.fps)
-    if "pose error" in clip.tags:
-        out["pose_error"] = tag(clip.tags["pose error"])
+    if "pose_error" in clip.tags:
+        out["pose_error"] = tag(clip.tags["pose_error"])
     return out
 
 

@@ -70,13 +70,23 @@ def test_it_looks_as_the_engine_paints_it(walk: Clip, place: Place):
 
 
 def test_clips_seen_again_are_clips(walk: Clip):
+    measured = {
+        "motion": "0.5",
+        "hashes": "0f",
+        "from_second": "3.0",
+        "revisit_density": "0.4",
+        "commands": "recognised",
+    }
+    walk = replace(walk, tags={**walk.tags, **measured, "file": "a.mp4", "poses": "pycolmap"})
     made = list(again(walk, seed=1, count=1, seconds=1.0))
     clips = [clip for clip in made if isinstance(clip, Clip)]
     assert len(clips) == 1
     clip = clips[0]
-    assert clip.tags["made from"] == walk.name and clip.tags["trajectory"] in ("there and back", "loop")
+    assert clip.tags["made_from"] == walk.name and clip.tags["trajectory"] in ("there and back", "loop")
     assert clip.poses is not None and clip.actions is not None and len(clip.actions) == 6
     assert clip.entity is None and clip.commands == {}  # nobody moves in it
+    assert not measured.keys() & clip.tags.keys() and (clip.tags["file"], clip.tags["poses"]) == ("a.mp4", "pycolmap")
+    assert all(name.isidentifier() for name in clip.tags)
     other = next(c for c in again(walk, seed=1, count=1, seconds=1.0) if isinstance(c, Clip))
     assert other.rgb.tobytes() == clip.rgb.tobytes()
 

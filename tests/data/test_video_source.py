@@ -39,6 +39,11 @@ def sound() -> Solution:
                     none, none, 20, 0.5, 100.0)  # fmt: skip
 
 
+def sound_tags() -> dict[str, str]:
+    none = np.zeros((0, 3))
+    return Structure(0, 4, np.zeros((4, 4, 4)), sound().intrinsics, none, none.astype(np.uint8), sound()).tags()
+
+
 @pytest.fixture(autouse=True)
 def plainly(monkeypatch: pytest.MonkeyPatch) -> None:
     """Cuts by the plain detector: the network is tried where shots are."""
@@ -83,11 +88,12 @@ def test_films_are_looked_at_in_other_processes(folder: Path):
 def test_shots_become_clips_and_what_is_dropped_is_named(folder: Path):
     clips, why = made(jobs(folder)["a.mp4"])
     assert [len(clip.rgb) for clip in clips] == [124, 140]  # whole chunks
-    assert [float(clip.tags["from second"]) for clip in clips] == pytest.approx([0, 164 / 24], abs=1e-3)
+    assert [float(clip.tags["from_second"]) for clip in clips] == pytest.approx([0, 164 / 24], abs=1e-3)
     for clip, true in zip(clips, (sliding(124, 1, size=SMALL), sliding(142, 2, pixels=-1.0, size=SMALL))):
         assert np.abs(clip.rgb.astype(int) - true[: len(clip.rgb)]).mean() < 5
         assert clip.poses is None and clip.actions is None and clip.depth is None  # it cannot know
         assert (clip.source, clip.licence, clip.fps, clip.tags["file"]) == ("video", "unstated", 24.0, "a.mp4")
+        assert all(name.isidentifier() for name in {**clip.tags, **sound_tags()}), "one can filter by each"
         assert float(clip.tags["motion"]) == pytest.approx(24 * (1.5 if clip is clips[0] else 1) / 128, rel=0.25)
     assert len(why) == 1 and re.search(r"a\.mp4 at 12\.\d s: motion", why[0])
 
@@ -111,6 +117,12 @@ def test_a_plan_says_what_it_lacks(folder: Path, tmp_path: Path):
         ({"paths": [folder], "poses": "maybe"}, "poses to be one of"),
         ({"paths": [folder], "again": 2}, "only with poses and depth"),
         ({"paths": [folder], "depth": str(tmp_path)}, "folder of weights"),
+        ({"paths": [folder], "pose": "no"}, "options of video out of width, .*, got pose"),
+        ({"paths": [folder], "poses": "no", "width": "wide"}, "width as a whole number"),
+        ({"paths": [folder], "poses": "no", "height": 0}, "height as a whole number"),
+        ({"paths": [folder], "poses": "no", "height": 14.4}, "height as a whole number"),
+        ({"paths": [folder], "poses": "no", "recogniser": str(tmp_path / "no.pt")}, "recogniser to be a file"),
+        ({"paths": [folder], "poses": "no", "recogniser": str(folder / "broken.mp4")}, "recogniser to be a file"),
     )  # fmt: skip
     for options, says in lacks:
         with pytest.raises(ValueError, match=says):
@@ -137,7 +149,7 @@ def test_a_film_with_poses_and_depth_is_seen_again(tmp_path: Path, monkeypatch: 
     assert clips[0].name == "video-000000-000" and len(clips) + len(why) >= 2, why
     assert clips[0].depth is not None and clips[0].actions is not None
     assert np.median(np.abs(clips[0].depth / walk.depth - 1)) < 0.05
-    assert [clip.tags.get("made from") for clip in clips[1:]] == ["video-000000-000"]
+    assert [clip.tags.get("made_from") for clip in clips[1:]] == ["video-000000-000"]
 
 
 def test_long_shots_are_cut_evenly_into_whole_chunks():

@@ -6,13 +6,14 @@ how long a metre is, what was pressed, or who obeys whom, is left out or said to
 nearest walk, at a scale at which its usual speed is that of walking.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from importlib import import_module
 from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
 from typing import Any
+from zipfile import is_zipfile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +35,8 @@ LICENCE = "unstated"
 
 SIZE = 256, 144
 POSES = "try", "need", "no"
+OPTIONS = "width", "height", "poses", "licence", "depth", "again", "recogniser"
+SMALLEST, LARGEST = 16, 4096  # pixels
 LOOKS = (0.15, 0.4, 0.65, 0.9)  # shares of a film at which it is looked at to tell copies
 
 
@@ -56,14 +59,7 @@ def plan(
     """
     if not paths:
         raise ValueError("expected films or folders of films to take in: name some")
-    if options.get("poses", "try") not in POSES:
-        raise ValueError(f"expected poses to be one of {', '.join(POSES)}, got {options['poses']!r}")
-    if "depth" in options and not (Path(str(options["depth"])) / "config.json").is_file():
-        raise ValueError(f"expected depth to be a folder of weights, with its config.json, got {options['depth']}")
-    if options.get("again") and ("depth" not in options or options.get("poses", "try") == "no"):
-        raise ValueError("films are seen again only with poses and depth: name a model's folder by depth=FOLDER")
-    if options.get("poses", "try") != "no" and find_spec("pycolmap") is None:
-        raise ValueError("camera poses of films need pycolmap: pip install 'perdure[video]', or say poses=no")
+    _check(options)
     found = films([Path(path) for path in paths])
     if not found:
         raise ValueError(f"no films below {', '.join(str(path) for path in paths)}")
@@ -86,6 +82,27 @@ def plan(
             more["copy"] = twin.name
         jobs.append(Job(NAME, number, seed, seconds, {**options, **more}))
     return jobs
+
+
+def _check(options: Mapping[str, str | float | int | bool]) -> None:
+    if unknown := sorted(set(options) - set(OPTIONS)):
+        raise ValueError(f"expected options of video out of {', '.join(OPTIONS)}, got {', '.join(unknown)}")
+    if options.get("poses", "try") not in POSES:
+        raise ValueError(f"expected poses to be one of {', '.join(POSES)}, got {options['poses']!r}")
+    for name, low, high in (("width", SMALLEST, LARGEST), ("height", SMALLEST, LARGEST), ("again", 0, 100)):
+        value = options.get(name, low)
+        if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+            raise ValueError(f"expected {name} as a whole number from {low} to {high}, got {value!r}")
+    if "depth" in options and not (Path(str(options["depth"])) / "config.json").is_file():
+        raise ValueError(f"expected depth to be a folder of weights, with its config.json, got {options['depth']}")
+    if "recogniser" in options and not is_zipfile(str(options["recogniser"])):  # as torch keeps things
+        raise ValueError(
+            f"expected recogniser to be a file that `perdure eval recogniser` kept, got {options['recogniser']}"
+        )
+    if options.get("again") and ("depth" not in options or options.get("poses", "try") == "no"):
+        raise ValueError("films are seen again only with poses and depth: name a model's folder by depth=FOLDER")
+    if options.get("poses", "try") != "no" and find_spec("pycolmap") is None:
+        raise ValueError("camera poses of films need pycolmap: pip install 'perdure[video]', or say poses=no")
 
 
 def make(job: Job) -> Iterator[Clip | Skipped]:
@@ -132,8 +149,8 @@ def _clip(job: Job, film: Film, number: int, span: Shot, rgb: NDArray[np.uint8],
           numbers: list[int], numbers_known: dict[str, str]) -> Clip:  # fmt: skip
     name = f"video-{job.number:06d}-{number:03d}"
     tags = numbers_known | {
-        "file": film.path.name, "codec": film.codec, "source fps": f"{film.fps:.3f}",
-        "source size": f"{film.width}x{film.height}", "from second": f"{span.start / FRAMES_PER_SECOND:.3f}",
+        "file": film.path.name, "codec": film.codec, "source_fps": f"{film.fps:.3f}",
+        "source_size": f"{film.width}x{film.height}", "from_second": f"{span.start / FRAMES_PER_SECOND:.3f}",
     }  # fmt: skip
     licence = str(job.options.get("licence", LICENCE))
     wanted = job.options.get("poses", "try")

@@ -48,7 +48,7 @@ class Profile:
         """As a clip carries it."""
         names = ("brightness", "sharpness", "motion", "stillness", "bars", "overlay", "kept")
         words = {name: f"{getattr(self, name):.4g}" for name in names}
-        return words | {"source height": str(self.height), "hashes": " ".join(f"{h:016x}" for h in self.hashes)}
+        return words | {"source_height": str(self.height), "hashes": " ".join(f"{h:016x}" for h in self.hashes)}
 
 
 @dataclass(frozen=True)

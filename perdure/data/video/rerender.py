@@ -37,6 +37,9 @@ TRIES = 8
 
 COVERED = 0.97  # share of a way that must be known, on average
 WORST = 0.85  # and of its worst frame
+KEPT = ("file", "codec", "source_fps", "source_size", "source_height", "poses", "scale", "depth", "scene")
+"""Tags of a clip that are as true of where it is seen again: what was measured of the old way is not."""
+
 AGREES = 24.0  # decibels at which frames that were held back must come out again
 HELD = 6  # of them
 
@@ -216,8 +219,8 @@ def again(clip: Clip, seed: int = 0, count: int = 2, seconds: float = SECONDS) -
             f"{clip.name}-again-{number}", clip.source, clip.licence, clip.fps, rgb, seed=seed, view=clip.view,
             intrinsics=clip.intrinsics, poses=way.poses, depth=np.where(known, view.depth, np.float32(0)),
             actions=tuple(keys_from_poses(np.concatenate([way.poses[:1], way.poses]))),
-            tags={**clip.tags, "made from": clip.name, "trajectory": way.kind, "coverage": f"{shares.mean():.3f}",
-                  "agreement": f"{sure:.1f}"},
+            tags={**{name: clip.tags[name] for name in KEPT if name in clip.tags}, "made_from": clip.name,
+                  "trajectory": way.kind, "coverage": f"{shares.mean():.3f}", "agreement_db": f"{sure:.1f}"},
         )  # fmt: skip
     if not made:
         yield Skipped(f"{clip.name}: no way of {TRIES} near it is free")

@@ -90,9 +90,9 @@ class Structure:
         return {
             "poses": "pycolmap",
             "scale": "arbitrary",
-            "pose share": f"{len(it.numbers) / it.asked:.3f}",
-            "pose error": f"{it.error:.3f}",
-            "pose points": f"{it.seen:.1f}",
+            "pose_share": f"{len(it.numbers) / it.asked:.3f}",
+            "pose_error": f"{it.error:.3f}",
+            "pose_points": f"{it.seen:.1f}",
         }
 
 
