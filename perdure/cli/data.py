@@ -178,7 +178,8 @@ def caption(
     with _counting(f"captioning {folder}, by shards") as told:
         it = recaptioned(data, seed, tell, model.resolve().name if model else "", workers or cores(), told)
     left = f", {it.left} left as they were: nothing tells what they show" if it.left else ""
-    out.print(f"{len(it.clips)} captioned{left}")
+    dropped = f"; of {it.dropped} pictures what was told is dropped, for words that are held back" if it.dropped else ""
+    out.print(f"{len(it.clips)} captioned{left}{dropped}")
     _say_damaged(it.damaged)
 
 

@@ -84,18 +84,32 @@ def probe() -> tuple[str, ...]:
     return tuple(word for line in lines if not line.startswith("#") for word in line.split())
 
 
-def shown(clip: Clip, tell: Callable[[NDArray[np.uint8]], str], every: float = 5.0) -> Captions:
+@lru_cache(maxsize=1)
+def _held_back() -> Mapping[str, str]:
+    return {form: word for word in probe() for form in forms(word)}
+
+
+def held_back(text: str) -> list[str]:
+    """The words in a text, in whatever form, that are held back."""
+    known = _held_back()
+    return [known[word] for word in re.findall(r"[a-z]+", text.lower()) if word in known]
+
+
+def shown(clip: Clip, tell: Callable[[NDArray[np.uint8]], str], every: float = 5.0) -> tuple[Captions, int]:
     """The captions of a clip of which only pictures are known: what a model says of one in `every` seconds.
 
-    It tells pictures, so the scene has only what it says without a verb of motion.
+    It tells pictures, so the scene has only what it says without a verb of motion. What it says with a word that is
+    held back is dropped; of how many pictures, comes beside.
     """
     n, length = len(clip.rgb), max(1, round(every * clip.fps))
     spans = [(a, min(a + length, n)) for a in range(0, n, length)]
-    told = [tell(clip.rgb[(a + b) // 2]) for a, b in spans]
+    every_told = [tell(clip.rgb[(a + b) // 2]) for a, b in spans]
+    told = ["" if held_back(text) else text for text in every_told]
     dense = tuple(Passage(a, b, "picture", text) for (a, b), text in zip(spans, told) if text)
     distinct = list(dict.fromkeys(text for text in told if text))
     still = [text for text in distinct if not moves(text)]
-    return Captions(" ".join(map(sentence, distinct)), sentence(still[0]) if still else "", dense)
+    captions = Captions(" ".join(map(sentence, distinct)), sentence(still[0]) if still else "", dense)
+    return captions, sum(mine != theirs for mine, theirs in zip(told, every_told))
 
 
 def moves(text: str) -> list[str]:

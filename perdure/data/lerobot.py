@@ -327,7 +327,7 @@ def episode(folder: Path, info: Mapping[str, Any], row: Mapping[str, Any], camer
         raise ValueError(f"episode {number} of {folder} has {len(rgb)} frames: expected four at least")
     if row.get(SHEET):
         return _ours(row[SHEET], rgb, numbers, info)
-    robot = str(info.get("robot_type") or "robot")
+    robot = str(info.get("robot_type") or "arm")  # it is somebody's name: no word that is held back
     tasks = [str(task) for task in row.get("tasks") or ()]
     return Clip(
         f"lerobot-{number:06d}", "lerobot", "unstated", fps, rgb[:n],

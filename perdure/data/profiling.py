@@ -78,6 +78,7 @@ class Recaptioned:
 
     clips: list[str] = field(default_factory=list)  # that have new ones
     left: int = 0  # clips of which nothing can be told
+    dropped: int = 0  # pictures of which a model told with words that are held back
     damaged: dict[str, str] = field(default_factory=dict)  # clips, or shards whose process died, and why
 
 
@@ -102,6 +103,7 @@ def recaptioned(
             else:
                 whole.clips += one.clips
                 whole.left += one.left
+                whole.dropped += one.dropped
                 whole.damaged |= one.damaged
             told(n + 1, len(data.shards))
         for folder in dict.fromkeys(shard.parent for shard in data.shards):
@@ -122,8 +124,9 @@ def _shard(path: Path, names: Set[str], seed: int, tell: Tell | None) -> Recapti
             return None
         captions = caption(clip, seed)
         if captions is None and tell is not None:
-            captions = shown(clip, tell)
-        if captions is None:
+            captions, some = shown(clip, tell)
+            out.dropped += some
+        if captions is None or not captions.narrative:
             out.left += 1
             return None
         out.clips.append(name)

@@ -147,6 +147,16 @@ def test_episodes_of_others_are_clips(tmp_path: Path):
     assert parts[0].rgb[:, 8, 16].mean(1) == pytest.approx(levels, abs=3), "from where its film begins"
 
 
+def test_a_task_with_a_word_that_is_held_back_is_left_out_and_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    job = source.plan(paths=[foreign(tmp_path / "arm", [62])])[0]
+    clip = next(iter(lerobot.episodes(tmp_path / "arm")))
+    bad = replace(clip, commands={0: ("nudged it",) * 15}, tags={**clip.tags, "task": "nudged it"})
+    monkeypatch.setattr(lerobot, "episode", lambda *_: bad)
+    told, kept = source.make(job)
+    assert isinstance(told, Skipped) and told.what == "the task of episode 0 of arm" and "nudge" in str(told)
+    assert isinstance(kept, Clip) and kept.commands == {} and kept.tags["task"] == "" and len(kept.rgb) == 60
+
+
 def test_what_is_no_data_set_is_told(tmp_path: Path):
     with pytest.raises(ValueError, match=r"with its meta/info\.json"):
         source.plan(paths=[tmp_path])

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from perdure.data import lerobot
+from perdure.data.captions import held_back
 from perdure.data.clip import LONGEST, SHORTEST, Clip, Job, Skipped
 from perdure.world.action import FRAMES_PER_CHUNK
 
@@ -30,8 +31,11 @@ def plan(
     return jobs[: count or None]
 
 
-def make(job: Job) -> Iterator[Clip]:
-    """The clips of an episode. Ours are as they were; of others the frames and their numbers are known."""
+def make(job: Job) -> Iterator[Clip | Skipped]:
+    """The clips of an episode. Ours are as they were; of others the frames and their numbers are known.
+
+    A task with a word in it that is held back for tests is left out, and counted; the frames stay.
+    """
     folder = Path(str(job.options["path"]))
     info = lerobot.described(folder)
     row = next(row for row in lerobot.rows_of(folder) if row["episode_index"] == job.options["episode"])
@@ -42,6 +46,12 @@ def make(job: Job) -> Iterator[Clip]:
     clip = replace(clip, name=f"{NAME}-{job.number:06d}", licence=str(job.options.get("licence", LICENCE)))
     if clip.seconds < SHORTEST:
         raise Skipped(f"episode {job.options['episode']} of {folder.name}: length: {clip.seconds:.1f} s")
+    if words := held_back(clip.tags["task"]):
+        told = f"episode {job.options['episode']} of {folder.name}"
+        yield Skipped(
+            f"task: {', '.join(words)}: held back for tests; the clip comes without it", f"the task of {told}"
+        )
+        clip = replace(clip, commands={}, tags={**clip.tags, "task": ""})
     yield from pieces(clip)
 
 
