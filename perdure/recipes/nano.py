@@ -2,6 +2,7 @@
 
     python -m perdure.recipes.nano all --runs ~/perdure-runs
     python -m perdure.recipes.nano flow --runs ~/perdure-runs --train lora --rank 8   # on top of what is there
+    python -m perdure.recipes.nano all --runs ~/more --begin ~/perdure-runs           # going on, with new lessons
 
 Stages may run apart (`lessons`, `codec`, `latents`, `decoder`, `flow`, `export`), so that one can go on in the
 background while another is looked at. Clips come from the playground's schedule, which deals scenes, hours, weathers,
@@ -36,6 +37,7 @@ from perdure.training.trainer import TrainConfig, Trainer, load_average
 SEED = 1
 """Of the clips: another set than the one that `perdure data make` gives unless told otherwise."""
 LORA = "lora.safetensors"
+PLAIN = {"hour": 12.0, "weather": "clear", "season": "", "style": ""}
 
 
 @dataclass(frozen=True)
@@ -51,16 +53,22 @@ class Recipe:
     flow_run: int = 5
     train: str = "all"  # of the transformer; or "adapters" or "lora", on top of one that was trained before
     rank: int = 16  # of LoRA
+    begin: Path | None = None  # runs whose weights are gone on from; their encoder stays, and so do latents
     device: str = "cpu"
 
 
 def make_lessons(recipe: Recipe, runs: Path, share: int = 0, shares: int = 1) -> None:
-    """Clip by clip; several processes may each take a share."""
+    """Clip by clip; several processes may each take a share.
+
+    Every other clip begins at clear noon, as worlds are founded: there the state's view is to be trusted, and a
+    model that saw nothing but changed light would trust it nowhere.
+    """
     for job in playground.plan(recipe.clips, SEED, seconds=recipe.seconds)[share::shares]:
         folder = runs / "lessons" / f"{job.number:05d}"
         if folder.exists():
             continue
-        (clip,) = playground.make(job)
+        options = PLAIN if job.number % 2 == 0 else {}
+        (clip,) = playground.make(replace(job, options=options))
         make(clip, recipe.preset, job.number, folder)
         said = ", ".join(clip.tags[tag] for tag in ("scene", "trajectory", "drama", "weather"))
         print(f"lesson {job.number + 1} of {recipe.clips}: {said}", flush=True)
@@ -77,10 +85,17 @@ def train_codec(recipe: Recipe, runs: Path) -> None:
     Trainer(recipe.codec, codec, runs / "codec").fit(batches, codec_loss)
 
 
+def encoding(recipe: Recipe, runs: Path) -> Path:
+    """The run whose encoder makes the latents."""
+    return (recipe.begin or runs) / "codec"
+
+
 def train_decoder(recipe: Recipe, runs: Path) -> None:
     """The decoder goes on by itself, its encoder frozen, while the transformer learns the encoder's latents."""
     codec = fresh_codec(recipe)
-    load_average(codec, runs / "codec")
+    load_average(codec, encoding(recipe, runs))
+    if recipe.begin:
+        load_average(codec, recipe.begin / "decoder")
     codec.encoder.requires_grad_(False)
     batches = Lessons(runs / "lessons", recipe.preset, seed=1, device=recipe.device).codec_batches(recipe.codec_batch)
     Trainer(recipe.decoder, codec, runs / "decoder").fit(batches, codec_loss)
@@ -88,14 +103,14 @@ def train_decoder(recipe: Recipe, runs: Path) -> None:
 
 def encode_latents(recipe: Recipe, runs: Path) -> None:
     codec = fresh_codec(recipe)
-    load_average(codec, runs / "codec")
+    load_average(codec, encoding(recipe, runs))
     Lessons(runs / "lessons", recipe.preset, device=recipe.device).encode_all(codec.encoder.eval())
 
 
 def train_flow(recipe: Recipe, runs: Path) -> None:
     dit, folder = Transformer(recipe.preset.dit).to(recipe.device), tuned(recipe, runs)
-    if recipe.train != "all":
-        load_flow(dit, runs / "flow")
+    if recipe.train != "all" or recipe.begin:
+        load_flow(dit, (recipe.begin if recipe.train == "all" and recipe.begin else runs) / "flow")
     prepare(dit, recipe.train, recipe.rank)
     batches = Lessons(runs / "lessons", recipe.preset, device=recipe.device).flow_batches(
         recipe.flow_batch, recipe.flow_run
@@ -129,7 +144,7 @@ def drawn(recipe: Recipe, runs: Path) -> Transformer:
 def export_graphs(recipe: Recipe, runs: Path, folder: Path = WEIGHTS) -> None:
     preset = recipe.preset
     codec = Codec(preset.codec)
-    load_average(codec, runs / "codec")
+    load_average(codec, encoding(recipe, runs))
     load_average(codec, runs / "decoder")
     write(codec.encoder, codec.decoder, drawn(recipe, runs), preset, folder)
 
@@ -195,6 +210,10 @@ def main(
     codec_minutes: float = 60,
     decoder_minutes: float = 60,
     flow_minutes: float = 60,
+    codec_steps: Annotated[int, typer.Option(help="instead of minutes: the same on a busy machine")] = 0,
+    decoder_steps: int = 0,
+    flow_steps: int = 0,
+    begin: Annotated[Path | None, typer.Option(help="the folder of runs to go on from; their encoder stays")] = None,
     train: Annotated[str, typer.Option(help="what of the transformer: all, or adapters or lora on top of it")] = "all",
     rank: Annotated[int, typer.Option(min=1, help="of LoRA")] = 16,
     threads: int = 2,
@@ -210,9 +229,10 @@ def main(
     recipe = replace(
         base,
         clips=clips,
-        codec=replace(base.codec, minutes=codec_minutes),
-        decoder=replace(base.decoder, minutes=decoder_minutes),
-        flow=replace(base.flow, minutes=flow_minutes),
+        codec=replace(base.codec, minutes=codec_minutes, steps=codec_steps),
+        decoder=replace(base.decoder, minutes=decoder_minutes, steps=decoder_steps),
+        flow=replace(base.flow, minutes=flow_minutes, steps=flow_steps),
+        begin=begin,
         train=train,
         rank=rank,
     )
@@ -221,7 +241,7 @@ def main(
         return
     if stage != "all" and stage not in STAGES:
         sys.exit(f"expected a stage out of all, {', '.join(STAGES)}, got {stage!r}")
-    for name in STAGES if stage == "all" else (stage,):
+    for name in (name for name in STAGES if name != "codec" or not begin) if stage == "all" else (stage,):
         STAGES[name](recipe, runs)
 
 

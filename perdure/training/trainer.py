@@ -24,6 +24,7 @@ Loss = Callable[[nn.Module, Batch], tuple[Tensor, Mapping[str, float]]]
 @dataclass(frozen=True)
 class TrainConfig:
     minutes: float  # time to train for in all, resumptions included
+    steps: int = 0  # or so many steps, if that is not 0: the same on a machine that has other things to do
     learning_rate: float = 5e-4
     warmup: int = 100  # steps
     cooldown: float = 0.3  # last share of the time in which the rate falls to zero
@@ -53,7 +54,8 @@ class Trainer:
 
     @property
     def progress(self) -> float:
-        return min(1.0, self.seconds / (60 * self.config.minutes))
+        done = self.steps / self.config.steps if self.config.steps else self.seconds / (60 * self.config.minutes)
+        return min(1.0, done)
 
     def rate(self) -> float:
         """Warm up, hold, fall to zero: a hold can be prolonged, a cosine cannot."""

@@ -1,6 +1,7 @@
 """The loop: it learns, and a run that was stopped goes on as if it had not been."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -50,6 +51,19 @@ def run(folder: Path, stops: list[int]) -> nn.Linear:
 def test_it_learns(tmp_path: Path) -> None:
     module = run(tmp_path, [200])
     assert (module.weight - 1).abs().max() < 0.01
+
+
+def test_a_budget_in_steps_is_the_same_however_slow_the_machine_is(tmp_path: Path) -> None:
+    module, rates = linear(), list[float]()
+    trainer = Trainer(replace(CONFIG, minutes=1e-9, steps=20, cooldown=0.5), module, tmp_path)
+
+    def watched(module: nn.Module, x: Tensor) -> tuple[Tensor, dict[str, float]]:
+        rates.append(trainer.rate())
+        return loss(module, x)
+
+    trainer.fit(batches(), watched)
+    assert len(rates) == trainer.steps == 20
+    assert rates[:11] == [0.05] * 11 and rates[11:] == sorted(rates[11:], reverse=True) and 0 < rates[-1] < 0.01
 
 
 def test_resumed_equals_undisturbed(tmp_path: Path) -> None:

@@ -107,6 +107,17 @@ def test_a_new_adapter_goes_on_a_base_without_it(runs: Path) -> None:
         drawn(smaller, runs)
 
 
+def test_a_run_goes_on_from_another_with_adapters_that_it_had_not(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = replace(PRESET, dit=replace(DIT, adapters=replace(DIT.adapters, setting=15)))
+    recipe, base = Recipe(told, begin=runs, flow=TrainConfig(minutes=1)), velocity(drawn(Recipe(PRESET), runs))
+    monkeypatch.setattr(Steps, "limit", 0)
+    train_flow(recipe, runs / "more")
+    assert velocity(drawn(recipe, runs / "more")).equal(base), "it begins where the other ended"
+    monkeypatch.setattr(Steps, "limit", 3)
+    train_flow(recipe, runs / "more")
+    assert not velocity(drawn(recipe, runs / "more")).equal(base)
+
+
 def test_what_does_not_fit_is_told(runs: Path) -> None:
     with pytest.raises(ValueError, match="expected to train all, adapters, lora, got 'head'"):
         prepare(Transformer(DIT), "head")
