@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from perdure.bench import nano
 from perdure.bench.nano import run
 from perdure.bench.race import ratios
 from perdure.models.config import NANO, CodecConfig
@@ -32,7 +33,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_step_is_measured_whole(weights: Path) -> None:
-    figures = run(chunks=3, timed=2, spots=1, weights=weights, preset=TINY)
+    figures = run(chunks=3, timed=2, spots=1, rounds=2, weights=weights, preset=TINY)
     assert figures["memory"]["chunks"] == [1, 3]
     assert figures["memory"]["keyframes"][0] > 0
     for precision, fps in figures["fps"].items():
@@ -41,9 +42,32 @@ def test_a_step_is_measured_whole(weights: Path) -> None:
         assert sum(stage["best"] for stage in stages.values()) <= step["best"]
         assert 4000 / step["p95"] <= 1.001 * fps <= 1.002 * 4000 / step["best"]
     assert figures["peak_memory_mb"] >= max(figures["memory"]["resident_mb"])
+    for name in ("fps_f32", *(["fps_bf16"] if "bf16" in figures["fps"] else [])):
+        check, fps = figures["checks"][name], figures["fps"][name.removeprefix("fps_")]
+        assert check["value"] == fps and check["passed"] == (fps >= {"fps_f32": 16, "fps_bf16": 24}[name])
+    assert "growth_mb_a_thousand" not in figures["checks"], "three chunks tell nothing of it"
+    assert figures["passed"] == all(check["passed"] for check in figures["checks"].values())
+    assert ("bf16" in figures["fps"]) == (figures["openvino_over_torch_bf16"] is not None)
     race = figures["openvino_over_torch"]
     assert set(race["torch_ms"]) == {"encode", "remember", "denoise", "decode"}
     assert race["denoise"] == pytest.approx(race["torch_ms"]["denoise"] / race["openvino_ms"]["denoise"])
+
+
+@pytest.mark.parametrize(("grown", "chunks", "passed"), [(1.0, 2_000, True), (18.4, 2_000, False), (18.4, 1_999, True)])
+def test_a_long_walk_is_held_to_what_it_grew_by(
+    grown: float, chunks: int, passed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a latent a chunk, say, in the second."""
+
+    def alone(module: str, plan: nano.Walk) -> dict:
+        memory = {"growth_mb_a_thousand": grown if plan.chunks >= nano.LONG else None}
+        return {"fps": 25.0, "step_ms": {}, "stages_ms": {}, "peak_mb": 900.0, "memory": memory}
+
+    monkeypatch.setattr(nano, "alone", alone)
+    monkeypatch.setattr(nano, "find_spec", lambda name: None)
+    figures = run(chunks=chunks, spots=1, preset=TINY)
+    assert figures["passed"] is passed and figures["openvino_over_torch"] is None
+    assert ("growth_mb_a_thousand" in figures["checks"]) == (chunks >= nano.LONG)
 
 
 def test_torch_is_not_in_a_process_whose_memory_is_measured() -> None:

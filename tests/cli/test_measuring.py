@@ -9,8 +9,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from perdure.bench.bounds import judged
 from perdure.cli.measuring import BENCHES, EVALUATIONS, bench, evaluate
-from tests.cli.desk import Said, refused, said
+from tests.cli.desk import Said, refused, run, said
 
 
 @pytest.mark.parametrize("name", BENCHES)
@@ -50,6 +51,15 @@ def test_figures_that_do_not_pass_are_shown_and_make_the_exit_code(
     monkeypatch.setitem(sys.modules, "diffusers", None)
     monkeypatch.delitem(sys.modules, "perdure.bench.model")
     assert "pip install 'perdure[wan]'" in refused(capsys, "bench", "model")
+
+
+def test_a_bound_that_is_not_held_is_told_by_its_name(capsys: Said, monkeypatch: pytest.MonkeyPatch) -> None:
+    figures = judged({"fps": 20.5, "mb": 900}, {"fps": ("at_least", 24), "mb": ("at_most", 1500)})
+    monkeypatch.setitem(sys.modules, "perdure.bench.nano", SimpleNamespace(run=lambda chunks: figures))
+    capsys.readouterr()
+    assert run("bench", "nano", "--json") == 1
+    told = capsys.readouterr()
+    assert json.loads(told.out) == figures and told.err.splitlines()[-1:] == ["not held: fps is 20.5: at least 24"]
 
 
 def test_what_is_not_there_is_told_in_one_line(capsys: Said) -> None:
