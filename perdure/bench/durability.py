@@ -20,7 +20,7 @@ import shutil
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext
@@ -30,11 +30,13 @@ from typing import Any
 
 import msgspec
 
+from perdure.bench.bounds import Bound, judged
 from perdure.bench.disk import Disk, Op
 from perdure.bench.writer import HOME, KEEP, NAME, Life, Word, until_killed, watched
 from perdure.world.check import check
 from perdure.world.store import Store
 
+BOUNDS: Mapping[str, Bound] = {"lost": ("exactly", 0), "damaged": ("exactly", 0)}
 KILLS_A_WORLD = 20
 WORDS = 60  # a process is killed after so many words at most
 INSTANT = 0.012  # seconds after a word, at most: longer than a commit takes
@@ -138,11 +140,12 @@ def run(kills: int = 300, power_cuts: int = 100, seed: int = 0) -> dict[str, Any
             acknowledged += cut_power(home, count, chance, verdict, without, cut)
             shutil.rmtree(home)
             print(f"{sum(cut.values())} power cuts: lost {verdict.lost}, damaged {verdict.damaged}", file=sys.stderr)
+    harm = {"lost": verdict.lost, "damaged": verdict.damaged}
     return {
+        **judged(harm, BOUNDS),
         "acknowledged": acknowledged,
         "checked": verdict.checked,
-        "lost": verdict.lost,
-        "damaged": verdict.damaged,
+        **harm,
         "kills": sum(killed.values()),
         "power_cuts": sum(cut.values()),
         "lost_without_sync": without["all"].lost,

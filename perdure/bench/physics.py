@@ -13,6 +13,7 @@ import random
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -21,6 +22,7 @@ from typing import Any
 import msgspec
 import mujoco
 
+from perdure.bench.bounds import Bound, judged
 from perdure.data.scenes import build
 from perdure.world.action import FRAMES_PER_CHUNK, Action, Hand, Keys
 from perdure.world.body import Body, ball, crate, door, plank
@@ -31,6 +33,7 @@ from perdure.world.physics import Physics
 THINGS = 12
 FIRST = 100  # the number of the first thing
 RUNS = 5  # of which the best counts
+BOUNDS: Mapping[str, Bound] = {"replay_bitwise": ("exactly", True), "restore_bitwise": ("exactly", True)}
 
 
 def run(chunks: int = 600, puts: int = 24) -> dict[str, Any]:
@@ -46,7 +49,7 @@ def run(chunks: int = 600, puts: int = 24) -> dict[str, Any]:
         end.with_body(new.entity, new.to_bytes())
         took.append(1000 * (perf_counter() - began))
     traces = leaves_a_trace(end, todo[:8])
-    return {
+    figures = {
         "things": len(full.entities) - len(bare.entities),
         "ticks_per_s": round(full_rate),
         "bare_ticks_per_s": round(bare_rate),
@@ -57,6 +60,7 @@ def run(chunks: int = 600, puts: int = 24) -> dict[str, Any]:
         "restored": 2 * (len(full.entities) - 1),
         "left_a_trace": traces,
     }
+    return {**judged(figures, BOUNDS), **figures}
 
 
 def furnished(physics: Physics, middle: tuple[float, float]) -> Physics:

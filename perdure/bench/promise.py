@@ -27,6 +27,7 @@ from typing import Any
 import msgspec
 
 from perdure.agents.player import Explorer
+from perdure.bench.bounds import Bound, judged
 from perdure.bench.mortal import ANY, FORK, STAGES, Kill, Life, Line
 from perdure.data.founding import found
 from perdure.data.scenes import MEASURED, build
@@ -37,6 +38,7 @@ from perdure.world.state import World
 from perdure.world.store import Store
 
 TURNOVERS = 3  # of the memory window, before a kill counts as late
+BOUNDS: Mapping[str, Bound] = {"different": ("exactly", 0)}
 LOOKS = (1, 6, 3)  # that each scene is founded on: much is left to find, or little
 APART = 2  # chunks between the end of one case and the kill of the next, since a step may be made again
 PLAYER = (sys.executable, "-m", "perdure.bench.mortal")
@@ -84,9 +86,11 @@ def run(
             here = [lane for lane in lanes if lane.scene == scene]
             play_scene(Path(home), world, life, here, chunks, player, findings)
     kills = [kill for lane in lanes for kill in lane.kills]
+    different = {"different": len(findings.different)}
     return {
+        **judged(different, BOUNDS),
         "cases": findings.cases,
-        "different": len(findings.different),
+        **different,
         "killed_after": dict(Counter(kill.stage for kill in kills)),
         "chunks_compared": findings.compared,
         "forked_cases": sum(len(lane.kills) for lane in lanes if lane.branch == FORK),

@@ -13,7 +13,7 @@ from perdure.bench.writer import Life, Word
 
 def test_nothing_is_lost_by_kills_or_power_cuts_but_much_without_syncs():
     found = run(kills=4, power_cuts=10, seed=3)
-    assert (found["lost"], found["damaged"], found["faults"]) == (0, 0, [])
+    assert (found["lost"], found["damaged"], found["faults"]) == (0, 0, []) and found["passed"]
     assert (found["kills"], found["power_cuts"]) == (4, 10)
     assert found["acknowledged"] > 50 and found["checked"] > 100
     assert found["lost_without_sync"] > 0
