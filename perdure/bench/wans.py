@@ -25,6 +25,10 @@ TRUE = {  # one layer of each size, whole from latents to velocities
     "14b_image": replace(LARGE, layers=1, in_channels=36, image_dim=1280),
 }
 
+TINY = TransformerConfig(
+    heads=2, head_dim=24, layers=3, ffn=64, frequency_dim=32, text_dim=20, in_channels=4, out_channels=4
+)
+
 
 class Asked(NamedTuple):
     latents: Tensor

@@ -8,9 +8,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from perdure.bench import model, wans
-from perdure.models import attention, dit, streaming, taehv, weights
+from perdure.bench import differences, model, streams, wans
+from perdure.models import attention, dit, streaming, taehv, vae, weights
 from perdure.models.adapters import added
+from perdure.models.config import TransformerConfig
 from perdure.runtime import prompted
 
 MP = pytest.MonkeyPatch
@@ -19,7 +20,8 @@ MP = pytest.MonkeyPatch
 @pytest.fixture(autouse=True)
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of five ways of looking, two that differ most."""
-    monkeypatch.setattr(model, "KINDS", ("full", "chunk-causal", "block-diagonal"))
+    for each in (model, streams):
+        monkeypatch.setattr(each, "KINDS", ("full", "chunk-causal", "block-diagonal"))
 
 
 def found(name: str) -> dict[str, Any]:
@@ -53,16 +55,38 @@ def other_clock(patch: MP) -> None:
     patch.setattr(streaming, "reframed", late)
 
 
+def narrow(patch: MP) -> None:
+    """Layers of true size, but for what makes them large."""
+    small = {name: replace(config, heads=2, ffn=64, text_dim=32) for name, config in wans.TRUE.items()}
+    patch.setattr(wans, "TRUE", small)
+
+
+def other_shares(patch: MP) -> None:
+    narrow(patch)
+    patch.setattr(TransformerConfig, "axes", property(lambda self: (48, 40, 40)))  # of 128, where Wan has 44, 42, 42
+
+
+def fading(made: tuple[Tensor, taehv.Carried]) -> tuple[Tensor, taehv.Carried]:
+    """What a decoder carries over grows fainter."""
+    return made[0], taehv.Carried(tuple(0.9 * x for x in made[1].last))
+
+
 WRONG: dict[str, list[Callable[[MP], None]]] = {
     "tiny_error": [
         after(dit, "modulated", lambda parts: (*parts[:-1], parts[-1] * 1.001)),
         lambda patch: patch.setattr(dit.Attention, "split", lambda self, x: x.unflatten(-1, (-1, self.heads)).mT),
     ],
+    "true_shape_error": [other_shares],
     "zero_init_is_wan": [after(added.InBlock, "hear", lambda x: x * (1 + 2**-7))],
     "zero_init_is_diffusers": [after(added.InBlock, "look", lambda x: x * 1.001)],
     "stream_equals_full": [
         after(dit.Transformer, "remember", lambda kept: (kept[0], kept[1] * 1.001)),
         lambda patch: patch.setattr(dit, "readers", lambda kind, roles: None),
+        after(streaming, "shift", lambda by: by + 1),  # all but the sink
+    ],
+    "decoders_stream_equals_full": [
+        after(taehv.Taehv, "decode", fading),
+        after(vae.WanVae, "decode", lambda made: (made[0] * 1.001, made[1])),
     ],
     "rebuild_bitwise": [
         other_clock,
@@ -89,21 +113,24 @@ def test_what_is_wrong_is_found(name: str, at: int, monkeypatch: pytest.MonkeyPa
     assert not check["passed"] and check["value"] > check["bound"], check
 
 
+def test_every_check_has_been_seen_to_fail() -> None:
+    assert WRONG.keys() == model.CHECKS.keys()
+
+
 def test_layers_of_true_size_go_through_the_same_comparison(monkeypatch: pytest.MonkeyPatch) -> None:
     assert {(c.dim, c.ffn, c.in_channels, c.image_dim) for c in wans.TRUE.values()} == {
         (1536, 8960, 16, 0), (3072, 14336, 48, 0), (5120, 13824, 16, 0), (5120, 13824, 36, 0), (5120, 13824, 36, 1280)
     }  # fmt: skip
-    small = {name: replace(config, heads=2, ffn=64, text_dim=32) for name, config in wans.TRUE.items()}
-    monkeypatch.setattr(wans, "TRUE", small)
+    narrow(monkeypatch)
     assert found("true_shape_error")["passed"]
 
 
 def test_one_that_cannot_be_run_has_failed_and_the_others_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken() -> model.Figures:
+    def broken() -> differences.Figures:
         yield "one", 0.0
         raise RuntimeError("out of paper")
 
-    def nothing() -> model.Figures:
+    def nothing() -> differences.Figures:
         yield "one", float("nan")
 
     checks = {"one": (broken, 1.0), "two": (nothing, 1.0), "three": (lambda: iter([("x", 0.5)]), 1.0)}
