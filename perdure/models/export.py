@@ -20,8 +20,8 @@ from perdure.models.config import CodecConfig, TransformerConfig
 from perdure.models.context import PROXY_CHANNELS
 from perdure.models.decoder import Decoder, Encoder
 from perdure.models.dit import Transformer
-from perdure.models.graphs import write
-from perdure.models.words import Words, pack
+from perdure.models.graphs import OUTPUTS, untold, write
+from perdure.models.words import Words
 
 
 class Encode(nn.Module):
@@ -120,13 +120,7 @@ def told(dit: TransformerConfig) -> dict[str, Tensor]:
     """What a transformer asks for besides what every one does: the setting, as worlds begin, and what of
     `models.words.Words` it hears, with nobody told anything.
     """
-    on = dit.adapters
-    setting = {"setting": torch.zeros(on.setting)} if on.setting else {}
-    if not on.words:
-        return setting
-    silence = pack((), *on.told, on.word_dim)
-    asked = ("kinds", "deeds") if on.words in ("index", "factors") else ("tokens", "heard")
-    return setting | {name: torch.from_numpy(getattr(silence, name)) for name in (*asked, "anchors")}
+    return {name: torch.from_numpy(it) for name, it in untold(dit).items()}
 
 
 def examples(codec: CodecConfig, dit: TransformerConfig, height: int, width: int) -> dict[str, dict[str, Tensor]]:
@@ -164,14 +158,6 @@ def examples(codec: CodecConfig, dit: TransformerConfig, height: int, width: int
             "proxy": proxy,
         },
     }
-
-
-OUTPUTS = {
-    "encode": ("latent",),
-    "remember": ("keys", "values"),
-    "denoise": ("velocity",),
-    "decode": ("frames", "depth", "unsure", "moving"),
-}
 
 
 def check(dit: TransformerConfig) -> None:

@@ -18,7 +18,7 @@ import numpy as np
 import openvino as ov
 from numpy.typing import NDArray
 
-from perdure.models.graphs import read
+from perdure.models.graphs import Shapes, names_of, read
 
 F32 = NDArray[np.float32]
 GRAPHS = ("encode", "remember", "denoise", "decode")
@@ -31,6 +31,10 @@ class Backend(Protocol):
     def __call__(self, graph: str, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]: ...
 
     def fingerprint(self) -> dict[str, str]: ...
+
+    def shapes(self) -> Shapes:
+        """What its graphs take, by graph and name; nothing of those that take any shape."""
+        ...
 
 
 class OpenVINO:
@@ -50,18 +54,25 @@ class OpenVINO:
             self.graphs[name] = core.compile_model(model, "CPU", settings)
         # One request a graph: its input and output buffers are allocated once.
         self.requests = {name: graph.create_infer_request() for name, graph in self.graphs.items()}
-        # A port may carry a number beside its name: the tracer's own.
-        self.outputs = {
-            name: [next(n for n in port.get_names() if not n.isdigit()) for port in graph.outputs]
-            for name, graph in self.graphs.items()
+        self.outputs = {name: [names_of(port) for port in graph.outputs] for name, graph in self.graphs.items()}
+        self.inputs = {
+            name: {names_of(port): tuple(port.shape) for port in graph.inputs} for name, graph in self.graphs.items()
         }
 
     def __call__(self, graph: str, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        if inputs.keys() != self.inputs[graph].keys():  # else it would take what memory happens to hold
+            odd = ", ".join(sorted(inputs.keys() ^ self.inputs[graph].keys()))
+            raise ValueError(
+                f"expected {', '.join(self.inputs[graph])} for the graph {graph!r}, missing or too much: {odd}"
+            )
         result = self.requests[graph].infer(dict(inputs), share_inputs=True)
         return {name: np.array(result[name]) for name in self.outputs[graph]}
 
     def fingerprint(self) -> dict[str, str]:
         return dict(self._fingerprint)
+
+    def shapes(self) -> Shapes:
+        return self.inputs
 
 
 def fingerprint(folder: Path = WEIGHTS, precision: str | None = None, threads: int = 1) -> dict[str, str]:

@@ -22,6 +22,7 @@ from perdure.camera import Array, check_pose
 from perdure.memory.commit import commit
 from perdure.memory.notice import notice
 from perdure.memory.recall import recall
+from perdure.models import graphs
 from perdure.models.cache import Cache
 from perdure.models.context import Context, Remembered
 from perdure.presets.nano import Preset, nano
@@ -37,6 +38,8 @@ Frames = NDArray[np.uint8]  # (T, H, W, 3)
 
 class Engine:
     def __init__(self, preset: Preset, backend: Backend) -> None:
+        wanted = graphs.inputs(preset.dit, preset.latent_shape, (preset.frames, preset.height, preset.width))
+        graphs.check(backend.shapes(), wanted, f"{preset.name} at {preset.width}x{preset.height}")
         self.preset, self.backend = preset, backend
         self.timings: dict[str, float] = {}  # ms of each stage of the last step
 

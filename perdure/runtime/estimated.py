@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from perdure.camera import FAR
 from perdure.data.video import ports
 from perdure.memory.notice import KNOWN, SKY, enlarged
+from perdure.models.graphs import Shapes
 from perdure.runtime.backends import Backend
 
 F32 = NDArray[np.float32]
@@ -46,6 +47,9 @@ class Estimated:
 
     def fingerprint(self) -> dict[str, str]:
         return self.backend.fingerprint() | {"estimator": self.name}
+
+    def shapes(self) -> Shapes:
+        return self.backend.shapes()
 
 
 def measured(raw: F32, known: F32, trusted: NDArray[np.bool_]) -> tuple[F32, F32]:

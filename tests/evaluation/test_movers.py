@@ -50,6 +50,9 @@ class Window:
     def fingerprint(self) -> dict[str, str]:
         return {"weights": "a window"}
 
+    def shapes(self) -> dict[str, dict[str, tuple[int, ...]]]:
+        return {}  # it takes any
+
 
 class Blind(Window):
     """One that draws what is still, and never a creature: grey all over, with some grain from the latent."""

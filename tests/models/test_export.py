@@ -1,5 +1,7 @@
 """The exported graphs are the torch modules that they came from, on inputs never traced."""
 
+import gzip
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +15,7 @@ from perdure.models.context import ANCHOR
 from perdure.models.decoder import Decoder, Encoder
 from perdure.models.dit import Transformer
 from perdure.models.export import OUTPUTS, Denoise, convert, examples, export, graphs
-from perdure.models.graphs import read, write
+from perdure.models.graphs import inputs, read, write
 from perdure.runtime.backends import OpenVINO
 
 CODEC = CodecConfig(encoder_widths=(16, 24), decoder_widths=(24, 16, 8), blocks=1)
@@ -73,6 +75,42 @@ def test_weights_are_kept_once(exported: tuple[dict[str, torch.nn.Module], Path]
 def test_what_no_graph_can_be_made_of_is_told(what: TransformerConfig, says: str) -> None:
     with pytest.raises(ValueError, match=says):
         graphs(Encoder(CODEC), Decoder(CODEC), Transformer(what))
+
+
+def test_shapes_are_known_without_torch() -> None:
+    ears = [replace(DIT.adapters, words=kind, word_kinds=3, word_deeds=5) for kind in ("slots", "index")]
+    for config in (DIT, *(replace(DIT, adapters=ear) for ear in ears)):
+        told = examples(CODEC, config, HEIGHT, WIDTH)
+        shapes = {graph: {name: tuple(it.shape) for name, it in given.items()} for graph, given in told.items()}
+        assert inputs(config, (16, HEIGHT // 8, WIDTH // 8), (4, HEIGHT, WIDTH)) == shapes
+
+
+def test_damaged_graphs_are_told(exported: tuple[dict[str, torch.nn.Module], Path], tmp_path: Path) -> None:
+    def spoilt(file: str, content: bytes) -> Path:
+        shutil.copytree(exported[1], folder := tmp_path / str(len(list(tmp_path.iterdir()))))
+        (folder / file).write_bytes(content)
+        return folder
+
+    whole = {name: (exported[1] / name).read_bytes() for name in ("weights.bin", "encode.xml.gz", "decode.xml.gz")}
+    cut = {name: content[: len(content) // 2] for name, content in whole.items()}
+    with pytest.raises(ValueError, match=rf"xml\.gz: .* weights\.bin \({len(cut['weights.bin'])} bytes\).*cut short"):
+        OpenVINO(spoilt("weights.bin", cut["weights.bin"]), "f32")
+    for content in (cut["encode.xml.gz"], b"<net>" * 9, gzip.compress(b"<net>")):
+        with pytest.raises(ValueError, match=r"encode\.xml\.gz: expected a g.*export all of them again"):
+            OpenVINO(spoilt("encode.xml.gz", content), "f32")
+    with pytest.raises(ValueError, match=r"graph 'encode', which makes latent, got one that makes frames, depth"):
+        OpenVINO(spoilt("encode.xml.gz", whole["decode.xml.gz"]), "f32")
+
+
+def test_a_graph_is_given_all_that_it_takes(exported: tuple[dict[str, torch.nn.Module], Path]) -> None:
+    backend, example = OpenVINO(exported[1], precision="f32"), examples(CODEC, DIT, HEIGHT, WIDTH)["remember"]
+    given = {name: it.numpy() for name, it in example.items()}
+    backend("remember", given)
+    sigma = given.pop("sigma")
+    with pytest.raises(ValueError, match=r"expected latent, sigma, action .*'remember', missing or too much: sigma"):
+        backend("remember", given)
+    with pytest.raises(ValueError, match="missing or too much: level, sigma"):
+        backend("remember", given | {"level": sigma})
 
 
 @torch.no_grad()

@@ -15,6 +15,7 @@ from perdure.models.decoder import Decoder, Encoder
 from perdure.models.dit import Transformer
 from perdure.models.export import examples, export, graphs
 from perdure.presets.nano import Preset
+from perdure.presets.wan import wan_1_3b
 from perdure.runtime.backends import OpenVINO
 from perdure.runtime.engine import Engine
 from perdure.world.state import FINDING_LAG, World
@@ -54,6 +55,19 @@ def play(engine: Engine, world: World, actions: list, store: Store | None = None
         world, frames = engine.step(world, action, cache, store)
         made.append(frames)
     return world, made
+
+
+def test_graphs_of_another_preset_are_refused(engine: Engine) -> None:
+    with pytest.raises(ValueError, match=r"preset wan-1\.3b at 832x480.*\(12, 480, 832, 3\), got .*\(4, \d+, \d+, 3\)"):
+        Engine(wan_1_3b(), engine.backend)
+    more = replace(TINY, dit=replace(TINY.dit, recent=6))
+    with pytest.raises(ValueError, match=r"'denoise' takes keys of shape \(8, .*got graphs that take \(4, "):
+        Engine(more, engine.backend)
+    with pytest.raises(ValueError, match=r"takes frames of shape"):
+        Engine(replace(TINY, width=TINY.width * 2), engine.backend)
+    told = replace(TINY.dit.adapters, words="slots")
+    with pytest.raises(ValueError, match=r"takes tokens of shape \(4, 16, 128\), got graphs that take none"):
+        Engine(replace(TINY, dit=replace(TINY.dit, adapters=told)), engine.backend)
 
 
 def test_a_step_makes_one_chunk_and_says_what_it_cost(engine: Engine, founded: World) -> None:

@@ -30,6 +30,9 @@ class Small:
     def fingerprint(self) -> dict[str, str]:
         return {"weights": "small"}
 
+    def shapes(self) -> dict[str, dict[str, tuple[int, ...]]]:
+        return {}  # it takes any
+
 
 def inputs(known: NDArray[np.bool_]) -> dict[str, NDArray[Any]]:
     depth = np.where(known, TRUE, 0)
