@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from perdure.models.adapters.lora import drop_lora, loras
 from perdure.models.attention import Mask, by_head
 
 FP8 = torch.float8_e4m3fn
@@ -78,8 +79,15 @@ class Fp8Linear(nn.Module):
 def to_fp8(model: nn.Module, rows: bool = True) -> int:
     """Put `Fp8Linear` in the place of every linear layer below `model.blocks`, and say how many there were.
 
-    What embeds time, text and what is given stays as it is: it is small, and all that follows hangs on it.
+    What embeds time, text and what is given stays as it is: it is small, and all that follows hangs on it. LoRA is to
+    be part of the weights by then.
     """
+    if adrift := [name for name, lora in loras(model).items() if lora.unmerged is None]:
+        raise ValueError(
+            f"expected a model whose LoRA is merged, got {len(adrift)} layers that would lose it, the first of them "
+            f"{adrift[0]}: call merge_lora first, or drop_lora to go without it"
+        )
+    drop_lora(model)
     found = 0
     for holder in list(model.get_submodule("blocks").modules()):
         for name, layer in list(holder.named_children()):

@@ -24,6 +24,7 @@ from perdure.models.adapters.names import published
 from perdure.models.config import Adapters, TransformerConfig
 from perdure.models.dit import Transformer
 from perdure.models.names import Shape, sizes, stranger, title, wans_names
+from perdure.models.quantise import Fp8Linear
 from perdure.models.tensors import Tensors, open_tensors
 
 STEM = "diffusion_pytorch_model"
@@ -299,6 +300,11 @@ def _some(names: list[str]) -> str:
 
 def save(model: Transformer, folder: Path | str, shard: int = files.SHARD) -> None:
     """Write a model as diffusers has it, into a new folder; sharded where a file would be larger than `shard` bytes."""
+    if eighths := [name for name, module in model.named_modules() if isinstance(module, Fp8Linear)]:
+        raise ValueError(
+            f"expected weights that can be opened again, got {len(eighths)} layers in float8, the first of them "
+            f"{eighths[0]}: save the model before to_fp8, and call that whenever it was opened"
+        )
     state = {name: it for name, it in model.state_dict().items() if ".lora_" not in name}  # which lie apart
     added = {name: it for name, it in state.items() if name.startswith(PREFIX)}
     base = {name: files.size(tuple(it.shape), it.dtype) for name, it in state.items() if name not in added}

@@ -1,6 +1,7 @@
 """Eight bits lose what the format says they lose, and no more."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from perdure.models.adapters.lora import add_lora, loras, merge_lora
 from perdure.models.attention import Roles, attend_plain
 from perdure.models.conditions import Cameras, Given
 from perdure.models.config import Adapters, TransformerConfig
@@ -24,6 +26,7 @@ from perdure.models.quantise import (
     in_int8,
     to_fp8,
 )
+from perdure.models.weights import save
 
 TINY = TransformerConfig(heads=2, head_dim=32, layers=2, ffn=96, text_dim=32, text_length=8)
 
@@ -79,6 +82,31 @@ def test_a_transformer_in_float8_draws_nearly_the_same() -> None:
     assert to_fp8(model) == 20
     assert relative(model(*inputs), exact) < 0.06
     assert sum(p.numel() for p in model.parameters()) < 0.5 * before
+
+
+@torch.no_grad()
+def test_lora_goes_into_float8_with_the_weights_or_not_at_all() -> None:
+    torch.manual_seed(0)
+    model, plain = Transformer(TINY), Transformer(TINY)
+    add_lora(model, ["attn1.to_*"], 16)
+    for lora in loras(model).values():
+        nn.init.normal_(lora.lora_B.weight, std=0.1)
+    before = {name: it.clone() for name, it in model.state_dict().items()}
+    with pytest.raises(ValueError, match=r"whose LoRA is merged, got 8 .* blocks\.0\.attn1\.to_q: call"):
+        to_fp8(model)
+    assert all(torch.equal(it, before[name]) for name, it in model.state_dict().items())
+    merge_lora(model)
+    merged = loras(model)["blocks.0.attn1.to_q"].weight.clone()
+    assert to_fp8(model) == to_fp8(plain) and not loras(model)
+    assert torch.equal(model.get_buffer("blocks.0.attn1.to_q.weight").float(), in_fp8(merged).values.float())
+
+
+def test_what_nobody_could_open_is_not_saved(tmp_path: Path) -> None:
+    model = Transformer(TINY)
+    to_fp8(model)
+    with pytest.raises(ValueError, match=r"layers in float8, .*blocks\.0\.attn1\.to_q: save the model before to_fp8"):
+        save(model, tmp_path / "it")
+    assert not list(tmp_path.iterdir())
 
 
 @torch.no_grad()
