@@ -1,8 +1,7 @@
 """The benchmark for GPUs runs through on a processor, small: so it surely does where there is a GPU for minutes."""
 
 import json
-import sys
-from collections.abc import Callable
+import time
 from dataclasses import replace
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -11,7 +10,8 @@ from typing import Any
 import pytest
 import torch
 
-from perdure.presets.wan import Wan, wan_1_3b, wan_5b
+from perdure.bench.chunks import Chunk, Lived, counted, needed, worldplay
+from perdure.presets.wan import wan_1_3b, wan_5b
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "gpu.py"
 
@@ -20,42 +20,50 @@ def script() -> Any:
     spec = spec_from_file_location("gpu", SCRIPT)
     assert spec and spec.loader
     module = module_from_spec(spec)
-
-    sys.modules["gpu"] = module  # as dataclasses ask for it
     spec.loader.exec_module(module)
     return module
 
 
 gpu = script()
-MACHINE = gpu.Machine("cpu", "eager", repeats=1)
+SMALL, LARGE = gpu.tiny(wan_1_3b()), gpu.tiny(wan_5b())
 
 
-def tiny(make: Callable[[], Wan]) -> Wan:
-    """The preset with all that makes it large made small."""
-    preset = make()
-    config = replace(preset.dit, heads=2, head_dim=32, layers=2, ffn=64, text_dim=16)
-    codec = replace(preset.codec, encoder_width=4, decoder_widths=(8, 8, 4, 4))
-    return replace(preset, width=64, height=64, dit=config, codec=codec)
+def test_a_dry_run_goes_through_all_parts_and_loses_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "gpu.json"
+    assert gpu.main(["--out", str(out), "--dry", "--only", "wan-5b"]) == 0
+    done = json.loads(out.read_text())
+    assert set(done) == {name for name in gpu.parts(gpu.DRY, SMALL, LARGE) if "wan-5b" in name}
+    for name, figures in done.items():
+        assert "error" not in figures, name
+        assert figures.get("passed") is True or name == "wan-5b attention"
+    for name, memories in (("wan-5b worldplay live fp8", ["whole"]), ("wan-5b fp8", ["whole", "roll"])):
+        figures = done[name]
+        assert figures["stages_ms"].keys() >= {"context", "step", "steps", "decode"} and figures["frames_a_chunk"] == 16
+        for memory in memories:
+            for order in ("sequential", "overlapped"):
+                told = figures[f"{memory}, {order}"]
+                assert told["ms"] > 0 and told["fps"] == pytest.approx(1e3 * 16 / told["ms"], rel=0.01)
+                assert told["real_time"] == pytest.approx(told["fps"] / 24, rel=0.05, abs=2e-3)
+    assert "clean" not in done["wan-5b worldplay live fp8"]["stages_ms"]
+    eight = done["wan-5b quality"]
+    assert 15 < eight["fp8 and int8 attention"]["db"] < eight["int8 attention"]["db"] < 70
+    assert eight["fp8"]["relative"] < 0.2 and eight["layers_in_fp8"] == 2 * 10
+    assert done["wan-5b attention"]["step: math"]["ms"] > 0
+    assert isinstance(done["wan-5b attention"]["step: cudnn"], str), "a kernel that is not there is told"
+    assert "| wan-5b worldplay live compiled, whole, overlapped |" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("make", [wan_1_3b, wan_5b])
-@pytest.mark.parametrize("way", gpu.WAYS)
-def test_a_chunk_is_drawn_and_decoded(make: Any, way: str) -> None:
-    preset = tiny(make)
-    figures = gpu.chunk(preset, way, MACHINE)
-    assert figures["finite"] and figures["frames_a_chunk"] == preset.frames == 4 * preset.latents
-    assert {"context", "step", "steps", "clean", "decode"} <= figures["stages_ms"].keys()
-    assert figures["tflop"]["steps"] == pytest.approx(4 * figures["tflop"]["step"], abs=1e-5)
-    for memory in ("whole", "roll"):
-        for order in ("sequential", "overlapped"):
-            told = figures[f"{memory}, {order}"]
-            assert told["ms"] > 0 and told["fps"] == pytest.approx(1e3 * preset.frames / told["ms"], rel=0.01)
-            assert told["real_time"] == pytest.approx(told["fps"] / preset.fps, rel=0.05, abs=2e-3)
+def test_the_small_one_is_drawn_too() -> None:
+    figures = gpu.chunk(SMALL, "eager", gpu.DRY)
+    assert figures["passed"] and figures["frames_a_chunk"] == 12 and "step_with_a_mask" in figures["stages_ms"]
+    assert gpu.live(worldplay(SMALL), "eager", gpu.DRY)["passed"]
+    told = gpu.parity(SMALL.dit, gpu.DRY)
+    assert told["passed"] and 0 < told["ours"] < 0.05 and told["float32_against_diffusers"] < 1e-5
 
 
 def test_what_is_drawn_is_what_the_model_draws() -> None:
     """The buffers hold what the stages were to make of each other."""
-    one = gpu.Chunk(tiny(wan_5b), MACHINE, "eager")
+    one = Chunk(LARGE, gpu.DRY, "eager")
     before = one.keys.clone()
     one.context()
     assert not torch.equal(one.keys, before) and one.keys.isfinite().all()
@@ -73,20 +81,49 @@ def test_what_is_drawn_is_what_the_model_draws() -> None:
     assert not torch.equal(one.latents, first)  # memory counts
 
 
-def test_bf16_is_compared_with_float32_and_diffusers() -> None:
-    told = gpu.parity(replace(tiny(wan_1_3b).dit), MACHINE)
-    assert told["passed"] and 0 < told["ours"] < 0.05 and told["float32_against_diffusers"] < 1e-5
+def test_the_library_draws_the_same_as_the_bare_model() -> None:
+    bare, lived = Chunk(LARGE, gpu.DRY, "eager"), Lived(LARGE, gpu.DRY, "eager")
+    bare.model.load_state_dict(lived.model.state_dict())
+    bare.heard, bare.noise = lived.heard, lived.noise
+    bare.kept.copy_(torch.stack(lived.kept, 1)[None])
+    for one in (bare, lived):
+        one.context()
+        one.steps()
+    assert torch.equal(bare.latents, lived.latents)
 
 
-def test_kernels_are_compared_and_one_that_is_not_there_is_told() -> None:
-    told = gpu.attention(tiny(wan_5b), MACHINE)
-    assert told["step: math"]["ms"] > 0 and isinstance(told["step: cudnn"], str)
+@pytest.mark.parametrize("what", ["kept", "keys", "poses"])
+def test_all_that_worldplay_is_told_counts(what: str) -> None:
+    one = Lived(worldplay(LARGE), gpu.DRY, "eager")
+    gpu.wans.stirred(one.model)
+    first = gpu.velocity(one)
+    assert torch.equal(gpu.velocity(one), first)
+    if what == "kept":
+        one.kept[0].zero_()
+    elif what == "keys":
+        one.keys[:, -1] = (one.keys[:, -1] + 40) % 81
+    else:
+        one.poses[:, 0, :3, 3] += 3.0  # where the oldest of memory was seen from
+    assert not torch.equal(gpu.velocity(one), first)
 
 
-def test_every_part_has_its_turn_and_is_not_run_twice(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    names = list(gpu.parts(MACHINE))
-    assert names[:3] == ["parity", "wan-5b attention", "wan-5b graphs"] and names[-1] == "wan-1.3b vae"
-    assert len(names) == 2 + 2 * 4 + 2
+def test_operations_are_counted() -> None:
+    preset, config, asking, known = LARGE, LARGE.dit, 4 * 4, 16 * 4  # four tokens a latent
+    work, higher = counted(preset), counted(replace(preset, dit=replace(config, layers=config.layers + 2)))
+    a_layer = 2 * asking * (6 * config.dim**2 + 2 * config.dim * config.ffn)
+    a_layer += 4 * asking * (asking + known) * config.dim + 4 * asking * 512 * config.dim
+    assert 1e12 * (higher["step"] - work["step"]) == pytest.approx(2 * a_layer, rel=1e-6)
+    assert work["steps"] == pytest.approx(4 * work["step"]) and work["clean"] < work["step"] < work["context"]
+    more = counted(worldplay(preset))
+    assert more["step"] > 1.1 * work["step"] and more["decode"] == work["decode"], "cameras are a second attention"
+    paces = needed(preset, work, fps=30)
+    assert paces["whole"] == pytest.approx((work["context"] + work["steps"] + work["decode"]) * 30 / 16)
+    assert paces["roll"] == pytest.approx((work["steps"] + work["clean"] + work["decode"]) * 30 / 16)
+
+
+def test_every_part_has_its_turn_and_is_not_run_twice(tmp_path: Path) -> None:
+    names = list(gpu.parts(gpu.DRY, SMALL, LARGE))
+    assert names[2] == "wan-5b worldplay live compiled" and names[-1] == "wan-1.3b vae"
     calls: list[str] = []
 
     def part(name: str) -> dict[str, Any]:
@@ -106,9 +143,22 @@ def test_every_part_has_its_turn_and_is_not_run_twice(tmp_path: Path, capsys: py
     assert "e" not in gpu.run({"e": dict}, out, only="x")
 
 
+def test_a_part_that_takes_too_long_is_stopped_and_the_next_has_its_turn(tmp_path: Path) -> None:
+    done = gpu.run({"a": lambda: time.sleep(60), "b": dict}, tmp_path / "gpu.json", longest=0.05)
+    assert done["a"]["error"].startswith("Late: stopped") and done["b"] == {}
+
+
+@pytest.mark.parametrize(("part", "code"), [({"passed": True}, 0), ({"passed": False}, 1), ({"error": "x"}, 1)])
+def test_what_does_not_pass_makes_the_exit_code(
+    part: dict[str, Any], code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gpu, "parts", lambda *_: {"a": lambda: part})
+    assert gpu.main(["--out", str(tmp_path / "gpu.json"), "--dry"]) == code
+
+
 def test_without_a_gpu_it_says_so_and_does_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    gpu.main(["--out", str(tmp_path / "gpu.json")])
+    assert gpu.main(["--out", str(tmp_path / "gpu.json")]) == 0
     assert "no GPU here" in capsys.readouterr().out and not list(tmp_path.iterdir())
