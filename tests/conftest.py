@@ -38,7 +38,7 @@ BUDGETS = {  # processor seconds, with cold caches; "." is tests/ itself
     "agents": 15,
     "cli": 70,
     "bench": 165,  # the model against diffusers, right and made wrong; a step of the small one, in its own processes
-    "data": 238,  # nine kinds of scene, ten of creature, five sources: engines, films and games are really run
+    "data": 250,  # nine kinds of scene, ten of creature, five sources: engines, films and games are really run
     "evaluation": 40,
     "memory": 60,
     "models": 75,

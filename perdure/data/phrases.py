@@ -329,8 +329,8 @@ WAYS: Table = {
     "drive": (
         "{eye} [drives|rolls|goes|runs|travels] [on|along|about|from place to place] [on its wheels|over the ground]",
     ),
-    "fight": ("{eye} [goes|walks|moves|runs|heads] [into a fight|after monsters, gun in hand|"
-        "to where the monsters are|about, looking for a fight]",),
+    "fight": ("{eye} [goes|walks|moves|runs|heads] [into a fight|after its foes, one by one|"
+        "to where its foes are|about, looking for a fight]",),
 }  # fmt: skip
 """The whole of the camera's way, by kind of trajectory."""
 

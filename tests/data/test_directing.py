@@ -166,3 +166,13 @@ def test_a_verb_of_someone_else() -> None:
     assert [third(verb) for verb in ("slam", "thrash about", "carry it", "stay", "go", "crouch", "bow")] == [
         "slams", "thrashes about", "carries it", "stays", "goes", "crouches", "bows",
     ]  # fmt: skip
+
+
+def test_fights_are_fought_by_who_has_a_body(schedule: list[Direction]) -> None:
+    fights = [it for it in schedule if it.trajectory == "fight"]
+    assert len(fights) >= 8
+    assert all(
+        it.avatar and it.view in ("third", "animal") and it.drama == "fight" and len(it.cast) > 1 for it in fights
+    )
+    asked = [direct(job) for job in plan(10, 2, trajectory="fight")]
+    assert all(it.avatar and it.view in ("third", "animal") for it in asked)

@@ -10,9 +10,13 @@ import pytest
 
 from perdure.camera import Intrinsics, angles, look, rotation
 from perdure.data.clip import Skipped
+from perdure.data.directing.director import Director
+from perdure.data.directing.schedule import direct
+from perdure.data.directing.staging import recipe, stage
 from perdure.data.furnishing import furnish
 from perdure.data.scenes import build
 from perdure.data.scenes.scene import Scene
+from perdure.data.sources.playground import plan
 from perdure.data.trajectories import CATEGORIES, KINDS, SCRIPTS, Walker, revisit_density, trajectory
 from perdure.data.trajectories.imported import arrived
 from perdure.world.action import FRAMES_PER_CHUNK, Action, Keys
@@ -261,3 +265,28 @@ def test_from_where_one_has_come_to_it_is_over_free_ground() -> None:
 def test_the_frames_of_a_chunk_are_four() -> None:
     assert len(eyes(walked("free", "court", 3)[1])) == 3 * FRAMES_PER_CHUNK
     assert isinstance(walked("free", "court", 1)[0].walked[0], Action)
+
+
+def test_in_a_fight_one_strikes_and_is_struck() -> None:
+    """By words for one's own body, from within reach; what comes of it is read from the state."""
+    struck, told, harm = [], [], []
+    for number, job in enumerate(plan(3, 1, trajectory="fight", scene="court", drama="fight", seconds=9.0)):
+        direction = direct(job)
+        scene, world, _ = stage(recipe(direction, number))
+        director = Director(scene, direction, trajectory("fight", scene, number), number)
+        before, notes = world.motion, []
+        for _ in range(direction.chunks):
+            action = director(world)
+            told += [word.text for word in action.words if word.entity == 0]
+            world = world.advance(action)
+            notes += [note for note in world.motion.notes if note.kind in ("hit", "block", "death")]
+        assert before is not world.motion and direction.avatar and direction.view in ("third", "animal")
+        struck.append(sum(note.targets[0] == 0 for note in notes))
+        harm.append(any(note.targets[1] == 0 for note in notes))
+    assert sum(count > 0 for count in struck) >= 2 and any(harm), (struck, harm)
+    assert len(told) > 6 and len(set(told)) > 4
+
+
+def test_who_has_no_body_to_strike_with_goes_about() -> None:
+    agent, worlds = walked("fight", "court", 20, seed=1)
+    assert not any(action.words for action in agent.walked) and path(worlds) > 1.0

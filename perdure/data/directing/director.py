@@ -27,10 +27,12 @@ class Director:
 
     def __init__(self, scene: Scene, direction: Direction, walker: Walker, seed: int) -> None:
         self.direction, self.walker, self.random = direction, walker, np.random.default_rng([11, seed])
+        self.fights = direction.trajectory == "fight"  # the walker then says what the player's own body does
         self.chunk = 0
         self.roles = [
             Role(mover, scene.names[mover.entity], lines, direction.drama,
-                 [m.entity for m in scene.movers if m.entity != mover.entity], np.random.default_rng([12, seed, n]))
+                 [m.entity for m in scene.movers if m.entity != mover.entity] + [0] * self.fights,
+                 np.random.default_rng([12, seed, n]))
             for n, (mover, lines) in enumerate(zip(scene.movers, direction.deeds))
         ]  # fmt: skip
         self.due = [(round(at * FRAMES_PER_SECOND / FRAMES_PER_CHUNK), kind, TRIES) for at, kind in direction.events]
@@ -41,20 +43,20 @@ class Director:
 
     def __call__(self, world: World, frames: object = None) -> Action:
         self._see(world)
-        if (doing := world.physics.condition(0)) is not None and doing.commanded:
+        if not self.fights and (doing := world.physics.condition(0)) is not None and doing.commanded:
             step = Action()  # it stands still while its own body does something
         else:
             step = self.walker(world, frames)
         words = tuple(word for role in self.roles if (word := role(world, self.chunk)) is not None)
         events, edits = self._events(world)
-        words = (*words, *self._own(world))
+        words = (*words, *step.words, *self._own(world))
         self.chunk += 1
         return Action(step.keys, step.turn, step.tilt, step.hand, words, events, edits, step.path)
 
     def _own(self, world: World) -> tuple[Word, ...]:
         """What the player's own body is to do, every few seconds, if it has one; never what only makes sense afoot."""
         me = [mover for mover in world.physics.mechanism.creatures if mover.entity == 0]
-        if not me or self.chunk < self.next or self.direction.view == "vehicle":
+        if not me or self.chunk < self.next or self.direction.view == "vehicle" or self.fights:
             return ()
         deeds = me[0].deeds
         able = [n for n, deed in enumerate(deeds) if not deed.loops and not deed.holds and deed.name not in FORCED]

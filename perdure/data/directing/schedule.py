@@ -105,10 +105,10 @@ def direct(job: Job) -> Direction:
     scene, turn = dealt(number, kinds, seed, "scene"), number // len(kinds)
     scene_seed = HELD_OUT + int(rng.integers(1 << 24))
     facts = _facts(scene)
-    ways = [way for way in (*SCRIPTS, "dense", "dense") if way != "door" or "doorway" in facts]
+    listed = (*(way for way in SCRIPTS if way != "fight"), "dense", "dense")
     if "trajectory" in asked:
         listed = _chosen(asked, "trajectory", (*SCRIPTS, "dense"))
-        ways = [way for way in listed if way in ways] or list(listed)
+    ways = [way for way in listed if way != "door" or "doorway" in facts] or list(listed)
     trajectory = dealt(turn, ways, seed, "way", scene)
     drama = dealt(number, _chosen(asked, "drama", DRAMAS), seed, "drama")
     if drama in ("fight", "dance") and number % 3 and "trajectory" not in asked:
@@ -142,10 +142,14 @@ def direct(job: Job) -> Direction:
     view = dealt(number, _chosen(asked, "view", VIEWS), seed, "view")
     if view == "vehicle" and "view" not in asked and (scene not in OPEN or {"trajectory", "density"} & asked.keys()):
         view = "third"
+    if trajectory == "fight" and view in ("first", "vehicle") and "view" not in asked:
+        view = "third"  # one needs a body to strike with
     if "carried" in asked:
         view = "first"  # its ways are those of an eye
-    bodies = RIDDEN.get(view, ("",))
+    bodies = [body for body in RIDDEN.get(view, ("",)) if body or trajectory != "fight"] or [""]
     avatar = dealt(number // len(VIEWS), bodies, seed, "avatar", view)
+    if drama == "fight" and avatar and number % 2 == 0 and not {"trajectory", "density", "carried"} & asked.keys():
+        trajectory, density = "fight", None  # of those who could look on every other joins in
     if view == "vehicle":
         trajectory, density = "drive", None
     return Direction(

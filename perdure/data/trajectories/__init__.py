@@ -9,7 +9,7 @@ All are checked against physics: they walk where the ground is free, and wait fo
 from functools import partial
 
 from perdure.data.scenes.scene import Scene
-from perdure.data.trajectories import interaction, navigation, sightseeing
+from perdure.data.trajectories import fighting, interaction, navigation, sightseeing
 from perdure.data.trajectories.driving import drive
 from perdure.data.trajectories.imported import Carried
 from perdure.data.trajectories.revisit import dense, revisit_density
@@ -39,6 +39,7 @@ KINDS: dict[str, dict[str, Script]] = {
         "carry": interaction.carry,
         "throw": interaction.throw,
         "door": interaction.door,
+        "fight": fighting.fight,
         "follow": interaction.follow,
         "watch": interaction.watch,
     },
