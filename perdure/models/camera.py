@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from perdure.camera import SAMPLES
+from perdure.models.conditions import readable
 
 
 def look(position: Tensor, yaw: Tensor, pitch: Tensor) -> Tensor:
@@ -32,6 +33,31 @@ def angles(poses: Tensor) -> tuple[Tensor, Tensor]:
     """(...) yaw and (...) pitch that `look` would take to face as these poses do."""
     x, y, z = poses[..., :3, 2].unbind(-1)
     return torch.atan2(y, x), torch.atan2(z, torch.hypot(x, y))
+
+
+def check_pose(pose: Tensor) -> None:
+    """Raise `ValueError` unless poses (..., 4, 4) are rigid transforms, as precisely as their numbers can say."""
+    if pose.shape[-2:] != (4, 4):
+        raise ValueError(f"expected camera-to-world poses (..., 4, 4), got shape {tuple(pose.shape)}")
+    if not readable(pose) or not pose.numel():
+        return
+    exact, bound = pose.detach().double(), max(1e-4, 8 * torch.finfo(pose.dtype).eps)
+    if not exact.isfinite().all():
+        raise ValueError("expected finite poses, got NaN or infinity in them")
+    turned, last = exact[..., :3, :3], exact[..., 3, :] - exact.new_tensor((0, 0, 0, 1))
+    error = float((turned.mT @ turned - torch.eye(3, dtype=exact.dtype)).abs().max())
+    if error > bound or bool((torch.linalg.det(turned) < 0).any()):
+        raise ValueError(f"expected rotations in the poses, got a matrix off orthonormal by {error:.2g} (or a mirror)")
+    if bool((last.abs() > bound).any()):
+        raise ValueError("expected poses whose last row is 0 0 0 1, got others: are they transposed, or projections?")
+
+
+def check_lens(normalised: Tensor) -> None:
+    """Raise `ValueError` unless intrinsics (..., 4) are finite, with focal lengths above 0."""
+    if normalised.shape[-1:] != (4,):
+        raise ValueError(f"expected intrinsics (..., 4) of fx, fy, cx and cy, got shape {tuple(normalised.shape)}")
+    if readable(normalised) and not (normalised.isfinite().all() and (normalised[..., :2] > 0).all()):
+        raise ValueError("expected finite intrinsics with focal lengths above 0, got others, as fx, fy, cx, cy")
 
 
 def invert(pose: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from perdure.models.words import Words
 
@@ -69,3 +69,20 @@ class Past(NamedTuple):
     times: Tensor  # (B or 1, M) where each stands in time, on the scale of the coming latents' times
     present: Tensor | None = None  # (B or 1, M) bool; None: all of them
     from_clip: Tensor | None = None  # (B, M, 4, 4) clip space of each memory to the frame of the given cameras
+
+
+def fitting(name: str, tensor: Tensor | None, *axes: int | tuple[int, ...] | None) -> None:
+    """Raise `ValueError` unless a tensor that is given has these axes, each of one length, one of several, or any."""
+    if tensor is None:
+        return
+    several = [axis if isinstance(axis, tuple) else (axis,) for axis in axes]
+    if tensor.ndim == len(axes) and all(None in it or size in it for it, size in zip(several, tensor.shape)):
+        return
+    said = ", ".join("any" if None in it else " or ".join(map(str, dict.fromkeys(it))) for it in several)
+    raise ValueError(f"expected {name} of shape ({said}), got {tuple(tensor.shape)}")
+
+
+def readable(tensor: Tensor) -> bool:
+    """Whether its numbers can be looked at: not where that would wait for a GPU, nor while a graph is traced."""
+    traced = torch.compiler.is_compiling() or torch.jit.is_tracing()  # pyright: ignore[reportPrivateImportUsage]
+    return type(tensor) in (Tensor, nn.Parameter) and tensor.device.type == "cpu" and not traced

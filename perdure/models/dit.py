@@ -33,7 +33,7 @@ from perdure.models.attention import (
     place,
     readers,
 )
-from perdure.models.conditions import Given, Past
+from perdure.models.conditions import Given, Past, fitting
 from perdure.models.config import TransformerConfig
 from perdure.models.embedding import Conditions, FeedForward
 
@@ -289,7 +289,7 @@ class Transformer(nn.Module):
         and values, `keep` is handed those of each layer that looks back, and nothing is done after the last.
         """
         grid, given = self.grid(latents_BCThw), given or Given()
-        self.adapters.check(given, grid[0])
+        self.check(latents_BCThw, timestep, text, given, times, past)
         x = self.adapters.to_tokens(self.tokens(latents_BCThw), given).contiguous()
         time_E, time = self.embed_time(timestep, given)
         extra = self.adapters.extra(given, past, x, grid)
@@ -314,6 +314,29 @@ class Transformer(nn.Module):
             if last:
                 break  # nobody looks at what comes after
         return x, time_E
+
+    def check(
+        self,
+        latents_BCThw: Tensor,
+        timestep: Tensor,
+        text: Text | None,
+        given: Given,
+        times: Tensor | None,
+        past: Past | None,
+    ) -> None:
+        """What comes with latents is of their shape: else it would spread over others than it is meant for."""
+        b, (t, h, w) = len(latents_BCThw), self.grid(latents_BCThw)
+        if tuple(timestep.shape) not in ((1,), (1, 1), (b,), (b, 1), (b, t), (b, t * h * w)):
+            raise ValueError(
+                f"expected a timestep of shape ({b},), ({b}, {t}) for each latent or ({b}, {t * h * w}) for each "
+                f"token, got {tuple(timestep.shape)}"
+            )
+        fitting("times", times, (b, 1), t)
+        if text is not None:
+            fitting("text", text.words, (b, 1), None, self.config.dim)
+        if past is not None:
+            fitting("times of the past", past.times, (b, 1), past.keys.shape[2])
+        self.adapters.check(given, latents_BCThw.shape, t)
 
     def seeable(self, latents_BCThw: Tensor, past: Past | None, present: Tensor | None = None) -> Tensor | None:
         """(B, S) which tokens of the past and of these latents stand for something; None: all of them."""
@@ -363,6 +386,8 @@ class Transformer(nn.Module):
         if (image_BSE is None) != (embed.image_embedder is None):
             wanted = "an image" if image_BSE is None else "no image"
             raise ValueError(f"expected {wanted} beside the text, as the config's image_dim says")
+        fitting("text", text, None, None, self.config.text_dim)
+        fitting("image", image_BSE, None, None, self.config.image_dim)
         image = None if embed.image_embedder is None or image_BSE is None else embed.image_embedder(image_BSE)
         return Text(embed.text_embedder(text), image)
 

@@ -1,5 +1,6 @@
 """The transformer is Wan's: diffusers' weights load as they are, and give what they give there."""
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -90,3 +91,22 @@ def test_what_does_not_fit_is_named() -> None:
         Transformer(KINDS["2.1 image-to-video"])(torch.zeros(1, 9, 1, 4, 4), torch.zeros(1), torch.zeros(1, 5, 20))
     with pytest.raises(ValueError, match="to leave a multiple of four, got 8 left"):
         TransformerConfig(head_dim=64, rotary=(16, 20, 20))
+
+
+@torch.no_grad()
+def test_what_is_of_another_shape_than_latents_is_named() -> None:
+    """Some of it would run, and modulate one sample by what was said of another."""
+    model = Transformer(TINY)
+    latents, text, level = torch.zeros(2, 4, 4, 4, 6), torch.zeros(2, 5, 20), torch.tensor([500.0, 600.0])
+    for fits in ((1,), (2,), (2, 4), (2, 24)):
+        model(latents, torch.zeros(fits), text)
+    for odd in ((), (4,), (2, 3), (2, 8), (1, 4), (2, 4, 1)):
+        said = r"\(2,\), \(2, 4\) for each latent or \(2, 24\) for each token, got " + re.escape(str(odd))
+        with pytest.raises(ValueError, match=said):
+            model(latents, torch.zeros(odd), text)
+    with pytest.raises(ValueError, match=r"expected times of shape \(2 or 1, 4\), got \(1, 3\)"):
+        model(latents, level, text, times=torch.arange(3.0)[None])
+    with pytest.raises(ValueError, match=r"expected text of shape \(any, any, 20\), got \(2, 5, 21\)"):
+        model(latents, level, torch.zeros(2, 5, 21))
+    with pytest.raises(ValueError, match=r"expected text of shape \(2 or 1, any, 48\), got \(3, 5, 48\)"):
+        model(latents, level, torch.zeros(3, 5, 20))

@@ -4,6 +4,7 @@ Shapes: B batch, T latents, N tokens (of all latents), G groups of tokens that s
 E width of the model.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple, cast
 
 from torch import Tensor, nn
@@ -15,7 +16,7 @@ from perdure.models.adapters.rays import Rays, RayShift, channels, folded, ray_m
 from perdure.models.adapters.view import View
 from perdure.models.adapters.words import Hearing, Listen
 from perdure.models.attention import Scope, attend
-from perdure.models.conditions import Cameras, Given, Past
+from perdure.models.conditions import Cameras, Given, Past, fitting
 from perdure.models.config import TransformerConfig
 
 
@@ -129,20 +130,25 @@ class Added(nn.Module):
         seen = ray_map(poses, normalised, before, height, width, self.on.ray_scale)
         return folded(seen, keys, self.on.rays, self.on.ray_fold)
 
-    def check(self, given: Given, latents: int) -> None:
-        """Whatever is given must be asked for by the config, and for so many latents."""
-        for name in ("keys", "setting", "rays", "view", "identity", "words"):
-            if getattr(self, name) is None and getattr(given, name) is not None:
-                raise ValueError(f"expected no {name}, since adapters.{name} is off, got some")
-        whole = self.keys is not None and self.keys.frequencies == 0
-        axes = {"rays": (given.rays, 2), "view": (given.view, 2), "hearing": (given.hearing, 0)}
-        if given.keys is not None and given.keys.ndim == 2 + whole:
-            axes["keys"] = given.keys, 1
-        if given.cameras is not None:
-            axes["cameras"] = given.cameras.to_clip, 1
-        for name, (tensor, axis) in axes.items():
-            if tensor is not None and tensor.shape[axis] != latents:
-                raise ValueError(f"expected {name} of {latents} latents, got shape {tuple(tensor.shape)}")
+    def check(self, given: Given, size: Sequence[int], latents: int) -> None:
+        """Whatever is given must be asked for by the config, and fit latents of a size (B, C, T, h, w)."""
+        for name in ("keys", "setting", "cameras", "rays", "view", "identity", "words"):
+            switch = "camera" if name == "cameras" else name
+            if getattr(given, name) is not None and not getattr(self.on, switch):
+                raise ValueError(f"expected no {name}, since adapters.{switch} is off, got some")
+        batch = size[0], 1
+        if self.keys is not None and given.keys is not None:
+            self.keys.check("keys", given.keys, size[0], latents)
+        if self.setting is not None and given.setting is not None:
+            self.setting.check("setting", given.setting, size[0], latents)
+        for tensor in given.cameras or ():
+            fitting("cameras", tensor, batch, latents, 4, 4)
+        fitting("rays", given.rays, batch, self.rays and self.rays.channels, *size[2:])
+        fitting("view", given.view, batch, self.view and self.view.in_channels, *size[2:])
+        fitting("identity", given.identity, batch, None, self.identity and self.identity.linear_1.in_features)
+        if given.identity is not None:
+            fitting("identity_present", given.identity_present, batch, given.identity.shape[1])
+        fitting("hearing", given.hearing, latents)
 
     def to_tokens(self, x_BNE: Tensor, given: Given) -> Tensor:
         return x_BNE if self.view is None or given.view is None else x_BNE + self.view(given.view).to(x_BNE.dtype)

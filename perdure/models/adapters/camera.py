@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from perdure.models.attention import Mask, attend, spread, through
-from perdure.models.camera import invert
+from perdure.models.camera import check_lens, check_pose, invert
 from perdure.models.conditions import Cameras
 
 KINDS = ("prope", "heads", "fx_fy")
@@ -32,6 +32,10 @@ def cameras(
     The frame is that of the camera at `seen_from` (B, 4, 4), the last one unless it is given: numbers stay
     small wherever in the world this is, and in what precision it goes on.
     """
+    check_pose(poses)
+    check_lens(normalised)
+    if seen_from is not None:
+        check_pose(seen_from)
     here = invert(poses[:, -1] if seen_from is None else seen_from).unsqueeze(1) @ poses
     here = torch.cat([torch.cat([here[..., :3, :3], here[..., :3, 3:] * scale], -1), here[..., 3:, :]], -2)
     to_clip, from_clip = lift(normalised, kind)

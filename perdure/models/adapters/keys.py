@@ -12,6 +12,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from perdure.models.conditions import fitting, readable
+
+MOTIONS = 81  # of "81-way": nine ways to step times nine to turn
+
 
 def waves(at: Tensor, count: int) -> Tensor:
     """(..., count) cosines and sines of numbers (...), from one radian a unit down to almost none."""
@@ -38,6 +42,22 @@ class Keys(nn.Module):
         self.frequencies = frequencies if kind == "81-way" else 0
         self.linear_1 = nn.Linear(self.frequencies or features, dim)
         self.linear_2 = zeroed(nn.Linear(dim, dim))
+
+    def check(self, name: str, keys: Tensor, batch: int, latents: int) -> None:
+        """Raise `ValueError` unless they are as `forward` takes them, for so many latents."""
+        either = batch, 1
+        if not self.frequencies:
+            features = self.linear_1.in_features
+            fitting(name, keys, either, *((latents, features) if keys.ndim == 3 else (features,)))
+            if readable(keys) and not keys.isfinite().all():
+                raise ValueError(f"expected finite numbers as {name}, got NaN or infinity in them")
+            return
+        fitting(name, keys, either, *((latents,) if keys.ndim == 2 else ()))
+        if keys.is_floating_point():
+            raise ValueError(f"expected whole numbers of motions, 0 to {MOTIONS - 1}, as {name}, got {keys.dtype}")
+        if readable(keys) and keys.numel() and not (keys.min() >= 0 and keys.max() < MOTIONS):
+            span = f"{int(keys.min())} to {int(keys.max())}"
+            raise ValueError(f"expected numbers of motions, 0 to {MOTIONS - 1}, as {name}, got {span}")
 
     def forward(self, keys: Tensor) -> Tensor:
         x = waves(keys, self.frequencies) if self.frequencies else keys

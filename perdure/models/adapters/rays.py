@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from perdure.models.adapters.keys import zeroed
-from perdure.models.camera import rays, relative
+from perdure.models.camera import check_lens, check_pose, rays, relative
 
 KINDS = ("rays", "rays-keys", "directions-keys")  # the last is LingBot's `act`, which leaves out where one stands
 
@@ -35,6 +35,10 @@ def ray_map(poses: Tensor, normalised: Tensor, before: Tensor | None, height: in
 
     `before` (B, 4, 4) is the pose that came last; without one the first latent stands still.
     """
+    check_pose(poses)
+    check_lens(normalised)
+    if before is not None:
+        check_pose(before)
     first = poses[:, :1] if before is None else before.unsqueeze(1)
     step = relative(poses, torch.cat([first, poses[:, :-1]], 1))
     directions = F.normalize(rays(normalised, width, height), dim=-1) @ step[..., None, :3, :3].mT
@@ -59,7 +63,7 @@ class Rays(nn.Module):
 
     def __init__(self, folded_channels: int, patch: tuple[int, int, int], dim: int) -> None:
         super().__init__()
-        self.patch = patch
+        self.channels, self.patch = folded_channels, patch
         self.patch_embedding = nn.Linear(folded_channels * math.prod(patch), dim)
         self.linear_1, self.linear_2 = nn.Linear(dim, dim), nn.Linear(dim, dim)
 

@@ -290,11 +290,57 @@ def test_what_is_given_in_vain_or_for_other_latents_is_named() -> None:
     with pytest.raises(ValueError, match=r"no keys, since adapters\.keys is off"):
         bare(latents, level, text, given=given)
     for name, off in (("keys", told(latents=3)), ("cameras", told(latents=2)), ("rays", told(latents=3))):
-        with pytest.raises(ValueError, match=f"expected {name} of 4 latents, got shape"):
+        with pytest.raises(ValueError, match=rf"expected {name} of shape \(2 or 1, .*4.*\), got \(2, "):
             full(latents, level, text, given=given._replace(**{name: getattr(off, name)}))
+    for name, odd in (
+        ("keys", torch.arange(3)),
+        ("view", torch.randn(2, 5, 4, 4, 6)),
+        ("view", torch.randn(2, 6, 4, 4, 4)),
+        ("rays", torch.randn(2, 6, 4, 4, 6)),
+        ("identity", torch.randn(2, 3, 6)),
+        ("identity_present", torch.ones(2, 4, dtype=torch.bool)),
+    ):
+        got = ", ".join(map(str, odd.shape))
+        with pytest.raises(ValueError, match=rf"expected {name} of shape \(2 or 1.*\), got \({got}"):
+            full(latents, level, text, given=given._replace(**{name: odd}))
+    with pytest.raises(ValueError, match=r"no cameras, since adapters\.camera is off"):
+        bare(latents, level, text, given=Given(cameras=given.cameras))
     nothing = torch.zeros(2, 3, 1, 6, 2, 24)
     past = Past(nothing, nothing, torch.zeros(1, 1))
     with pytest.raises(ValueError, match="cameras of what is remembered"):
         full.denoise(latents, level, past, text, given=given)
     with pytest.raises(ValueError, match=r"'prope'.*'orbit'"):
         Transformer(replace(BARE, adapters=Adapters(camera="orbit")))
+
+
+def test_keys_that_are_none_are_told() -> None:
+    _, full = both()
+    latents, text = clip()
+    for keys, says in (
+        (torch.tensor([80, 81]), "0 to 80, as keys, got 80 to 81"),
+        (torch.tensor([-5, 3]), "0 to 80, as keys, got -5 to 3"),
+        (torch.tensor([float("nan"), 1.0]), r"whole numbers of motions, .* got torch\.float32"),
+    ):
+        with pytest.raises(ValueError, match=says):
+            full(latents, torch.tensor([500.0]), text, given=Given(keys=keys))
+    pressed = Transformer(replace(BARE, adapters=Adapters(keys="multi-hot", key_features=3)))
+    with pytest.raises(ValueError, match="finite numbers as keys, got NaN"):
+        pressed(latents, torch.tensor([500.0]), text, given=Given(keys=torch.full((2, 4, 3), float("nan"))))
+
+
+@torch.no_grad()
+def test_numbers_are_not_looked_at_where_that_would_wait_or_break_a_graph() -> None:
+    _, full = both()
+    (latents, text), given = clip(), told()
+    far = given._replace(keys=torch.tensor([200, 1]))
+    there = Given(*(it.to("meta") if isinstance(it, torch.Tensor) else it for it in far))
+    there = there._replace(cameras=Cameras(*(it.to("meta") for it in given.cameras or ())))
+    made = full.to("meta")(latents.to("meta"), torch.ones(2, device="meta"), text.to("meta"), given=there)
+    assert made.shape == latents.shape  # on a device whose numbers cannot be read at all
+
+    def traced(keys: torch.Tensor, poses: torch.Tensor) -> torch.Tensor:
+        full.adapters.check(Given(keys=keys), latents.shape, LATENTS)
+        return cameras(poses, torch.ones(2, 1, 4), scale=1.0).to_clip
+
+    one_graph = torch.compile(traced, backend="eager", fullgraph=True)
+    assert one_graph(torch.tensor([200, 1]), torch.eye(4).repeat(2, 1, 1, 1)).shape == (2, 1, 4, 4)

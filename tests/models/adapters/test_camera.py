@@ -1,11 +1,15 @@
 """PRoPE: only where cameras stand to each other counts, each token's pair by pair, in any frame."""
 
+from collections.abc import Callable
+from functools import partial
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perdure.models.adapters.camera import Cameras, cameras, lenses, lift, look_through
+from perdure.models.adapters.rays import ray_map
 from perdure.models.camera import look, rotation
 from perdure.models.context import lift as lift_array
 
@@ -127,3 +131,30 @@ def test_a_memory_is_seen_with_the_keys_it_was_kept_with() -> None:
     torch.testing.assert_close(alone, whole[:, 4:], atol=1e-9, rtol=1e-9)
     without = look_through(q[:, 4:], k[:, 4:], v[:, 4:], by)  # in a layer that does not look back
     torch.testing.assert_close(without, seen(q[:, 4:], k[:, 4:], v[:, 4:], last), atol=1e-9, rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    "made", [partial(cameras, scale=0.2), partial(ray_map, before=None, height=4, width=6, scale=1.0)]
+)
+def test_poses_that_are_none_are_told(made: Callable[[torch.Tensor, torch.Tensor], object]) -> None:
+    """They are turned back by transposition, which of a stretched one is not its inverse."""
+    poses, lens = shots(0)
+    made(poses.float(), lens.float())
+    made(poses.bfloat16(), lens.bfloat16())
+    stretched, mirrored, projection, lost = (poses.clone() for _ in range(4))
+    stretched[1, 2, 0, 0] += 0.01
+    mirrored[0, 0, :3, 0] *= -1
+    projection[0, 1, 3, 2] = 1
+    lost[1, 0, 0, 3] = float("nan")
+    for wrong, says in (
+        (stretched, r"expected rotations in the poses, got a matrix off orthonormal by 0\.0"),
+        (mirrored, "or a mirror"),
+        (projection, "last row is 0 0 0 1"),
+        (lost, "expected finite poses, got NaN"),
+        (poses[..., :3, :], r"poses \(\.\.\., 4, 4\), got shape \(2, 3, 3, 4\)"),
+    ):
+        with pytest.raises(ValueError, match=says):
+            made(wrong, lens)
+    for wrong in (-lens, lens * 0, lens / 0):
+        with pytest.raises(ValueError, match="finite intrinsics with focal lengths above 0"):
+            made(poses, wrong)
