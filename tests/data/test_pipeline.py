@@ -97,7 +97,7 @@ def test_what_befell_a_process_is_tried_again(whole: tuple[Path, dict[str, bytes
     """Killed, out of memory, too slow: named by the run, and tried by the next; what a source refuses stays refused."""
     once, asked = tmp_path / "once", list[int]()
     once.mkdir()
-    bad = {"n1": "hangs", "n2": "killed", "n3": "memory", "n9": "skips", "once": str(once)}
+    bad: dict[str, Any] = {"n1": "hangs", "n2": "killed", "n3": "memory", "n9": "skips", "once": str(once)}
     jobs, patient = made_up.plan(20, 100, **bad), partial(workers.run, patience=3.0)
     report = pipeline.make(tmp_path / "set", jobs, 2, run=patient)
     why = {lost["job"]: (lost["why"].partition(":")[0], lost.get("again", False)) for lost in report["why"]}

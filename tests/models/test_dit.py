@@ -67,7 +67,7 @@ def test_a_prompt_is_listened_to_once_for_any_number_of_passes(kind: str) -> Non
     latents, texts = torch.randn(1, model.config.in_channels, 2, 4, 4), torch.randn(2, 1, 5, 20)
     image = torch.randn(1, 7, 12) if model.config.image_dim else None
     level, asked = torch.tensor([500.0]), list[bool]()
-    model.blocks[0].attn2.to_k.register_forward_hook(lambda *_: asked.append(True))
+    model.get_submodule("blocks.0.attn2.to_k").register_forward_hook(lambda *_: asked.append(True))
     heard = [model.listen(text, image) for text in texts]
     made = [model(latents, level, text) for text in heard for _ in range(3)]
     assert len(asked) == 2

@@ -1,6 +1,7 @@
 """All adapters at once: a fresh one changes no bit of Wan, a learnt one counts, and a stream is the whole clip."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -333,7 +334,8 @@ def test_numbers_are_not_looked_at_where_that_would_wait_or_break_a_graph() -> N
     _, full = both()
     (latents, text), given = clip(), told()
     far = given._replace(keys=torch.tensor([200, 1]))
-    there = Given(*(it.to("meta") if isinstance(it, torch.Tensor) else it for it in far))
+    on_meta: list[Any] = [it.to("meta") if isinstance(it, torch.Tensor) else it for it in far]
+    there = Given(*on_meta)
     there = there._replace(cameras=Cameras(*(it.to("meta") for it in given.cameras or ())))
     made = full.to("meta")(latents.to("meta"), torch.ones(2, device="meta"), text.to("meta"), given=there)
     assert made.shape == latents.shape  # on a device whose numbers cannot be read at all
