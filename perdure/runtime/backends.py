@@ -49,15 +49,15 @@ class OpenVINO:
             "PERFORMANCE_HINT": "LATENCY",
             "NUM_STREAMS": 1,
         }
-        self.graphs = {}
-        for name, model in read(folder, GRAPHS).items():
-            self.graphs[name] = core.compile_model(model, "CPU", settings)
+        # Names and shapes are those of the graphs as they were read: compiled, a port has its tracer's names as well.
+        models = read(folder, GRAPHS)
+        self.outputs = {name: [names_of(port) for port in model.outputs] for name, model in models.items()}
+        self.inputs = {
+            name: {names_of(port): tuple(port.shape) for port in model.inputs} for name, model in models.items()
+        }
+        self.graphs = {name: core.compile_model(model, "CPU", settings) for name, model in models.items()}
         # One request a graph: its input and output buffers are allocated once.
         self.requests = {name: graph.create_infer_request() for name, graph in self.graphs.items()}
-        self.outputs = {name: [names_of(port) for port in graph.outputs] for name, graph in self.graphs.items()}
-        self.inputs = {
-            name: {names_of(port): tuple(port.shape) for port in graph.inputs} for name, graph in self.graphs.items()
-        }
 
     def __call__(self, graph: str, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         if inputs.keys() != self.inputs[graph].keys():  # else it would take what memory happens to hold
