@@ -18,7 +18,7 @@ def run(jobs: Sequence[Job], folder: Path, count: int, patience: float = 0.0) ->
     A job that takes longer than `patience` seconds (0: no matter how long) is given up, with its process.
     """
     for at, said in each(partial(work, folder=folder), jobs, count, patience, folder / LOG):
-        yield died(jobs[at], folder, said) if isinstance(said, Gone) else said
+        yield died(jobs[at], folder, str(said)) if isinstance(said, Gone) else said
 
 
 def died(job: Job, folder: Path, why: str) -> Record:
