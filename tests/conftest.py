@@ -39,12 +39,12 @@ BUDGETS = {  # processor seconds, with cold caches; "." is tests/ itself
     "cli": 70,
     "bench": 165,  # the model against diffusers, right and made wrong; a step of the small one, in its own processes
     "data": 250,  # nine kinds of scene, ten of creature, five sources: engines, films and games are really run
-    "evaluation": 40,
-    "memory": 60,
-    "models": 75,
+    "evaluation": 20,
+    "memory": 20,
+    "models": 105,
     "runtime": 63,
     "server": 40,
-    "training": 40,
+    "training": 15,
     "world": 115,  # cuts of the power in the middle of a prune; flipped bits in whole worlds
 }
 

@@ -79,5 +79,5 @@ def test_a_folder_of_weights_is_one_and_is_named_by_what_is_in_it(tmp_path: Path
         assert made["depth"].shape == (H, W) and np.isfinite(made["depth"]).all() and made["depth"].std() > 0
         assert abs(np.median(made["depth"] / TRUE) - 1) < 0.3  # knows nothing, but is in metres
     assert len(set(names)) == 2
-    with pytest.raises(ValueError, match="expected a folder of weights"):
+    with pytest.raises(ValueError, match="expected AutoModelForDepthEstimation as transformers saves it"):
         estimated(Small(), tmp_path / "nowhere")
