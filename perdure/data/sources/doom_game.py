@@ -6,6 +6,7 @@ Shapes: N frames, H W picture, K sectors. Lengths are Doom's units, angles radia
 import math
 import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -176,29 +177,37 @@ def pushed(press: Press) -> list[float]:
 
 
 def roll(tape: Tape, game: Any, survey: Any, player: Player, chunks: int) -> None:
-    """Let a player play for so long, or until his game ends. `survey` is the same game again, played alike."""
-    sense = tape.sense(game.get_state())
-    for _ in range(chunks):
-        press = player(sense)
-        buttons = pushed(press)
-        tape.presses.append(press)
-        for _ in range(FRAMES_PER_CHUNK):
-            game.make_action(buttons)
-            state = game.get_state()
-            if state is None:
-                tape.died = game.is_player_dead()
-                tape.left = not tape.died
-                return
-            tape.see(state)
-        due = tape.due()
+    """Let a player play for so long, or until his game ends. `survey` is the same game again, played alike at the
+    same time.
+    """
+
+    def surveyed(buttons: Sequence[float], due: bool) -> Any:
         survey.set_action(buttons)
         survey.advance_action(FRAMES_PER_CHUNK, due)
-        if due:
-            known = survey.get_state()
-            if known is None or not np.array_equal(known.game_variables, state.game_variables):
-                raise Skipped("the same game, played again alike, went another way")
-            tape.heights(known)
-        sense = tape.sense(state)
+        return survey.get_state() if due else None
+
+    sense = tape.sense(game.get_state())
+    with ThreadPoolExecutor(1) as aside:
+        for _ in range(chunks):
+            press = player(sense)
+            buttons = pushed(press)
+            tape.presses.append(press)
+            due = tape.due()
+            beside = aside.submit(surveyed, buttons, due)
+            for _ in range(FRAMES_PER_CHUNK):
+                game.make_action(buttons)
+                state = game.get_state()
+                if state is None:
+                    tape.died = game.is_player_dead()
+                    tape.left = not tape.died
+                    return
+                tape.see(state)
+            known = beside.result()
+            if due:
+                if known is None or not np.array_equal(known.game_variables, state.game_variables):
+                    raise Skipped("the same game, played again alike, went another way")
+                tape.heights(known)
+            sense = tape.sense(state)
 
 
 def roll_both(tapes: Sequence[Tape], games: Sequence[Any], players: Sequence[Player], chunks: int, kill: Kill) -> None:
