@@ -12,6 +12,7 @@ Shapes: N frames, H W picture.
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import pairwise
 from typing import Any
@@ -174,16 +175,22 @@ def _clip(job: Job, tape: Tape, gun: str, other: Tape | None = None) -> Clip:
     eyes = np.stack([tape.variable(f"CAMERA_POSITION_{axis}") for axis in "XYZ"], -1)[:frames]
     yaws = np.radians(tape.variable("CAMERA_ANGLE"))[:frames]
     marks = _by_frame(tape)
-    for i in range(frames):
-        x, y, z = eyes[i]
-        depth[i], entity[i] = cast(tape.level, floors[i], ceilings[i], (x, y, z), yaws[i], LENS)
-        numbers, far = np.zeros(256, np.uint8), np.zeros(256, np.float32)
-        shown = np.zeros(256, np.bool_)
-        for _, label, number, px, py, _, _ in marks.get(i, ()):
-            at = int(label)
-            ahead = UNIT * (math.cos(yaws[i]) * (px - x) + math.sin(yaws[i]) * (py - y))
-            shown[at], numbers[at], far[at] = True, who.get(int(number), 0), min(FAR, max(0.0, ahead))
-        stand(depth[i], entity[i], tape.labels[i], shown, numbers, far)
+
+    def measure(some: range) -> None:
+        """Depth and entities of these frames."""
+        for i in some:
+            x, y, z = eyes[i]
+            depth[i], entity[i] = cast(tape.level, floors[i], ceilings[i], (x, y, z), yaws[i], LENS)
+            numbers, far = np.zeros(256, np.uint8), np.zeros(256, np.float32)
+            shown = np.zeros(256, np.bool_)
+            for _, label, number, px, py, _, _ in marks.get(i, ()):
+                at = int(label)
+                ahead = UNIT * (math.cos(yaws[i]) * (px - x) + math.sin(yaws[i]) * (py - y))
+                shown[at], numbers[at], far[at] = True, who.get(int(number), 0), min(FAR, max(0.0, ahead))
+            stand(depth[i], entity[i], tape.labels[i], shown, numbers, far)
+
+    with ThreadPoolExecutor(2) as pool:  # the engine that the other core was busy with is at rest now
+        list(pool.map(measure, (range(0, frames, 2), range(1, frames, 2))))
     mine = _mine(tape, frames)
     poses = look(UNIT * eyes, yaws, 0.0)
     events = [*_counted(tape, frames), *_moved(tape, floors, ceilings, poses, depth)]
