@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -28,6 +28,9 @@ PARTS = ".jobs"
 """The folder, in that of the data set, where parts and records are."""
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+
+
+Noted = TypeVar("Noted")
 
 
 class Kept(msgspec.Struct, frozen=True):
@@ -101,10 +104,7 @@ def record_of(folder: Path, number: int) -> Path:
 
 
 def read_record(folder: Path, number: int) -> Record | None:
-    try:
-        return msgspec.json.decode(record_of(folder, number).read_bytes(), type=Record)
-    except (FileNotFoundError, msgspec.DecodeError):
-        return None
+    return _read(record_of(folder, number), Record)
 
 
 def write_record(folder: Path, record: Record) -> None:
@@ -222,8 +222,13 @@ def note(folder: Path, shard: Shard) -> None:
 
 def noted(folder: Path, name: str) -> Shard | None:
     """What a shard is to be, if that was noted."""
+    return _read(_note_of(folder, name), Shard)
+
+
+def _read(path: Path, kind: type[Noted]) -> Noted | None:
+    """None where there is none, or one that was cut short."""
     try:
-        return msgspec.json.decode(_note_of(folder, name).read_bytes(), type=Shard)
+        return msgspec.json.decode(path.read_bytes(), type=kind)
     except (FileNotFoundError, msgspec.DecodeError):
         return None
 

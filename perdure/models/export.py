@@ -56,7 +56,7 @@ class Denoise(nn.Module):
     def __init__(self, dit: Transformer) -> None:
         super().__init__()
         self.dit = dit
-        self.told = tuple(told(dit.config))
+        self.told = tuple(untold(dit.config))
 
     def forward(
         self,
@@ -73,7 +73,7 @@ class Denoise(nn.Module):
         present: Tensor,  # (M,) bool
         ages: Tensor,  # (M,)
         cameras: Tensor,  # (M, 4, 4)
-        *more: Tensor,  # what else the model is told, as `told` names it
+        *more: Tensor,  # what else the model is told, as `graphs.untold` names it
     ) -> Tensor:
         said = {name: tensor[None] for name, tensor in zip(self.told, more, strict=True)}
         setting = said.pop("setting", None)
@@ -116,13 +116,6 @@ class Decode(nn.Module):
         return frames, seen.log_depth[0].exp(), seen.log_spread[0].exp(), seen.moving[0].sigmoid()
 
 
-def told(dit: TransformerConfig) -> dict[str, Tensor]:
-    """What a transformer asks for besides what every one does: the setting, as worlds begin, and what of
-    `models.words.Words` it hears, with nobody told anything.
-    """
-    return {name: torch.from_numpy(it) for name, it in untold(dit).items()}
-
-
 def examples(codec: CodecConfig, dit: TransformerConfig, height: int, width: int) -> dict[str, dict[str, Tensor]]:
     """Inputs of the exported shapes, by graph and by name."""
     c, h, w, t, m = codec.latent_channels, height // 8, width // 8, codec.frames, dit.memories
@@ -148,7 +141,7 @@ def examples(codec: CodecConfig, dit: TransformerConfig, height: int, width: int
             "present": torch.ones(m, dtype=torch.bool),
             "ages": torch.arange(m, 0, -1).float(),
             "cameras": torch.eye(4).repeat(m, 1, 1),
-            **told(dit),
+            **{name: torch.from_numpy(it) for name, it in untold(dit).items()},
         },
         "decode": {
             "latent": latent,

@@ -10,6 +10,7 @@ creatures and events by number; it never touches the held-out scenes, of seeds b
 """
 
 import re
+import shutil
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -80,20 +81,19 @@ def fresh_codec(recipe: Recipe) -> Codec:
 
 
 def train_codec(recipe: Recipe, runs: Path) -> None:
+    """Or, where it goes on from another run, that one's: its latents are what the transformer knows."""
+    if recipe.begin:
+        shutil.copytree(recipe.begin / "codec", runs / "codec", dirs_exist_ok=True)
+        return
     codec = fresh_codec(recipe)
     batches = Lessons(runs / "lessons", recipe.preset, device=recipe.device).codec_batches(recipe.codec_batch)
     Trainer(recipe.codec, codec, runs / "codec").fit(batches, codec_loss)
 
 
-def encoding(recipe: Recipe, runs: Path) -> Path:
-    """The run whose encoder makes the latents."""
-    return (recipe.begin or runs) / "codec"
-
-
 def train_decoder(recipe: Recipe, runs: Path) -> None:
     """The decoder goes on by itself, its encoder frozen, while the transformer learns the encoder's latents."""
     codec = fresh_codec(recipe)
-    load_average(codec, encoding(recipe, runs))
+    load_average(codec, runs / "codec")
     if recipe.begin:
         load_average(codec, recipe.begin / "decoder")
     codec.encoder.requires_grad_(False)
@@ -103,14 +103,14 @@ def train_decoder(recipe: Recipe, runs: Path) -> None:
 
 def encode_latents(recipe: Recipe, runs: Path) -> None:
     codec = fresh_codec(recipe)
-    load_average(codec, encoding(recipe, runs))
+    load_average(codec, runs / "codec")
     Lessons(runs / "lessons", recipe.preset, device=recipe.device).encode_all(codec.encoder.eval())
 
 
 def train_flow(recipe: Recipe, runs: Path) -> None:
     dit, folder = Transformer(recipe.preset.dit).to(recipe.device), tuned(recipe, runs)
-    if recipe.train != "all" or recipe.begin:
-        load_flow(dit, (recipe.begin if recipe.train == "all" and recipe.begin else runs) / "flow")
+    if before := recipe.begin if recipe.train == "all" else runs:
+        load_flow(dit, before / "flow")
     prepare(dit, recipe.train, recipe.rank)
     batches = Lessons(runs / "lessons", recipe.preset, device=recipe.device).flow_batches(
         recipe.flow_batch, recipe.flow_run
@@ -144,7 +144,7 @@ def drawn(recipe: Recipe, runs: Path) -> Transformer:
 def export_graphs(recipe: Recipe, runs: Path, folder: Path = WEIGHTS) -> None:
     preset = recipe.preset
     codec = Codec(preset.codec)
-    load_average(codec, encoding(recipe, runs))
+    load_average(codec, runs / "codec")
     load_average(codec, runs / "decoder")
     write(codec.encoder, codec.decoder, drawn(recipe, runs), preset, folder)
 
@@ -241,7 +241,7 @@ def main(
         return
     if stage != "all" and stage not in STAGES:
         sys.exit(f"expected a stage out of all, {', '.join(STAGES)}, got {stage!r}")
-    for name in (name for name in STAGES if name != "codec" or not begin) if stage == "all" else (stage,):
+    for name in STAGES if stage == "all" else (stage,):
         STAGES[name](recipe, runs)
 
 
