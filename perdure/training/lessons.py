@@ -20,7 +20,7 @@ from torch import Tensor
 
 from perdure.data.clip import Clip
 from perdure.memory.commit import commit
-from perdure.memory.notice import enlarged, notice
+from perdure.memory.notice import UNSURE, enlarged, notice
 from perdure.memory.recall import choose_memories, recall
 from perdure.models.decoder import Encoder
 from perdure.presets.nano import Preset
@@ -29,6 +29,10 @@ from perdure.training.flow import FlowBatch, Scene
 from perdure.world.setting import FEATURES
 
 F32 = NDArray[np.float32]
+
+
+ERRORS = (0.0, 0.5 * UNSURE, 0.7 * UNSURE, 0.95 * UNSURE)
+"""Relative errors of a lesson's depth, one for each: of what is less sure, a state keeps nothing."""
 
 
 class NoEncoder:
@@ -51,7 +55,7 @@ def spoilt(depth: F32, amount: float, random: np.random.Generator) -> F32:
 def make(clip: Clip, preset: Preset, seed: int, folder: Path) -> None:
     """Walk through a clip and write its lesson; a folder that exists is whole."""
     random = np.random.default_rng(seed)
-    error = float(random.choice([0.0, 0.015, 0.03, 0.05]))
+    error = float(random.choice(ERRORS))
     actions, true_depth, moving, t = clip.way(), clip.depth, clip.moving, preset.frames
     if true_depth is None:
         raise ValueError(f"expected a clip with depth to make a lesson of, got {clip.name}, whose source knows none")
