@@ -72,14 +72,17 @@ def test_settings_are_read_as_what_they_look_like():
 
 def test_ctrl_c_leaves_what_can_be_gone_on_with(capsys: Capture, tmp_path: Path):
     command = [sys.executable, "-m", "perdure.cli", *MAKE, "--clips", "30", "--set", "pause=0.1", "--workers", "2"]
-    going = subprocess.Popen(
-        command,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-        text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background job would ignore it
-    )
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell's background job ignores stays so
+    try:
+        going = subprocess.Popen(
+            command,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+            text=True,
+        )
+    finally:
+        signal.signal(signal.SIGINT, before)
     while not list(tmp_path.glob("data/made_up/.jobs/*.json")):
         assert going.poll() is None
         time.sleep(0.02)
