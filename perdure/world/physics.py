@@ -18,8 +18,8 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from perdure.camera import Intrinsics, look, yaw_pitch
-from perdure.world import acting, hands, mounted, posing, sight, troupe
+from perdure.camera import Intrinsics
+from perdure.world import acting, hands, mounted, player, posing, sight, troupe
 from perdure.world.action import FRAMES_PER_CHUNK, STANDARD, Action, Hand, Rates, Word
 from perdure.world.body import Body, Pose
 from perdure.world.deed import Condition, Vitals
@@ -35,12 +35,12 @@ from perdure.world.mechanism import (
     Mechanism,
     place,
     standing,
-    transplant,
 )
 from perdure.world.motion import Motion
 from perdure.world.mover import Gait, Mover, Part, fit, root_pose, settle
 from perdure.world.rules import Breach, Rule
 from perdure.world.terrain import Terrain
+from perdure.world.transplant import transplant
 
 __all__ = ["EYE", "EYE_HEIGHT", "Gait", "Mechanism", "Motion", "Mover", "Part", "Physics"]
 
@@ -48,7 +48,6 @@ Array = NDArray[np.float64]
 Observer = Callable[[mujoco.MjModel, mujoco.MjData, Array], None]
 
 EYE = Intrinsics.from_fov(256, 144, 75.0)
-FLIGHT = 6.0  # metres a second at which the player's body follows an eye that flies
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,18 +141,18 @@ class Physics:
                 pace * (forward * math.sin(middle) + sideways * math.cos(middle)),
             )
             if path is not None:
-                velocity, middle, pitch = self._follow(compiled, data, path[i])
+                velocity, middle, pitch = player.follow(compiled, data, path[i], rates)
                 turn, yaw = math.remainder(middle - yaw, 2 * math.pi), middle
             for _ in range(SUBSTEPS):
                 data.qvel[compiled.dofs[0]], data.qvel[compiled.dofs[1]] = velocity
-                if held >= 0 and not _hold(compiled, data, held, middle, pitch, velocity, turn / TICK):
+                if held >= 0 and not player.hold(compiled, data, held, middle, pitch, velocity, turn / TICK):
                     notes.append(Note("act", "player", (held,), {"hand": "slip"}))
                     held = -1
                 for load in loads:
                     load.pull(compiled, data)
                 mujoco.mj_step(model, data)
                 if compiled.rise is not None:
-                    fall = _tread(compiled, data, fall)
+                    fall = player.tread(compiled, data, fall)
             for load in loads:
                 load.let_go(data)  # as the player's hold, it is made anew
             mujoco.mj_kinematics(model, data)  # mj_step leaves the frames of bodies where they were before it
@@ -164,7 +163,7 @@ class Physics:
             if path is None:
                 yaw = math.remainder(yaw + turn, 2 * math.pi)
                 pitch = rates.level(pitch + tilt)
-                cameras[i] = _camera(compiled, data, yaw, pitch)
+                cameras[i] = player.camera(compiled, data, yaw, pitch)
             else:
                 cameras[i] = path[i]
             if own:
@@ -187,7 +186,7 @@ class Physics:
             if observe is not None:
                 observe(model, data, cameras[i])
         if held >= 0:
-            _let_go(compiled, data, held)  # the hold is made anew with each substep, and is no part of the state
+            player.let_go(compiled, data, held)  # the hold is made anew with each substep, and is no part of the state
         if compiled.rise is not None:
             data.qvel[compiled.rise[1]] = -fall
         bodies |= things
@@ -211,7 +210,7 @@ class Physics:
         """The motion of a chunk in which nothing moves: what a world has before its first step."""
         _, data = self.posed()
         compiled = self.mechanism.compiled
-        camera = _camera(compiled, data, self.yaw, self.pitch)
+        camera = player.camera(compiled, data, self.yaw, self.pitch)
         if self.mechanism.mount is not None:
             at = compiled, data, self.yaw, self.pitch, self.chase, self.held, 0.0
             camera = mounted.chased(self.mechanism.mount, *at)[1]
@@ -444,20 +443,12 @@ class Physics:
         return [mover.entity for mover in self.mechanism.creatures].index(entity)
 
     def _act(self, compiled: Compiled, data: mujoco.MjData, hand: Hand) -> hands.Outcome:
-        eye = _camera(compiled, data, self.yaw, self.pitch)
+        eye = player.camera(compiled, data, self.yaw, self.pitch)
         if hand == Hand.USE:
             return hands.use(compiled, data, eye, self.held)
         if hand == Hand.PLACE:
-            return hands.place(compiled, data, eye, _feet(compiled, data), self.yaw, self.held)
+            return hands.place(compiled, data, eye, player.feet(compiled, data), self.yaw, self.held)
         return hands.throw(compiled, data, eye, self.held)
-
-    def _follow(self, compiled: Compiled, data: mujoco.MjData, eye: Array) -> tuple[tuple[float, float], float, float]:
-        """The velocity at which the player's body comes after an eye that flies, and the way it then faces."""
-        feet = _feet(compiled, data)
-        vx, vy = float(eye[0, 3] - feet[0]) / TICK, float(eye[1, 3] - feet[1]) / TICK
-        share = min(1.0, FLIGHT / max(FLIGHT, math.hypot(vx, vy)))
-        yaw, pitch = yaw_pitch(eye)
-        return (share * vx, share * vy), yaw, self.mechanism.rates.level(pitch)
 
 
 class _Said(msgspec.Struct, array_like=True):
@@ -479,57 +470,11 @@ def _state(model: mujoco.MjModel, data: mujoco.MjData) -> Array:
     return state
 
 
-def _camera(compiled: Compiled, data: mujoco.MjData, yaw: float, pitch: float) -> Array:
-    return look(data.xpos[compiled.player] + (0.0, 0.0, compiled.eye), yaw, pitch)
-
-
-def _feet(compiled: Compiled, data: mujoco.MjData) -> Array:
-    """(3,) where the player stands, even in the middle of a tick."""
-    feet = compiled.model.body_pos[compiled.player].copy()
-    feet[0] += data.qpos[compiled.slides[0]]
-    feet[1] += data.qpos[compiled.slides[1]]
-    if compiled.rise is not None:
-        feet[2] += data.qpos[compiled.rise[0]]
-    return feet
-
-
-def _tread(compiled: Compiled, data: mujoco.MjData, fall: float) -> float:
-    """Put the player on the ground after a substep; returns how fast it falls. To contacts it has no speed upward."""
-    assert compiled.rise is not None
-    x, y, z = map(float, _feet(compiled, data))
-    height, fall = compiled.terrain.follow(x, y, z, fall, compiled.model.opt.timestep)
-    data.qpos[compiled.rise[0]] = height - compiled.model.body_pos[compiled.player, 2]
-    data.qvel[compiled.rise[1]] = data.qacc_warmstart[compiled.rise[1]] = 0.0
-    return fall
-
-
 def _frame(data: mujoco.MjData, body: int, out: Array) -> Array:
     out[:3, :3] = data.xmat[body].reshape(3, 3)
     out[:3, 3] = data.xpos[body]
     out[3, 3] = 1.0
     return out
-
-
-def _hold(
-    compiled: Compiled,
-    data: mujoco.MjData,
-    held: int,
-    yaw: float,
-    pitch: float,
-    velocity: tuple[float, float],
-    turning: float,
-) -> bool:
-    """Hold what is held for a substep, or let it go where it is too far off."""
-    feet = _feet(compiled, data)
-    facing = hands.Facing(compiled.eye + float(feet[2]), yaw, pitch, velocity, turning)
-    kept = hands.hold(compiled, data, compiled.seats[held], feet, facing)
-    if not kept:
-        _let_go(compiled, data, held)
-    return kept
-
-
-def _let_go(compiled: Compiled, data: mujoco.MjData, held: int) -> None:
-    data.qfrc_applied[compiled.seats[held].dofs] = 0.0
 
 
 def _told(breach: Breach) -> Note:

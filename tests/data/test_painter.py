@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perdure.camera import FAR, Intrinsics, look, rays, unproject
-from perdure.data.painting import textures
+from perdure.data.painting import grain, textures
 from perdure.data.painting.painter import SKY, STATIC, Painter
 from perdure.data.scenes import KINDS, build
 from perdure.data.scenes.blocks import Blocks
@@ -204,7 +204,7 @@ def test_textures_are_numbered_as_scenes_name_them() -> None:
 @given(x=st.floats(-20, 20), width=st.floats(0.02, 0.98), fw=st.floats(0.01, 6))
 def test_lines_are_an_exact_box_filter(x: float, width: float, fw: float) -> None:
     samples = x + fw * ((np.arange(20_000) + 0.5) / 20_000 - 0.5)
-    assert abs(textures.lines(x, width, fw) - np.mean(samples - np.floor(samples) < width)) < 2e-3
+    assert abs(grain.lines(x, width, fw) - np.mean(samples - np.floor(samples) < width)) < 2e-3
 
 
 @pytest.mark.parametrize("name", TEXTURES)

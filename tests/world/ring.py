@@ -4,7 +4,8 @@ import math
 
 from perdure.world import body
 from perdure.world.action import Action, Word
-from perdure.world.deed import Curve, Deed, Stroke
+from perdure.world.body import Pose
+from perdure.world.deed import Act, Curve, Deed, Stroke
 from perdure.world.mover import Mover, Part
 from perdure.world.physics import Physics
 from tests.world import yard
@@ -118,3 +119,25 @@ def say(physics: Physics, *words: tuple[int, str]) -> tuple[Physics, list, dict]
     """A chunk in which these are told something: physics, notes, and each frame's conditions."""
     physics, motion = physics.advance(Action(words=tuple(Word(*word) for word in words)))
     return physics, list(motion.notes), dict(motion.conditions)
+
+
+def go(physics: Physics, chunks: int, *words: tuple[int, str], once: bool = False) -> tuple[Physics, list, list]:
+    """Chunks in which the same is commanded: physics, notes, and each frame's conditions."""
+    notes, frames = [], []
+    for n in range(chunks):
+        physics, met, conditions = say(physics, *(words if n == 0 or not once else ()))
+        notes += met
+        frames += [{entity: told[i] for entity, told in conditions.items()} for i in range(4)]
+    return physics, notes, frames
+
+
+def placed(physics: Physics, entity: int) -> tuple[float, ...]:
+    payload = physics.pose(entity)
+    assert payload is not None
+    return Pose.from_bytes(payload).place
+
+
+def act(physics: Physics, i: int = 0) -> Act:
+    told = physics.gaits[i].act
+    assert told is not None
+    return told

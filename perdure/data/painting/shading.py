@@ -9,6 +9,7 @@ Light is linear until `tone`. Shapes: H height, W width, L lamps, B spheres, K c
 
 import numpy as np
 
+from perdure.data.painting.grain import noise
 from perdure.data.painting.kernels import inlined, kernel
 from perdure.data.painting.lighting import between, cast_on, cell_of, clear_of, corners, darkened_by, sunlit, tone
 from perdure.data.painting.skies import among_stars, exposed, heaven, mirrored, ripple, starred, starry
@@ -43,7 +44,6 @@ from perdure.data.painting.textures import (
     SHUTTER,
     STRIPE,
     WINDOW,
-    noise,
     texture,
 )
 from perdure.data.painting.tracer import (

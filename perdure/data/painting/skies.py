@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from perdure.data.painting.grain import hashed, noise
 from perdure.data.painting.kernels import inlined, kernel
 from perdure.data.painting.tables import (
     CLOUDLIGHT,
@@ -15,7 +16,6 @@ from perdure.data.painting.tables import (
     SUNLIGHT,
     ZENITH,
 )
-from perdure.data.painting.textures import hashed, noise
 
 
 @inlined

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from perdure.camera import Intrinsics
 from perdure.data.painting.baking import COLUMN, Light
+from perdure.data.painting.grain import hashed
 from perdure.data.painting.kernels import kernel, kernel_that_allocates
 from perdure.data.painting.scenery import Scenery
 from perdure.data.painting.tables import EXPOSURE
-from perdure.data.painting.textures import hashed
 
 SETTLED = 6.0
 """Seconds until snow lies, and until the ground is wet."""
