@@ -101,7 +101,7 @@ def say(
     """Let something happen in a world, in words; `perdure undo` takes it back.
 
     The hour (night falls), the weather (it starts to rain), the season (autumn comes), the look (pixel style),
-    fireworks, birds, fish where there is water, a fire, a door, something new (a crate appears).
+    fireworks, birds, fish where there is water, a fire, a door, an urn that breaks, something new (a crate appears).
     """
     if not event.strip():
         raise ValueError('expected what is to happen, as in "it starts to snow", got nothing')

@@ -50,7 +50,7 @@ MOTION = frozenset(
         "[a-z]+",
         "walk run move go come turn swing leap jump fall rise open close shut start begin stop strike hit throw take "
         "carry lift fly swim circle follow enter leave chase fight dance wave drop roll spin slide climb pass arrive "
-        "appear grow change become happen step break burst flare drift blow",
+        "appear grow change become happen step break shatter burst flare drift blow",
     )
 )
 """Verbs that have no place in the caption of a scene."""

@@ -243,6 +243,8 @@ EVENTS: Table = {
         "comes open|goes open]",),
     "door_closes": ("[the door|a door|one of the doors|the nearest door] [closes|swings shut|is closed|"
         "falls shut|shuts]",),
+    "break": ("[an urn|a pot|a glazed pot|something of clay] [breaks|shatters|bursts|goes to pieces|is broken] "
+        "[with a crash|all at once|into shards]",),
     "object": ("[something new|a new thing|one thing more|an object] [appears|turns up|comes to be] [here|"
         "close by|on the ground]",),
     "creature": ("[a newcomer|one creature more|another creature|somebody new] [appears|arrives|joins in|"
@@ -313,6 +315,8 @@ WAYS: Table = {
         f"about, picking things up and putting them down]",),
     "throw": (f"{_BY} [about and throws things|up to things and throws them|from thing to thing, to throw them|"
         f"about with things to throw]",),
+    "break": (f"{_BY} [about and breaks what is of clay|up to a pot and breaks it|from thing to thing, to break them|"
+        f"about, to throw pots at walls]",),
     "door": (f"{_BY} [up to doors and opens them|from door to door|through doors|"
         f"to a door, opens it, and passes]",),
     "follow": ("{eye} [goes|walks|moves|keeps|stays] [after one of the creatures|behind a creature|"

@@ -97,7 +97,7 @@ def worn(body: Body) -> Worn | None:
     """How a body looks in truth, by the kind and the seed that its material names: fitted to the size it has."""
     shape = next((geom for geom in body.main.iter("geom") if geom.get("group") == str(MOVING)), None)
     kind, _, seed = ("" if shape is None else shape.get("material", "")).partition(":")
-    if shape is None or kind not in KINDS or body.mover is not None:
+    if shape is None or kind not in {*KINDS, *PIECES} or body.mover is not None:
         return None
     sizes = tuple(float(size) for size in shape.get("size", "").split())
     return _worn(kind, int(seed) if seed.isdecimal() else body.entity, body.name, shape.get("type", ""), sizes)
@@ -130,11 +130,12 @@ def _worn(kind: str, seed: int, name: str, shape: str, sizes: tuple[float, ...])
 
 
 def _form(kind: str, seed: int, entity: int, at: Point, yaw: float) -> _Form:
-    return KINDS[kind](entity, at, yaw, _rng(kind, seed))
+    return {**KINDS, **PIECES}[kind](entity, at, yaw, _rng(kind, seed))
 
 
 def _rng(kind: str, seed: int) -> np.random.Generator:
-    return np.random.default_rng([5, *kind.encode(), seed])
+    of = "urn" if kind == "shard" else kind  # a shard has the glaze of the urn of its seed
+    return np.random.default_rng([5, *of.encode(), seed])
 
 
 def paint(form: _Form) -> tuple[Patch, ...]:
@@ -329,6 +330,20 @@ def _door(
     return _Form("door", body, geoms, surfaces, (w, 0.05, h))
 
 
+def _shard(entity: int, at: Point, yaw: float, rng: np.random.Generator) -> _Form:
+    """A piece of an urn: its glaze on one side, its clay on the other, a rest of its band across."""
+    glaze, band, foot = _pick(rng, GLAZES)
+    w, t, h = 0.075, 0.012, 0.065
+    surfaces = {"glaze": plain(glaze, gloss=0.45), "clay": plain(foot), "band": plain(band, gloss=0.4)}
+    geoms = [
+        _box("glaze", (0, -0.5 * t, 0), (w, 0.5 * t, h)),
+        _box("clay", (0, 0.5 * t, 0), (w, 0.5 * t, h)),
+        _box("band", (0, -0.51 * t, 0.3 * h), (w, 0.49 * t, 0.22 * h)),
+    ]
+    body = bodies.shard(entity, at, (2 * w, 2 * t, 2 * h), yaw=yaw)
+    return _Form("shard", body, geoms, surfaces, (w, t, h))
+
+
 KINDS: dict[str, Callable[[int, Point, float, np.random.Generator], _Form]] = {
     "crate": _crate,
     "ball": _ball,
@@ -337,6 +352,9 @@ KINDS: dict[str, Callable[[int, Point, float, np.random.Generator], _Form]] = {
     "statue": _statue,
     "door": _door,
 }
+
+PIECES = {"shard": _shard}
+"""Of what broke: not to be had by themselves, but painted where they are."""
 
 
 def _pick(rng: np.random.Generator, choices: Sequence) -> ...:

@@ -29,15 +29,25 @@ from perdure.world.history import Note
 from perdure.world.physics import Observer
 from perdure.world.state import World
 
-LASTING = {"hit": 12, "block": 12, "death": 36, "open": 24, "close": 24, "take": 12, "place": 12, "throw": 24}
+LASTING = {
+    "hit": 12,
+    "block": 12,
+    "death": 36,
+    "open": 24,
+    "close": 24,
+    "take": 12,
+    "place": 12,
+    "throw": 24,
+    "break": 24,
+}
 """Frames that what creatures and hands did can be seen, about."""
 
-ACTED = ("hit", "block", "death")
-"""Kinds of notes that tell what creatures did to each other."""
+ACTED = ("hit", "block", "death", "break")
+"""Kinds of notes that tell what creatures did to each other, and what broke."""
 
 TOLD = {"take": "{who} take{s} up {whom}", "place": "{who} put{s} {whom} down", "throw": "{who} throw{s} {whom}",
         "open": "{who} open{s} {whom}", "close": "{who} close{s} {whom}", "hit": "{who} strike{s} {whom}",
-        "block": "{whom} blocks {who}", "death": "{whom} falls to {who}"}  # fmt: skip
+        "block": "{whom} blocks {who}", "death": "{whom} falls to {who}", "break": "{who} breaks"}  # fmt: skip
 """How it is said; {s} is there unless it is you who do it."""
 
 Values = dict[str, NDArray[Any]]
@@ -75,7 +85,7 @@ class Recorder:
 
     def advance(self, world: World, action: Action) -> World:
         """The world a chunk later, its frames and states recorded."""
-        begun = world.begun(action) if action.edits or action.events else world
+        begun = world.begun(action)
         after = world.advance(action, self.watched(begun))
         return self._lived(world, begun, after, action)
 
@@ -251,7 +261,7 @@ class Recorder:
         if kind not in TOLD or note.verdict != "applied":
             return
         start = first + int(str(note.args.get("frame", 0)))
-        by = [*note.targets] if note.actor == "creature" else [0, *note.targets]
+        by = [0, *note.targets] if note.actor == "player" else [*note.targets]
         who, whom = (self._called(entity) for entity in [*by, -1, -1][:2])
         words = TOLD[kind].format(who=who, whom=whom, s="" if who == "you" else "s")
         end = min(start + LASTING[kind], len(self.rgb))

@@ -71,7 +71,8 @@ def _again(
     done, action = memory.action, memory.action
     if not any("said" in event.args for event in events[:act]):
         done = replace(action, events=())
-    world = _edited(world, events[: act - len(done.edits) - len(done.events)], told)
+    broke = sum(event.actor == "physics" for event in events[:act])  # and of what broke the step makes pieces
+    world = _edited(world, events[: act - len(done.edits) - len(done.events) - broke], told)
     keyframes = [found[str(event.args["keyframe"])] for event in events if event.kind == "ingest"]
     pending = tuple(Finding(k.step, k.pose, k.intrinsics, k.rgb, k.depth, k.mask) for k in keyframes)
     world = replace(world, pending=pending)

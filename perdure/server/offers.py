@@ -24,10 +24,12 @@ def offers(world: World) -> list[Offer]:
 
 
 def told(notes: Sequence[Note], entities: Sequence[Entity]) -> Iterator[str]:
-    """What a player should hear of: what was refused, and what slipped away."""
+    """What a player should hear of: what was refused, what slipped away, and what broke."""
     for note in notes:
         if note.kind == "hit" and note.targets[1:] == (0,):
             yield f"{called(entities, note.targets[0])} strikes you"
+        if note.kind == "break":
+            yield f"{called(entities, note.targets[0])} breaks"
         if note.kind not in ("act", "command", "reject") or note.actor != "player":
             continue
         if note.verdict.startswith(REFUSED):

@@ -21,6 +21,9 @@ from perdure.world.mover import Gait, Mover
 Point = tuple[float, float, float]
 Kind = Literal["creature", "mocap", "free", "hinge"]
 
+BRITTLE = ("urn",)
+"""Kinds of material, as props are made of them, that a hard blow breaks."""
+
 MOVING = 1
 """The geom group of what moves, as in scenes."""
 
@@ -122,6 +125,12 @@ class Body:
         return self.main.attrib["name"]
 
     @property
+    def brittle(self) -> bool:
+        """Whether it goes to pieces where it strikes hard."""
+        made_of = {geom.get("material", "").partition(":")[0] for geom in self.main.iter("geom")}
+        return self.kind == "free" and not made_of.isdisjoint(BRITTLE)
+
+    @property
     def names(self) -> tuple[str, ...]:
         """Of all its bodies."""
         return tuple(body.attrib["name"] for element in self.elements for body in element.iter("body"))
@@ -179,6 +188,13 @@ def urn(
     half = 0.5 * height
     shape = f'type="cylinder" size="{_numbers((radius, half))}" friction="0.6 0.005 0.002" condim="6" {_FIRM}'
     return _free(entity, "urn", at, half, shape, mass, material, yaw)
+
+
+def shard(entity: int, at: Point, size: Point, mass: float = 0.8, material: str = "shard", yaw: float = 0.0) -> Body:
+    """A piece of something broken, on edge; `at` is the middle of its underside."""
+    half = tuple(0.5 * side for side in size)
+    shape = f'type="box" size="{_numbers(half)}" friction="0.7 0.005 0.0001" {_FIRM}'
+    return _free(entity, "shard", at, half[2], shape, mass, material, yaw)
 
 
 def door(

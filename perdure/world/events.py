@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from perdure.world.edit import Edit
-from perdure.world.happenings import appears, arrives, dies_down, door, fish, sets, shows
+from perdure.world.happenings import appears, arrives, breaks, dies_down, door, fish, sets, shows
 from perdure.world.slots import State
 
 
@@ -57,6 +57,7 @@ _OUT = (
     "die|dying|(goes|go|going|burns?|is|are|put|blown) (out|down)|extinguish|douse|smother|gutter|fade|end|stop|subside"
 )
 _NOUNS = "crate|box|ball|plank|board|urn|vase|pot|statue|sculpture|object|thing"
+_BRITTLE, _BREAKS = "urns?|vases?|pots?|jars?|pottery", "break|broke|shatter|smash|burst|crack|pieces"
 _COMES = "appear|arrive|shows? up|comes? into|turns? up|materiali|pops? up|is put|put down|set down|dropped|suddenly"
 
 _LIST = (
@@ -294,6 +295,16 @@ _LIST = (
         ),
         r"(bon|camp)?fire\b|flames?\b|blaze|burn",
         shows("fire", math.inf, 3.6, 0.0),
+    ),
+    Event(
+        "break",
+        (
+            "the urn breaks", "an urn breaks", "the urn shatters", "the urn goes to pieces", "the vase breaks",
+            "the pot shatters", "the urn bursts", "the nearest urn breaks", "something breaks the urn",
+            "the urn cracks",
+        ),
+        rf"({_BRITTLE})\b.*\b({_BREAKS})|({_BREAKS})\w* .*\b({_BRITTLE})\b",
+        breaks,
     ),
     Event(
         "object",

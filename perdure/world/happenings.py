@@ -6,6 +6,7 @@ They are functions of these two alone, so that an event that is replayed changes
 
 import math
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 
 import msgspec
 import mujoco
@@ -22,6 +23,7 @@ from perdure.world.setting import SPECTACLES, Onset, Spectacle
 from perdure.world.slots import State
 
 FADE = 2.0  # seconds in which a fire that dies down does so
+PIECES = 5  # that what breaks goes to
 SHOAL = 0.7  # metres: half as wide has water to be for fish to leap from it
 HIGH = 30.0  # metres above which nothing shelters
 
@@ -175,6 +177,61 @@ def appears(world: State, bare: str) -> Edit:
     return Edit(edit.changes, "event")
 
 
+def shattered(world: State, entity: int) -> Edit:
+    """Its pieces in its place, flying apart from where it is: it is itself the first of them, and others are new.
+
+    They are a function of the state. How they look is not known until they are seen, but for the painter, to whom
+    their material names what they were of.
+    """
+    payload, known = world.physics.body(entity), next((e for e in world.entities if e.id == entity), None)
+    if payload is None:
+        raise ValueError(f"expected a thing that can break, got entity {entity}, which is not here")
+    body = Body.from_bytes(payload)
+    if not body.brittle or body.pose is None:
+        raise ValueError(f"expected a thing that can break, got entity {entity}, which is not brittle")
+    shape = next(geom for geom in body.main.iter("geom"))
+    wide, high = (float(size) for size in shape.attrib["size"].split())
+    _, _, seed = shape.attrib["material"].partition(":")
+    name = known.name if known is not None else body.name
+    rng = np.random.default_rng([17, world.physics.mechanism.seed, world.physics.tick, entity])
+    middle, turn = np.array(body.pose.place[:3]), np.array(body.pose.place[3:])
+    speed = np.array(body.pose.motion[:3] or (0.0, 0.0, 0.0))
+    free = 1 + max([*(e.id for e in world.entities), *world.physics.entities])
+    changes: list[Change] = []
+    first = float(rng.uniform(-math.pi, math.pi))
+    for n in range(PIECES):
+        number = entity if n == 0 else free + n - 1
+        around = first + 2 * math.pi * n / PIECES
+        size = float(rng.uniform(0.7, 1.05)) * wide, 0.024, float(rng.uniform(0.35, 0.7)) * high
+        aside = np.array((math.cos(around), math.sin(around), 0.0))
+        local = 0.62 * wide * aside + (0.0, 0.0, (0.4, -0.4)[n % 2] * high)
+        at, out, facing = np.empty(3), np.empty(3), np.empty(4)
+        mujoco.mju_rotVecQuat(at, local, turn)
+        mujoco.mju_rotVecQuat(out, aside, turn)
+        quarter = 0.5 * (around + 0.5 * math.pi)
+        mujoco.mju_mulQuat(facing, turn, np.array((math.cos(quarter), 0.0, 0.0, math.sin(quarter))))
+        motion = 0.4 * speed + float(rng.uniform(0.5, 1.3)) * out + (0.0, 0.0, float(rng.uniform(0.2, 0.8)))
+        spin = rng.uniform(-4.0, 4.0, 3)
+        piece = bodies.shard(number, (0.0, 0.0, 0.0), size, 0.7, f"shard:{seed}" if seed else "shard")
+        pose = Pose(tuple(map(float, (*(middle + at), *facing))), tuple(map(float, (*motion, *spin))))
+        kind = Entity(number, "shard", name if n == 0 else f"shard of {_the(name)}", piece.name, attributes=("broken",))
+        if n == 0 and known is not None:
+            kind = replace(known, kind="shard", body=piece.name, patches=(), attributes=(*known.attributes, "broken"))
+        changes += add(kind, replace(piece, pose=pose)).changes
+    return Edit(tuple(changes), "shatter", "physics")
+
+
+def breaks(world: State, bare: str) -> Edit:
+    """The nearest thing that can break goes to pieces."""
+    eye = _eye(world)[0]
+    data = world.physics.posed()[1]
+    brittle = world.physics.mechanism.compiled.brittle
+    if not brittle:
+        raise ValueError("there is nothing here that could break: try it with an urn")
+    nearest = min(brittle, key=lambda seat: (float(np.linalg.norm(data.xpos[seat.body] - eye)), seat.entity))
+    return replace(shattered(world, nearest.entity), kind="event", actor="player")
+
+
 def arrives(world: State, bare: str) -> Edit:
     raise ValueError("a creature has to be brought along: send the edit that adds it in the same action")
 
@@ -191,6 +248,10 @@ def _spectacle(world: State, kind: str, place: Point, seconds: float) -> Edit:
     seed = (world.physics.mechanism.seed * 7919 + tick * 31 + 97 * SPECTACLES.index(kind) + number) % (1 << 31)
     spectacle = Spectacle(name, kind, place, tick, seconds, seed)
     return Edit((Change(f"spectacle/{name}", spectacle.to_bytes()),), "event")
+
+
+def _the(name: str) -> str:
+    return name if name.startswith("the ") else f"the {name}"
 
 
 def _way(yaw: float) -> NDArray[np.float64]:

@@ -79,6 +79,7 @@ class Compiled:
     mocap: Mapping[str, int]
     seats: Mapping[int, Seat]  # of all entities but the player, creatures first
     things: tuple[Seat, ...]  # of those that are not creatures
+    brittle: tuple[Seat, ...]  # and of those that a blow breaks
     owners: NDArray[np.int32]  # body -> entity: 0 for the player, -1 for nobody
     rigs: Mapping[int, Rig]  # of creatures that have deeds
     avatar: int  # the root of the player's own body; -1: it has none
@@ -329,6 +330,7 @@ def _compiled(key: _Key) -> Compiled:
             owners[model.body(name).id] = mover.entity
     seats = {m.entity: _seat(model, owners, m.entity, "creature", m.body) for m in movers if m.entity}
     things: list[Seat] = []
+    brittle = {body.entity for body in mechanism.bodies if body.kind == "free" and body.brittle}
     for body in mechanism.bodies:
         for name in body.names:
             owners[model.body(name).id] = body.entity
@@ -346,7 +348,8 @@ def _compiled(key: _Key) -> Compiled:
     sight.geom_group[np.isin(model.geom_bodyid, worn)] = AVATAR
     rigs = {mover.entity: rig(mover, model, mocap) for mover in movers if mover.deeds}
     return Compiled(
-        model, sight, player, slides, dofs, rise, height, mocap, seats, tuple(things), owners, rigs,
+        model, sight, player, slides, dofs, rise, height, mocap, seats, tuple(things),
+        tuple(seat for seat in things if seat.entity in brittle), owners, rigs,
         worn[0] if worn else -1, (MOVER, THING, *([] if mechanism.mount is None else [AVATAR])), threading.local(),
     )  # fmt: skip
 

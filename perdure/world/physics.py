@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perdure.camera import Intrinsics
-from perdure.world import acting, hands, mounted, player, posing, sight, troupe
+from perdure.world import acting, breaking, hands, mounted, player, posing, sight, troupe
 from perdure.world.action import FRAMES_PER_CHUNK, STANDARD, Action, Hand, Rates, Word
 from perdure.world.body import Body, Pose
 from perdure.world.deed import Condition, Vitals
@@ -60,6 +60,7 @@ class Physics:
     tick: int  # 24 a second since the world began
     held: int = -1  # the entity that the player carries
     chase: Chase | None = None  # where the camera is in following the player; None where it has not begun to
+    cracked: tuple[int, ...] = ()  # entities that broke in this chunk: the next begins with their pieces
 
     @classmethod
     def from_xml(
@@ -120,6 +121,7 @@ class Physics:
         if compiled.rise is not None:
             fall, data.qvel[compiled.rise[1]] = -float(data.qvel[compiled.rise[1]]), 0.0
         broken: dict[tuple[str, int], Breach] = {}
+        cracked: dict[int, int] = {}  # entity -> frame
         cameras = np.empty((FRAMES_PER_CHUNK, 4, 4))
         bodies = {mover.entity: np.zeros((FRAMES_PER_CHUNK, 4, 4)) for mover in movers}
         conditions: dict[int, list[Condition]] = {mover.entity: [] for mover in movers if mover.deeds}
@@ -132,6 +134,7 @@ class Physics:
             notes += [replace(note, args={**note.args, "frame": i}) for note in met]
             place(compiled, data, movers, gaits)
             loads = troupe.carry(compiled, data, movers, before, gaits) if compiled.rigs else []
+            speeds = breaking.speeds(compiled, data) if compiled.brittle else None
             if own and not mounted.alive(movers, gaits):
                 pace = 0.0
             # Half the turn before the step and half after it: so an action and its reverse cancel out.
@@ -153,6 +156,8 @@ class Physics:
                 mujoco.mj_step(model, data)
                 if compiled.rise is not None:
                     fall = player.tread(compiled, data, fall)
+            if speeds is not None:
+                cracked = dict.fromkeys(breaking.jolted(compiled, data, speeds), i) | cracked
             for load in loads:
                 load.let_go(data)  # as the player's hold, it is made anew
             mujoco.mj_kinematics(model, data)  # mj_step leaves the frames of bodies where they were before it
@@ -193,6 +198,8 @@ class Physics:
         for poses in (cameras, *bodies.values()):
             poses.setflags(write=False)
         notes += [_told(breach) for breach in broken.values()]
+        cracked = breaking.kicked(compiled, notes) | cracked
+        notes += [Note("break", "physics", (entity,), {"frame": i}) for entity, i in sorted(cracked.items())]
         moved = replace(
             self,
             state=_state(model, data),
@@ -202,6 +209,7 @@ class Physics:
             tick=self.tick + FRAMES_PER_CHUNK,
             held=held,
             chase=chase,
+            cracked=tuple(sorted(cracked)),
         )
         told = {entity: tuple(frames) for entity, frames in conditions.items()}
         return moved, Motion(cameras, self.mechanism.intrinsics, bodies, tuple(notes), told)
@@ -398,6 +406,8 @@ class Physics:
     def to_bytes(self) -> bytes:
         """All but the mechanism, which is kept once and not at every step. With empty hands, as in the first format."""
         fields = self.state.tobytes(), self.gaits, self.yaw, self.pitch, self.tick
+        if self.cracked:
+            return msgspec.msgpack.encode((*fields, self.held, self.chase, self.cracked))
         if self.chase is not None:
             return msgspec.msgpack.encode((*fields, self.held, self.chase))
         return msgspec.msgpack.encode(fields if self.held < 0 else (*fields, self.held))
@@ -406,7 +416,7 @@ class Physics:
     def from_bytes(cls, mechanism: Mechanism, payload: bytes) -> "Physics":
         said = msgspec.msgpack.decode(payload, type=_Said)
         state = np.frombuffer(said.state, np.float64)
-        return cls(mechanism, state, said.gaits, said.yaw, said.pitch, said.tick, said.held, said.chase)
+        return cls(mechanism, state, said.gaits, said.yaw, said.pitch, said.tick, said.held, said.chase, said.cracked)
 
     def condition(self, entity: int) -> Condition | None:
         """How a creature is doing; None for what has no deeds."""
@@ -461,6 +471,7 @@ class _Said(msgspec.Struct, array_like=True):
     tick: int
     held: int = -1
     chase: Chase | None = None
+    cracked: tuple[int, ...] = ()
 
 
 def _state(model: mujoco.MjModel, data: mujoco.MjData) -> Array:

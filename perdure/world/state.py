@@ -29,6 +29,7 @@ from perdure.world.edit import Change, Edit, digest
 from perdure.world.events import happening, understood
 from perdure.world.follow import Mount
 from perdure.world.geometry import Geometry, Keyframe
+from perdure.world.happenings import shattered
 from perdure.world.history import Event, History, Memory, Note, Value
 from perdure.world.identity import Entity
 from perdure.world.mover import Mover
@@ -150,12 +151,21 @@ class World:
 
     def begun(self, action: Action) -> "World":
         """The world after the edits and events of an action, before the first tick of its chunk."""
-        world = self
+        world = self._shattered() if self.physics.cracked else self
         for edit in action.edits:
             world = world.asked(edit)
         new = tuple(sorted({*world.physics.entities} - {*self.physics.entities}))
         for said in action.events:
             world = world.happens(said, new)
+        return world
+
+    def _shattered(self) -> "World":
+        """The world with what broke in its last chunk in pieces, unless it was mended or taken away since."""
+        brittle = {seat.entity for seat in self.physics.mechanism.compiled.brittle}
+        world = replace(self, physics=replace(self.physics, cracked=()))
+        for entity in self.physics.cracked:
+            if entity in brittle:
+                world = world.asked(shattered(world, entity))
         return world
 
     def expect(self, finding: Finding) -> "World":

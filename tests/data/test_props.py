@@ -90,6 +90,19 @@ def test_same_seed_same_bytes_and_seeds_differ() -> None:
         props.prop("sofa", 7, (0.0, 0.0, 0.0))
 
 
+def test_shards_have_the_colours_of_the_urn_that_they_are_of() -> None:
+
+    entity, body = made("urn", 3)
+    world = World.create("yard", "yard", 0, yard.XML, entities=(entity,), bodies=(body,)).happens("the urn breaks")
+    shards = [body for body in world.physics.mechanism.bodies if body.name.startswith("shard")]
+    assert len(shards) == 5 and props.worn(body) is not None
+    for shard in shards:
+        worn, whole = props.worn(shard), props.worn(body)
+        assert worn is not None and whole is not None
+        assert {s.colours[0] for s in worn.surfaces} <= {c for s in whole.surfaces for c in s.colours}
+        assert worn.sizes.max() < whole.sizes.max()
+
+
 def test_one_is_put_into_a_world_and_taken_out_again() -> None:
     world = World.create("yard", "yard", 0, yard.XML)
     more = world.edit(edit.add(*props.prop("crate", 7, (1.4, 0.0, 0.0))))

@@ -57,7 +57,12 @@ def path(worlds: list[World]) -> float:
 
 
 def deeds(worlds: list[World]) -> list[object]:
-    return [note.args["hand"] for world in worlds[1:] for note in world.motion.notes if note.verdict == "applied"]
+    return [
+        note.args["hand"]
+        for world in worlds[1:]
+        for note in world.motion.notes
+        if note.kind == "act" and note.verdict == "applied"
+    ]
 
 
 def test_every_kind_has_a_category_and_no_two_the_same_name() -> None:
@@ -144,6 +149,15 @@ def test_things_are_carried_and_thrown() -> None:
     taken = next(world.physics.held for world in worlds if world.physics.held >= 0)
     assert np.linalg.norm(worlds[-1].motion.bodies[taken][-1, :2, 3] - worlds[0].motion.bodies[taken][-1, :2, 3]) > 1
     assert deeds(walked("throw", "hall", 60, seed=1)[1])[:2] == ["take", "throw"]
+
+
+def test_an_urn_is_broken_and_its_pieces_looked_at() -> None:
+    agent, worlds = walked("break", "hall", 70, seed=1)
+    assert deeds(worlds)[:2] == ["take", "throw"]
+    broken = next(event.targets[0] for event in worlds[-1].history.events if event.kind == "shatter")
+    shards = [entity.id for entity in worlds[-1].entities if entity.kind == "shard"]
+    assert broken in shards and len(shards) >= 5
+    assert min(agent.far(agent.where(shard)) for shard in shards) < 3.0
 
 
 def test_a_door_is_opened_and_gone_through() -> None:

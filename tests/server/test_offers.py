@@ -60,12 +60,15 @@ def test_what_was_refused_is_told(thing: tuple[Entity, edit.Body], why: str) -> 
     assert [text[: len(why)] for text in told(after.motion.notes, after.entities)] == [why]
 
 
-def test_words_that_nobody_heeds_are_told() -> None:
+def test_words_that_nobody_heeds_blows_and_what_breaks_are_told() -> None:
     refused = Note("reject", "player", (), {"said": "sing"}, verdict="rejected: the knight knows walk, slam")
     struck = Note("hit", "creature", (5, 0), {"deed": "slam", "harm": 0.2})
     aside = Note("hit", "creature", (5, 6), {"deed": "slam", "harm": 0.2})
     entities = (Entity(5, "creature", "red knight", "knight"),)
-    assert list(told((refused, struck, aside), entities)) == [
+    broken = Note("break", "physics", (6,), {"frame": 2})
+    entities = (*entities, Entity(6, "urn", "urn", "urn6"))
+    assert list(told((refused, struck, aside, broken), entities)) == [
         "the knight knows walk, slam",
         "the red knight strikes you",
+        "the urn breaks",
     ]

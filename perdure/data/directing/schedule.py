@@ -16,6 +16,7 @@ import numpy as np
 
 from perdure.data.casting import Part
 from perdure.data.clip import LONGEST, SHORTEST, Job
+from perdure.data.furnishing import WHAT
 from perdure.data.scenes import KINDS, build, creatures
 from perdure.data.trajectories import SCRIPTS
 from perdure.world.action import FRAMES_PER_CHUNK, FRAMES_PER_SECOND
@@ -71,6 +72,9 @@ AFTER = {"fire_out": "fire", "door_closes": "door_opens", "clear": "rain", "plai
 SKY = ("fireworks", "birds")
 """What needs the open sky."""
 
+NEEDS = {"door": "doorway", "break": "urn"}
+"""What ways need, of what a scene has."""
+
 
 @dataclass(frozen=True)
 class Direction:
@@ -108,7 +112,7 @@ def direct(job: Job) -> Direction:
     listed = (*(way for way in SCRIPTS if way != "fight"), "dense", "dense")
     if "trajectory" in asked:
         listed = _chosen(asked, "trajectory", (*SCRIPTS, "dense"))
-    ways = [way for way in listed if way != "door" or "doorway" in facts] or list(listed)
+    ways = [way for way in listed if NEEDS.get(way, "") in ("", *facts)] or list(listed)
     trajectory = dealt(turn, ways, seed, "way", scene)
     drama = dealt(number, _chosen(asked, "drama", DRAMAS), seed, "drama")
     if drama in ("fight", "dance") and number % 3 and "trajectory" not in asked:
@@ -187,11 +191,11 @@ def _chosen(asked: Mapping[str, str | float | int | bool], name: str, known: tup
 
 @lru_cache(maxsize=64)
 def _facts(kind: str) -> frozenset[str]:
-    """What there is in scenes of a kind: a sky, water, doorways. So it is in one of them, and so in all."""
+    """What there is in scenes of a kind: a sky, water, doorways, urns. So it is in one of them, and so in all."""
     scene = build(kind, HELD_OUT)
     water = any(True for _ in pools(mujoco.MjModel.from_xml_string(scene.xml)))
     roof = any("ceiling" in name or "vault" in name for name in scene.surfaces)
-    found = {"doorway": bool(scene.doorways), "water": water, "sky": not roof}
+    found = {"doorway": bool(scene.doorways), "water": water, "sky": not roof, "urn": "urn" in WHAT.get(kind, ())}
     return frozenset(name for name, there in found.items() if there)
 
 
@@ -216,7 +220,8 @@ def _events(
 ) -> tuple[tuple[float, str], ...]:
     """What happens, and when: each kind that can be in such a scene, in turn."""
     facts = _facts(scene)
-    lacks = {"fish": "water", "door_opens": "doorway", "door_closes": "doorway", **dict.fromkeys(SKY, "sky")}
+    lacks = {"fish": "water", "door_opens": "doorway", "door_closes": "doorway", "break": "urn"}
+    lacks |= dict.fromkeys(SKY, "sky")
     kinds = [kind for kind in EVENTS if lacks.get(kind, "") in (*facts, "")]
     most = max(EVENTFUL)
     count = min(dealt(turn, EVENTFUL, seed, "eventful", scene), int(seconds // 8))

@@ -38,6 +38,7 @@ KINDS: dict[str, dict[str, Script]] = {
     "interaction": {
         "carry": interaction.carry,
         "throw": interaction.throw,
+        "break": interaction.smash,
         "door": interaction.door,
         "fight": fighting.fight,
         "follow": interaction.follow,

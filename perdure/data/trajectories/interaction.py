@@ -1,4 +1,4 @@
-"""Doing things: to take up, carry, put down and throw; to open doors; to follow a creature, or watch several."""
+"""Doing things: to take up, carry, put down, throw and break; to open doors; to follow a creature, or watch several."""
 
 import math
 from collections.abc import Generator, Iterator, Sequence
@@ -39,6 +39,24 @@ def throw(walker: Walker) -> Iterator[Action]:
     yield from walker.use(Hand.THROW)
     for _ in range(walker.chunks(1.0, 2.0)):
         yield walker.toward(None, walker.where(taken))
+    yield from _look_at(walker, taken)
+
+
+def smash(walker: Walker) -> Iterator[Action]:
+    """Take up something brittle, throw it so that it breaks, and look at the pieces; else throw what there is."""
+    brittle = [seat.entity for seat in walker.world.physics.mechanism.compiled.brittle]
+    taken = yield from _take(walker, brittle)
+    if taken is None:
+        return (yield from throw(walker))
+    goal = far_spot(walker, 1.5)
+    if goal is not None:
+        yield from walker.face((*goal, walker.eye - 0.3))
+    yield from walker.use(Hand.THROW)
+    for _ in range(walker.chunks(1.0, 1.8)):
+        yield walker.toward(None, walker.where(taken))
+    walker.survey()
+    near = walker.ground.nearest(walker.where(taken)[:2])
+    yield from walker.go(near, lambda _: walker.where(taken), near=1.1)
     yield from _look_at(walker, taken)
 
 
@@ -123,11 +141,14 @@ def watch(walker: Walker) -> Iterator[Action]:
         yield walker.toward(heading, (x, y, z))
 
 
-def _take(walker: Walker) -> Generator[Action, None, int | None]:
-    """Go to the nearest thing and take it up; gives which, or None."""
-    if walker.world.physics.held >= 0:
-        return walker.world.physics.held
-    for entity in sorted(walker.things, key=lambda n: walker.far(walker.where(n)))[:3]:
+def _take(walker: Walker, those: Sequence[int] | None = None) -> Generator[Action, None, int | None]:
+    """Go to the nearest thing, of those if so said, and take it up; gives which, or None."""
+    held = walker.world.physics.held
+    if held >= 0 and (those is None or held in those):
+        return held
+    if held >= 0:
+        yield from walker.use(Hand.PLACE)
+    for entity in sorted(walker.things if those is None else those, key=lambda n: walker.far(walker.where(n)))[:3]:
         x, y, z = walker.where(entity)
         spots = walker.ground.spots
         off = np.hypot(*(spots - (x, y)).T)
