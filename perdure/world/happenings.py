@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perdure.world import body as bodies
+from perdure.world import breaking
 from perdure.world.action import FRAMES_PER_SECOND
 from perdure.world.body import Body, Point, Pose
 from perdure.world.edit import Change, Edit, add
@@ -180,8 +181,7 @@ def appears(world: State, bare: str) -> Edit:
 def shattered(world: State, entity: int) -> Edit:
     """Its pieces in its place, flying apart from where it is: it is itself the first of them, and others are new.
 
-    They are a function of the state. How they look is not known until they are seen, but for the painter, to whom
-    their material names what they were of.
+    They are a function of the state. They look as it did; a painter finds in their material what they were of.
     """
     payload, known = world.physics.body(entity), next((e for e in world.entities if e.id == entity), None)
     if payload is None:
@@ -214,9 +214,12 @@ def shattered(world: State, entity: int) -> Edit:
         spin = rng.uniform(-4.0, 4.0, 3)
         piece = bodies.shard(number, (0.0, 0.0, 0.0), size, 0.7, f"shard:{seed}" if seed else "shard")
         pose = Pose(tuple(map(float, (*(middle + at), *facing))), tuple(map(float, (*motion, *spin))))
-        kind = Entity(number, "shard", name if n == 0 else f"shard of {_the(name)}", piece.name, attributes=("broken",))
+        patches = () if known is None else breaking.looks(known.patches, n, size)
+        kind = Entity(number, "shard", f"shard of {_the(name)}", piece.name, patches, attributes=("broken",))
         if n == 0 and known is not None:
-            kind = replace(known, kind="shard", body=piece.name, patches=(), attributes=(*known.attributes, "broken"))
+            kind = replace(
+                known, kind="shard", body=piece.name, patches=patches, attributes=(*known.attributes, "broken")
+            )
         changes += add(kind, replace(piece, pose=pose)).changes
     return Edit(tuple(changes), "shatter", "physics")
 

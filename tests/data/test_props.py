@@ -103,6 +103,26 @@ def test_shards_have_the_colours_of_the_urn_that_they_are_of() -> None:
         assert worn.sizes.max() < whole.sizes.max()
 
 
+def test_shards_are_seen_where_they_lie_in_the_colours_of_the_urn() -> None:
+    """By the state alone, that knows no painter: from either side a piece is as large as it is, and of its glaze."""
+    entity, body = made("urn", 3)
+    world = World.create("yard", "yard", 0, yard.XML, entities=(entity,), bodies=(body,)).happens("the urn breaks")
+    colours = np.concatenate([patch.rgb[patch.mask] for patch in entity.patches]).reshape(-1, 3)
+    for shard in (it for it in world.entities if it.kind == "shard"):
+        seat = world.physics.mechanism.compiled.seats[shard.id]
+        wide, _, high = 2 * world.physics.mechanism.compiled.model.geom_size[seat.geoms[0]]
+        for side in (1, -1):
+            camera = look(np.array([0.0, -0.5 * side, 0.0]), side * np.pi / 2, 0.0)
+            view = render([], [Placed(shard.patches, np.eye(4)[None])], camera[None], EYE)
+            rows, columns = np.nonzero(view.confidence[0])
+            near = 0.5 - 0.012
+            assert np.ptp(columns) + 1 == pytest.approx(EYE.fx * wide / near, abs=3)
+            assert np.ptp(rows) + 1 == pytest.approx(EYE.fy * high / near, abs=3)
+            drawn = view.rgb[0][view.confidence[0] > 128]
+            off = np.abs(drawn[::7, None].astype(int) - colours[None, ::11]).max(-1).min(1)
+            assert np.median(off) < 12
+
+
 def test_one_is_put_into_a_world_and_taken_out_again() -> None:
     world = World.create("yard", "yard", 0, yard.XML)
     more = world.edit(edit.add(*props.prop("crate", 7, (1.4, 0.0, 0.0))))
