@@ -237,7 +237,7 @@ def tell(world: World, truth: Clip, chunks: int, engine: Engine) -> World:
         world = world.advance(action)
         context = recall(world, action, engine, engine.preset)
         world = commit(world, action, engine.encode(frames))
-        made = decoded(engine, world.history.memories[-1].latent.astype(np.float32), context)
+        made = engine.draw(world.history.memories[-1].latent.astype(np.float32), context)
         world = world.expect(notice(world, context, frames[-1], made["depth"], made["unsure"], made["moving"]))
     return world
 
@@ -265,17 +265,11 @@ def draw_apart(world: World, truth: Clip, rows: Sequence[str], engine: Engine) -
         context = recall(bare, action, engine, engine.preset)
         if "codec" in shown:
             true = truth.rgb[i * FRAMES_PER_CHUNK : (i + 1) * FRAMES_PER_CHUNK]
-            shown["codec"].append(decoded(engine, stored(engine.encode(true)), context)["frames"])
+            shown["codec"].append(engine.draw(stored(engine.encode(true)), context)["frames"])
         if "no memory" in shown:
             latent = stored(engine.sample(context, cache))
-            shown["no memory"].append(decoded(engine, latent, context)["frames"])
+            shown["no memory"].append(engine.draw(latent, context)["frames"])
     return {row: np.concatenate(parts) for row, parts in shown.items()}
-
-
-def decoded(engine: Engine, latent: F32, context: Context) -> dict[str, NDArray[Any]]:
-    """All that the decoder says of a latent: frames, and depth, its uncertainty and what moves in the last one."""
-    given = {"view": context.view, "confidence": context.confidence, "view_depth": context.depth}
-    return engine.backend("decode", {"latent": latent, "proxy": context.proxy, **given})
 
 
 def stored(latent: F32) -> F32:

@@ -38,6 +38,7 @@ from perdure.training.trainer import TrainConfig, Trainer, load_average
 SEED = 1
 """Of the clips: another set than the one that `perdure data make` gives unless told otherwise."""
 LORA = "lora.safetensors"
+ADDED = ("decoder.told.",)  # what the codec of an earlier run may not have had: it starts at zero
 PLAIN = {"hour": 12.0, "weather": "clear", "season": "", "style": ""}
 
 
@@ -93,9 +94,9 @@ def train_codec(recipe: Recipe, runs: Path) -> None:
 def train_decoder(recipe: Recipe, runs: Path) -> None:
     """The decoder goes on by itself, its encoder frozen, while the transformer learns the encoder's latents."""
     codec = fresh_codec(recipe)
-    load_average(codec, runs / "codec")
+    load_average(codec, runs / "codec", ADDED)
     if recipe.begin:
-        load_average(codec, recipe.begin / "decoder")
+        load_average(codec, recipe.begin / "decoder", ADDED)
     codec.encoder.requires_grad_(False)
     batches = Lessons(runs / "lessons", recipe.preset, seed=1, device=recipe.device).codec_batches(recipe.codec_batch)
     Trainer(recipe.decoder, codec, runs / "decoder").fit(batches, codec_loss)
@@ -103,7 +104,7 @@ def train_decoder(recipe: Recipe, runs: Path) -> None:
 
 def encode_latents(recipe: Recipe, runs: Path) -> None:
     codec = fresh_codec(recipe)
-    load_average(codec, runs / "codec")
+    load_average(codec, runs / "codec", ADDED)
     Lessons(runs / "lessons", recipe.preset, device=recipe.device).encode_all(codec.encoder.eval())
 
 
@@ -144,8 +145,8 @@ def drawn(recipe: Recipe, runs: Path) -> Transformer:
 def export_graphs(recipe: Recipe, runs: Path, folder: Path = WEIGHTS) -> None:
     preset = recipe.preset
     codec = Codec(preset.codec)
-    load_average(codec, runs / "codec")
-    load_average(codec, runs / "decoder")
+    load_average(codec, runs / "codec", ADDED)
+    load_average(codec, runs / "decoder", ADDED)
     write(codec.encoder, codec.decoder, drawn(recipe, runs), preset, folder)
 
 

@@ -8,7 +8,7 @@ Shapes: T frames a chunk, H W frame size, C h w latent.
 """
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from hashlib import sha256
@@ -38,7 +38,9 @@ Frames = NDArray[np.uint8]  # (T, H, W, 3)
 
 class Engine:
     def __init__(self, preset: Preset, backend: Backend) -> None:
-        wanted = graphs.inputs(preset.dit, preset.latent_shape, (preset.frames, preset.height, preset.width))
+        wanted = graphs.inputs(
+            preset.dit, preset.latent_shape, (preset.frames, preset.height, preset.width), preset.told
+        )
         graphs.check(backend.shapes(), wanted, f"{preset.name} at {preset.width}x{preset.height}")
         self.preset, self.backend = preset, backend
         self.timings: dict[str, float] = {}  # ms of each stage of the last step
@@ -139,9 +141,18 @@ class Engine:
         frames = made["frames"]
         return world.expect(notice(world, context, frames[-1], made["depth"], made["unsure"], made["moving"])), frames
 
-    def draw(self, latent: NDArray[np.float16], context: Context) -> Mapping[str, NDArray[Any]]:
-        given = {"view": context.view, "confidence": context.confidence, "view_depth": context.depth}
-        return self.backend("decode", {"latent": latent.astype(np.float32), "proxy": context.proxy, **given})
+    def draw(self, latent: NDArray[np.floating], context: Context) -> dict[str, NDArray[Any]]:
+        """All that the decoder says of a latent: frames, and depth, its uncertainty and what moves in the last one."""
+        given = {
+            "latent": latent.astype(np.float32),
+            "view": context.view,
+            "confidence": context.confidence,
+            "view_depth": context.depth,
+            "proxy": context.proxy,
+        }
+        if self.preset.told:
+            given["setting"] = context.setting
+        return self.backend("decode", given)
 
     @contextmanager
     def _timed(self, stage: str) -> Iterator[None]:

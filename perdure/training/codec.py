@@ -33,6 +33,7 @@ class CodecBatch:
     proxy: Tensor  # (B, P, h, w)
     depth: Tensor  # (B, H, W) metres, of the last frame
     moving: Tensor  # (B, H, W) 0 or 1, of the last frame
+    setting: Tensor  # (B, F) of hour, weather, season and style
 
     def to(self, device: torch.device) -> "CodecBatch":
         return CodecBatch(*(getattr(self, f.name).to(device, non_blocking=True) for f in fields(self)))
@@ -59,8 +60,9 @@ def holed(batch: CodecBatch) -> CodecBatch:
     proxy = batch.proxy * (torch.rand(b, 1, 1, 1, device=device) > 0.15)
     view = batch.view * keep.unsqueeze(2) + GREY * (1 - keep.unsqueeze(2))
     return CodecBatch(
-        batch.frames, view, batch.confidence * keep, batch.view_depth * keep, proxy, batch.depth, batch.moving
-    )
+        batch.frames, view, batch.confidence * keep, batch.view_depth * keep, proxy, batch.depth, batch.moving,
+        batch.setting,
+    )  # fmt: skip
 
 
 def edges(x: Tensor) -> tuple[Tensor, Tensor]:
@@ -90,7 +92,8 @@ def codec_loss(codec: nn.Module, batch: CodecBatch) -> tuple[Tensor, dict[str, f
         noisy = latent + (LATENT_NOISE if joint else DRAWN_NOISE) * torch.randn_like(latent) * torch.rand(
             latent.shape[0], 1, 1, 1, device=device
         )
-        out: Decoded = codec.decoder(noisy, given.view, given.confidence, given.view_depth, given.proxy)
+        out: Decoded = codec.decoder(noisy, given.view, given.confidence, given.view_depth, given.proxy,
+                                     given.setting if codec.decoder.told else None)  # fmt: skip
     # Latents of about unit variance, for the transformer's noise to be measured against.
     spread = (latent.var((0, 2, 3)) - 1).square().mean() + latent.mean((0, 2, 3)).square().mean()
     drawing = picture_loss(out.drawing, given.frames)

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import pytest
 import torch
 
 from perdure.models.config import NANO, CodecConfig
@@ -18,7 +19,8 @@ def codec_batch() -> CodecBatch:
     frames = torch.rand(2, 4, 3, 1, 1).expand(2, 4, 3, 48, 64).contiguous()
     depth = torch.full((2, 4, 48, 64), 3.0)
     confidence, moving = torch.rand(2, 4, 48, 64), torch.zeros(2, 48, 64)
-    return CodecBatch(frames, frames.clone(), confidence, depth, torch.randn(2, 5, 6, 8), depth[:, 0], moving)
+    proxy, setting = torch.randn(2, 5, 6, 8), torch.randn(2, 15)
+    return CodecBatch(frames, frames.clone(), confidence, depth, proxy, depth[:, 0], moving, setting)
 
 
 def flow_batch() -> FlowBatch:
@@ -39,8 +41,9 @@ def flow_batch() -> FlowBatch:
     )
 
 
-def test_the_codec_learns_and_no_parameter_is_left_out() -> None:
-    codec, batch = Codec(CODEC), codec_batch()
+@pytest.mark.parametrize("setting", [0, 15])
+def test_the_codec_learns_and_no_parameter_is_left_out(setting: int) -> None:
+    codec, batch = Codec(replace(CODEC, setting=setting)), codec_batch()
     optimizer = torch.optim.Adam(codec.parameters(), 2e-3)
     losses = []
     for _ in range(40):
