@@ -57,7 +57,7 @@ class Encoder(nn.Module):
 
 
 class Told(nn.Module):
-    """What the decoder does with the setting. Fresh, nothing at all.
+    """What the decoder does with the setting: fresh, nothing at all, and at clear noon nothing ever.
 
     The state's view is of clear noon. So features are scaled and shifted by what the setting says, and the view's own
     colours get a gain and an offset, pixel by pixel: its sharpness is kept where its light is not.
@@ -69,17 +69,20 @@ class Told(nn.Module):
         self.widths = [quarter, quarter, half, half]
         self.inner = nn.Linear(config.setting, inner, bias=False)  # so that zeros, clear noon, say nothing
         self.outer = nn.Linear(inner, sum(self.widths), bias=False)
+        self.tint = nn.Linear(inner, 6, bias=False)
         self.light = nn.Conv2d(half, 6, 3, padding=1)
         for parameter in (self.outer.weight, self.light.weight, self.light.bias):
             assert parameter is not None
             nn.init.zeros_(parameter)
 
     def forward(self, setting_BF: Tensor) -> tuple[Tensor, ...]:
-        """Scale and shift of the features at a quarter, then at half of the frame: (B, ., 1, 1) each."""
-        return self.outer(F.silu(self.inner(setting_BF)))[..., None, None].split(self.widths, 1)
+        """Scale and shift of the features at a quarter, then at half of the frame, and a tint: (B, ., 1, 1) each."""
+        x = F.silu(self.inner(setting_BF))
+        return *self.outer(x)[..., None, None].split(self.widths, 1), self.tint(x)[..., None, None]
 
-    def lit(self, view_BTCHW: Tensor, x: Tensor) -> Tensor:
-        light = F.interpolate(self.light(x).float(), scale_factor=2.0, mode="bilinear", align_corners=False)
+    def lit(self, view_BTCHW: Tensor, x: Tensor, tint: Tensor) -> Tensor:
+        light = self.light(x).float() * tint.float()
+        light = F.interpolate(light, scale_factor=2.0, mode="bilinear", align_corners=False)
         gain, offset = light.unsqueeze(1).split(3, 2)
         return view_BTCHW * (1 + gain) + offset
 
@@ -138,5 +141,7 @@ class Decoder(nn.Module):
         drawing = out[:, :, :3] + 0.5
         # Where the view is empty the gate is shut by construction, not by training.
         gate = torch.sigmoid(out[:, :, 3:] - 1) * known.float().unsqueeze(2)
-        view = view_BTCHW.float() if self.told is None else self.told.lit(view_BTCHW.float(), x)
+        view = view_BTCHW.float()
+        if self.told is not None and told is not None:
+            view = self.told.lit(view, x, told[4])
         return Decoded(gate * view + (1 - gate) * drawing, drawing, gate, self.observer(x, proxy_BPhw[:, 0]))

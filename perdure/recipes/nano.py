@@ -3,6 +3,7 @@
     python -m perdure.recipes.nano all --runs ~/perdure-runs
     python -m perdure.recipes.nano flow --runs ~/perdure-runs --train lora --rank 8   # on top of what is there
     python -m perdure.recipes.nano all --runs ~/more --begin ~/perdure-runs           # going on, with new lessons
+    python -m perdure.recipes.nano told --runs ~/perdure-runs   # the setting, on top of a decoder that is there
 
 Stages may run apart (`lessons`, `codec`, `latents`, `decoder`, `flow`, `export`), so that one can go on in the
 background while another is looked at. Clips come from the playground's schedule, which deals scenes, hours, weathers,
@@ -102,6 +103,19 @@ def train_decoder(recipe: Recipe, runs: Path) -> None:
     Trainer(recipe.decoder, codec, runs / "decoder").fit(batches, codec_loss)
 
 
+def train_told(recipe: Recipe, runs: Path) -> None:
+    """What a decoder does with the setting, and nothing else of it: at clear noon it stays what it was, to the bit."""
+    codec = fresh_codec(recipe)
+    load_average(codec, runs / "codec", ADDED)
+    load_average(codec, runs / "decoder", ADDED)
+    if codec.decoder.told is None:
+        raise ValueError("expected a codec that is told the setting (CodecConfig.setting), got one that is not")
+    codec.requires_grad_(False)
+    codec.decoder.told.requires_grad_(True)
+    batches = Lessons(runs / "lessons", recipe.preset, seed=2, device=recipe.device).codec_batches(recipe.codec_batch)
+    Trainer(recipe.decoder, codec, runs / "told").fit(batches, codec_loss)
+
+
 def encode_latents(recipe: Recipe, runs: Path) -> None:
     codec = fresh_codec(recipe)
     load_average(codec, runs / "codec", ADDED)
@@ -147,6 +161,8 @@ def export_graphs(recipe: Recipe, runs: Path, folder: Path = WEIGHTS) -> None:
     codec = Codec(preset.codec)
     load_average(codec, runs / "codec", ADDED)
     load_average(codec, runs / "decoder", ADDED)
+    if (runs / "told").exists():
+        load_average(codec, runs / "told")
     write(codec.encoder, codec.decoder, drawn(recipe, runs), preset, folder)
 
 
@@ -199,6 +215,7 @@ STAGES = {
     "codec": train_codec,
     "latents": encode_latents,
     "decoder": train_decoder,
+    "told": train_told,
     "flow": train_flow,
     "export": export_graphs,
 }
@@ -242,7 +259,7 @@ def main(
         return
     if stage != "all" and stage not in STAGES:
         sys.exit(f"expected a stage out of all, {', '.join(STAGES)}, got {stage!r}")
-    for name in STAGES if stage == "all" else (stage,):
+    for name in [name for name in STAGES if name != "told"] if stage == "all" else [stage]:
         STAGES[name](recipe, runs)
 
 

@@ -35,6 +35,18 @@ def test_fresh_it_changes_nothing() -> None:
         assert torch.equal(plain(*shown()).frames, told(*shown(), setting).frames)
 
 
+@torch.no_grad()
+def test_whatever_it_learnt_of_the_setting_noon_stays_what_it_was() -> None:
+    torch.manual_seed(0)
+    plain, told = Decoder(PLAIN), Decoder(TOLD)
+    told.load_state_dict(plain.state_dict(), strict=False)
+    assert told.told is not None
+    for parameter in told.told.parameters():
+        parameter.normal_()
+    noon, dusk = (told(*shown(), setting).frames for setting in (torch.zeros(B, 3), torch.ones(B, 3)))
+    assert torch.equal(noon, plain(*shown()).frames) and (dusk - noon).abs().mean() > 0.05
+
+
 def test_what_it_is_told_and_what_not_is_said() -> None:
     with pytest.raises(ValueError, match=r"expected of the setting 3 features for this decoder, got none"):
         Decoder(TOLD)(*shown())
