@@ -37,11 +37,11 @@ BUDGETS = {  # processor seconds, with cold caches; "." is tests/ itself
     ".": 125,  # examples, one of which makes a data set
     "agents": 15,
     "cli": 70,
-    "bench": 165,  # the model against diffusers, right and made wrong; a step of the small one, in its own processes
+    "bench": 185,  # the model against diffusers, right and made wrong; a step of the small one, in its own processes
     "data": 250,  # nine kinds of scene, ten of creature, five sources: engines, films and games are really run
     "evaluation": 20,
     "memory": 20,
-    "models": 105,
+    "models": 125,  # a decoder is taught the setting, and exported with it
     "runtime": 63,
     "server": 40,
     "training": 32,  # lessons are walked for real, and a decoder is taught the setting

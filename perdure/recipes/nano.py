@@ -57,6 +57,7 @@ class Recipe:
     train: str = "all"  # of the transformer; or "adapters" or "lora", on top of one that was trained before
     rank: int = 16  # of LoRA
     begin: Path | None = None  # runs whose weights are gone on from; their encoder stays, and so do latents
+    blend: float = 1.0  # the share of a transformer that went on in the one that is exported; the rest is its beginning
     device: str = "cpu"
 
 
@@ -153,6 +154,19 @@ def drawn(recipe: Recipe, runs: Path) -> Transformer:
         load_lora(dit, tuned(recipe, runs) / LORA)
         merge_lora(dit)
         drop_lora(dit)
+    return dit if recipe.blend == 1.0 else blended(recipe, dit)
+
+
+def blended(recipe: Recipe, dit: Transformer) -> Transformer:
+    """The weights between a transformer and the one that it began as: what both knew is kept better than by either.
+    What it did not have then is as it is now.
+    """
+    if recipe.begin is None:
+        raise ValueError("expected the runs that these went on from (--begin) to blend with, got none")
+    before = Transformer(recipe.preset.dit)
+    added = load_flow(before, recipe.begin / "flow")
+    was, now = before.state_dict(), dit.state_dict()
+    dit.load_state_dict({n: it if n in added else torch.lerp(was[n], it, recipe.blend) for n, it in now.items()})
     return dit
 
 
@@ -166,8 +180,9 @@ def export_graphs(recipe: Recipe, runs: Path, folder: Path = WEIGHTS) -> None:
     write(codec.encoder, codec.decoder, drawn(recipe, runs), preset, folder)
 
 
-def load_flow(dit: Transformer, folder: Path) -> None:
-    """The averaged weights of a run, of whichever version of this recipe; adapters that it had not start at zero."""
+def load_flow(dit: Transformer, folder: Path) -> frozenset[str]:
+    """The averaged weights of a run, of whichever version of this recipe; adapters that it had not start at zero, and
+    are named."""
     path = folder / "checkpoint.safetensors"
     if not path.exists():
         raise ValueError(f"expected a checkpoint at {path}, found none: train that stage first")
@@ -179,6 +194,7 @@ def load_flow(dit: Transformer, folder: Path) -> None:
     gone = absent(weights)
     if faults := [*strange, *(name for name in lacking if not gone(name))]:
         raise ValueError(f"{path}: expected this recipe's transformer, got another: {', '.join(faults[:3])}")
+    return frozenset(lacking)
 
 
 RENAMED = (
@@ -232,6 +248,7 @@ def main(
     decoder_steps: int = 0,
     flow_steps: int = 0,
     begin: Annotated[Path | None, typer.Option(help="the folder of runs to go on from; their encoder stays")] = None,
+    blend: Annotated[float, typer.Option(min=0, max=1, help="export: the share of what went on from --begin")] = 1.0,
     train: Annotated[str, typer.Option(help="what of the transformer: all, or adapters or lora on top of it")] = "all",
     rank: Annotated[int, typer.Option(min=1, help="of LoRA")] = 16,
     threads: int = 2,
@@ -251,6 +268,7 @@ def main(
         decoder=replace(base.decoder, minutes=decoder_minutes, steps=decoder_steps),
         flow=replace(base.flow, minutes=flow_minutes, steps=flow_steps),
         begin=begin,
+        blend=blend,
         train=train,
         rank=rank,
     )

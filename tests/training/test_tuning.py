@@ -126,3 +126,32 @@ def test_what_does_not_fit_is_told(runs: Path) -> None:
         Trainer(TrainConfig(minutes=1), Transformer(DIT), runs / "flow-lora")
     with pytest.raises(ValueError, match="expected a checkpoint of such a module, got one that lacks"):
         recipes.load_average(Transformer(DIT), runs / "flow-lora")
+
+
+@torch.no_grad()
+def test_what_went_on_is_blended_with_what_it_began_as(runs: Path, tmp_path: Path):
+    went_on = tmp_path / "more"
+    recipe = Recipe(PRESET, begin=runs)
+    with torch.enable_grad():
+        train_flow(recipe, went_on)
+    first, last = drawn(recipe, runs), drawn(recipe, went_on)
+    half = drawn(replace(recipe, blend=0.5), went_on)
+    for name, mine in half.named_parameters():
+        assert torch.allclose(mine, 0.5 * (first.get_parameter(name) + last.get_parameter(name)), atol=1e-6), name
+    assert not torch.equal(velocity(half), velocity(last))
+    with pytest.raises(ValueError, match="expected the runs that these went on from"):
+        drawn(replace(Recipe(PRESET), blend=0.5), went_on)
+
+
+def test_an_adapter_that_the_beginning_had_not_is_kept_whole(runs: Path, tmp_path: Path):
+    told = replace(PRESET, dit=replace(DIT, adapters=replace(DIT.adapters, setting=15)))
+    went_on = tmp_path / "more"
+    model = Transformer(told.dit)
+    with torch.no_grad():
+        for p in model.parameters():
+            p.fill_(0.25)
+    Trainer(TrainConfig(minutes=1), model, went_on / "flow").save()
+    half = drawn(Recipe(told, begin=runs, blend=0.5), went_on)
+    settings = {name: p for name, p in half.named_parameters() if name.startswith("adapters.setting")}
+    assert settings and all((p == 0.25).all() for p in settings.values())
+    assert not any((p == 0.25).all() for name, p in half.named_parameters() if name not in settings)
