@@ -51,6 +51,7 @@ class Recipe:
     codec: TrainConfig = TrainConfig(minutes=60, learning_rate=8e-4)
     codec_batch: int = 4
     decoder: TrainConfig = TrainConfig(minutes=60, learning_rate=5e-4, cooldown=0.5)
+    told: TrainConfig = TrainConfig(minutes=60, learning_rate=3e-3, cooldown=0.5)  # few parameters, that begin at zero
     flow: TrainConfig = TrainConfig(minutes=60, learning_rate=8e-4, average=0.995)
     flow_batch: int = 2
     flow_run: int = 5
@@ -114,7 +115,7 @@ def train_told(recipe: Recipe, runs: Path) -> None:
     codec.requires_grad_(False)
     codec.decoder.told.requires_grad_(True)
     batches = Lessons(runs / "lessons", recipe.preset, seed=2, device=recipe.device).codec_batches(recipe.codec_batch)
-    Trainer(recipe.decoder, codec, runs / "told").fit(batches, codec_loss)
+    Trainer(recipe.told, codec, runs / "told").fit(batches, codec_loss)
 
 
 def encode_latents(recipe: Recipe, runs: Path) -> None:
@@ -266,6 +267,7 @@ def main(
         clips=clips,
         codec=replace(base.codec, minutes=codec_minutes, steps=codec_steps),
         decoder=replace(base.decoder, minutes=decoder_minutes, steps=decoder_steps),
+        told=replace(base.told, minutes=decoder_minutes, steps=decoder_steps),
         flow=replace(base.flow, minutes=flow_minutes, steps=flow_steps),
         begin=begin,
         blend=blend,
