@@ -7,7 +7,6 @@ What cannot be made is skipped, counted, and named: what its source refuses for 
 it (out of memory, killed, too slow) until the next run.
 """
 
-import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import dataclass
@@ -35,7 +34,7 @@ from perdure.data.work import (
     replacing,
     size_of,
 )
-from perdure.world.folder import lock
+from perdure.world.folder import lock, unlock
 
 Run = Callable[[Sequence[Job], Path, int], Iterator[Record]]
 
@@ -84,7 +83,7 @@ def make(
             f"{folder} is not complete: {broken}. What is made is kept: see to it, and the same command goes on"
         ) from broken
     finally:
-        os.close(handle)
+        unlock(handle)
 
 
 def _make(folder: Path, jobs: Sequence[Job], run: Run, count: int, told: Callable[[Progress], None]) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 A clip that is damaged costs itself alone: it is named, and what is left goes on.
 """
 
-import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
@@ -25,7 +24,7 @@ from perdure.data.processes import Gone, each
 from perdure.data.profile import DAMAGED, PROFILE, Row, profile, read, write
 from perdure.data.shards import Place, Sheet, clip_of, relabel, taken
 from perdure.data.work import PARTS, Shard, note, replacing
-from perdure.world.folder import lock
+from perdure.world.folder import lock, unlock
 
 MOST = 12  # different words of a column that are counted one by one
 MAPS = ("depth.mkv", "entity.mkv")
@@ -150,7 +149,7 @@ def _locked(data: Dataset) -> Iterator[None]:
         yield
     finally:
         for handle in handles:
-            os.close(handle)
+            unlock(handle)
 
 
 def _note(folder: Path, clips: set[str], seed: int, by: str) -> None:

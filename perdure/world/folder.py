@@ -45,9 +45,17 @@ def lock(folder: Path) -> int:
             os.ftruncate(handle, 0)
             os.pwrite(handle, f"process {os.getpid()} ({' '.join(sys.argv)[:300]})\n".encode(), 0)
     except BaseException:
-        os.close(handle)
+        unlock(handle)
         raise
     return handle
+
+
+def unlock(handle: int) -> None:
+    """Give a lock back, even while a process that another thread is just starting still has our files; but not that of
+    a process that we were forked from."""
+    if os.pread(handle, 500, 0).startswith(f"process {os.getpid()} ".encode()):
+        fcntl.flock(handle, fcntl.LOCK_UN)
+    os.close(handle)
 
 
 def holder(folder: Path, locks: Path = Path("/proc/locks")) -> str:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from perdure.world.check import UNREADABLE, Progress, Report, Standing, examine, quiet
-from perdure.world.folder import lock
+from perdure.world.folder import lock, unlock
 from perdure.world.rows import SCHEMA, Row, Rows
 from perdure.world.segment import Segments, sync_file, sync_folder
 from perdure.world.store import Store
@@ -76,7 +76,7 @@ def repair(folder: Path, agree: Callable[[Remedy], bool], progress: Progress = q
         raise ValueError(f"{folder.name} cannot be repaired, and is as it was: {error}") from error
     finally:
         shutil.rmtree(making, ignore_errors=True)
-        os.close(held)
+        unlock(held)
 
 
 def _mended(rows: Rows, report: Report, making: Path, progress: Progress) -> tuple[Path, Remedy]:

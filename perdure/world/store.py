@@ -21,7 +21,7 @@ from pathlib import Path
 import msgspec
 
 from perdure.world.fold import Fold, fold, restored
-from perdure.world.folder import check_name, home, lock, refuse_network, writing
+from perdure.world.folder import check_name, home, lock, refuse_network, unlock, writing
 from perdure.world.history import Note, Past
 from perdure.world.migrate import tidy, upgrade, upgraded
 from perdure.world.rows import FORMAT, SCHEMA, Commit, Lineage, Recollection, Rows
@@ -160,7 +160,7 @@ class Store:
                 self._db.close()  # the last of its connections: it tidies up
             self._segments.close()
             if self._lock is not None:
-                os.close(self._lock)  # and with it the lock
+                unlock(self._lock)
                 self._lock = None
 
     def __enter__(self) -> "Store":

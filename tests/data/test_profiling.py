@@ -15,7 +15,7 @@ from perdure.data.pipeline import Progress
 from perdure.data.profiling import measured, recaptioned
 from perdure.data.stats import stats
 from perdure.data.work import work
-from perdure.world.folder import lock
+from perdure.world.folder import lock, unlock
 from tests.data import made_up
 from tests.data.test_profile import clip
 
@@ -96,7 +96,7 @@ def test_nobody_captions_what_is_being_made(folder: Path):
         with pytest.raises(ValueError, match="set is open for writing in process"):
             recaptioned(Dataset(folder))
     finally:
-        pipeline.os.close(handle)
+        unlock(handle)
 
 
 def test_captions_are_the_same_whoever_writes_them(tmp_path: Path):

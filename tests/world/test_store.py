@@ -267,6 +267,27 @@ def test_home_is_where_it_is_said_to_be(monkeypatch: pytest.MonkeyPatch, tmp_pat
     assert home() == Path.home() / ".perdure" / "worlds"
 
 
+@pytest.mark.parametrize("ours", [True, False])
+def test_a_lock_is_given_back_by_who_took_it_whoever_has_its_file(
+    tmp_path: Path, ours: bool, monkeypatch: pytest.MonkeyPatch
+):
+    """As a process has that is being started meanwhile; and as one has, and closes, that was forked from us."""
+    store = Store.create(tmp_path, yard.world())
+    assert store._lock is not None
+    same_file = os.dup(store._lock)
+    if not ours:
+        monkeypatch.setattr(os, "getpid", lambda: -1)
+    store.close()
+    monkeypatch.undo()
+    if ours:
+        Store.open(store.folder).close()
+    else:
+        with pytest.raises(ValueError, match="open for writing"):
+            Store.open(store.folder)
+    os.close(same_file)
+    Store.open(store.folder).close()
+
+
 def test_a_second_writer_is_told_who_has_it_and_readers_are_let_in(tmp_path: Path):
     with Store.create(tmp_path, yard.world()) as store:
         who = re.escape(f"process {os.getpid()} ({' '.join(sys.argv)[:300]})")
