@@ -178,11 +178,12 @@ def _mark(rows: Rows, keep: int | None, size: int, quota: int | None, progress: 
         live |= _living(rows, branch)
     progress(0.4, "following what has happened")
     live |= _always(rows, kinds, live)
+    moments = _moments(rows, branches)
+    live |= _beside(rows, moments)
     going, kept = _snapshots(rows, branches)
     live |= kept
     kinds |= dict.fromkeys((digest for digest, _, _ in going), "snapshots")
     dead, segments, frees = _dead(rows, live, kinds, lambda share, what: progress(0.6 + 0.4 * share, what))
-    moments = _moments(rows, branches)
     frees["moments"] = sum(
         rows.ask(
             "SELECT coalesce(sum(coalesce(length(motion), 0) + coalesce(length(moving), 0)), 0) FROM commits "
@@ -293,6 +294,24 @@ def _moments(rows: Rows, branches: list[_Branch]) -> dict[int, list[tuple[int, i
         if at <= last:
             out.setdefault(owner, []).append((at, last))
     return out
+
+
+def _beside(rows: Rows, moments: Mapping[int, list[tuple[int, int]]]) -> set[bytes]:
+    """Pieces of edits that are older than their own branch's horizon, made at a moment that stays for another branch's
+    sake: what has a moment is whole, and `check` holds it to that."""
+    stay = set[bytes]()
+    for name, id in rows.branches().items():
+        lineage = rows.lineage(name)
+        if lineage.spans[-1][0] != id:
+            continue  # it has no commits of its own
+        for first, last in moments.get(id, ()):
+            for row in _rows(rows, lineage, first, last):
+                if row.held is None or row.held >= first:
+                    break  # from here on they are of moments that go
+                gone = moments.get(lineage.owner(row.held), ())
+                if not any(begin <= row.held <= end for begin, end in gone):
+                    stay.update(digest for _, _, between in row.delta.values() for digest in split(between))
+    return stay
 
 
 def _dead(

@@ -178,6 +178,30 @@ def test_anchors_and_those_who_are_gone_are_kept(tmp_path: Path):
     assert check(tmp_path / "yard").whole
 
 
+@pytest.mark.parametrize("goes", ["b", "main"])
+def test_edits_made_where_another_branch_still_stands_stay_with_it(tmp_path: Path, goes: str):
+    """Of two branches that part one goes far beyond: its edits there are of the moment that the other is at."""
+    with Store.create(tmp_path, yard.world()) as store:
+        now = store.world()
+        for i in range(5):
+            now = yard.step(now, WALK[i], store)
+        store.fork("main", 5, "b")
+        now = yard.reopened(store, goes)
+        for name in ("Ada", "Eva", "Ida"):  # the first two are what it is called at no horizon, nor lastly before one
+            now = now.edit(lived.named(name))
+            store.commit(now)
+        for i in range(40):
+            now = yard.step(now, WALK[i], store)
+            if i == 20:
+                now = now.edit(lived.named("Una"))
+                store.commit(now)
+        set_policy(store, Policy(keep_steps=1))
+        horizons = prune(store).horizons
+        assert horizons.pop(goes) > 30 and list(horizons.values()) == [0]
+        assert plan(store).freed == 0
+    assert check(tmp_path / "yard").faults == ()
+
+
 def test_a_quota_is_met_as_gently_as_can_be(world: Path):
     with Store.open(world) as store:
         assert excess(store) == 0
