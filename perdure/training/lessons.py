@@ -172,8 +172,13 @@ class Lessons:
             k: clip[k][rows].astype(np.float32)
             for k in ("latent", "view_latent", "coverage", "proxy", "action", "setting")
         }
+        # A model remembers what it has drawn. Were that always in the light that is told, it would learn the light from
+        # memories alone, and one that has drawn clear noon would go on so, whatever it is told. So where the light is
+        # another, some memories are as the state's view has them: it is of clear noon.
+        share = min(1.0, 2 * self.random.random()) if f["setting"].any() else 0.0
+        before = self.random.random((len(union), 1, 1, 1)) < share
         return {
-            "past": clip["latent"][union].astype(np.float32),
+            "past": np.where(before, clip["view_latent"][union], clip["latent"][union]).astype(np.float32),
             "past_action": clip["action"][union].astype(np.float32),
             "slots": index,
             "ages": clip["ages"][rows].copy(),

@@ -89,6 +89,25 @@ def test_batches_hold_what_was_written(lessons: Path):
     assert int(flow.slots.min()) >= -1 and int(flow.slots.max()) < width
 
 
+def test_where_the_light_is_another_some_memories_are_of_clear_noon(lessons: Path):
+    kept = Lessons(lessons, PRESET)
+    kept.encode_all(Encoder(PRESET.codec).eval())
+    clip = kept.clips[0]
+
+    def remembered(setting: NDArray[np.float32]) -> set[str]:
+        """What memories are of, in twenty rows."""
+        found = set[str]()
+        for _ in range(20):
+            past = kept.flow_row(clip | {"setting": setting}, THERE, 5)["past"]
+            slots = clip["slots"][THERE : THERE + 5]
+            for memory, at in zip(past, np.unique(slots[slots >= 0]), strict=True):
+                found |= {name for name in ("latent", "view_latent") if np.array_equal(memory, clip[name][at])}
+        return found
+
+    assert remembered(np.zeros_like(clip["setting"])) == {"latent"}
+    assert remembered(np.ones_like(clip["setting"])) == {"latent", "view_latent"}
+
+
 def test_a_clip_without_depth_makes_no_lesson(tmp_path: Path):
     clip = walked()
     bare = Clip("bare", "made", "none", 24.0, clip.rgb, seed=3, intrinsics=LENS, poses=clip.poses,
