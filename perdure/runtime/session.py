@@ -277,7 +277,8 @@ class Session:
                 jobs, self._jobs = self._jobs, deque()
                 self._changed.notify_all()
             for _, future in jobs:
-                future.set_exception(SessionEnded("the session ended before this could be done"))
+                if future.set_running_or_notify_cancel():
+                    future.set_exception(SessionEnded("the session ended before this could be done"))
 
     def _open(self, world: World) -> None:
         with self._turn:
@@ -302,6 +303,8 @@ class Session:
             return None
 
     def _do(self, job: Callable[[Any], Any], future: Future[Any]) -> None:
+        if not future.set_running_or_notify_cancel():
+            return  # whoever asked has gone; from here on it cannot be cancelled
         try:
             future.set_result(job(self.world))
         except Exception as error:  # belongs to whoever asked, who finds it in the future

@@ -132,6 +132,24 @@ def test_jobs_run_between_steps_even_while_paused(play):
         session.between_steps(lambda world: 1 / 0).result(5.0)
 
 
+def test_who_asks_for_a_job_and_goes_takes_nobody_along(play):
+    session, subscription = play(FakeEngine(0.02))
+    began, done = threading.Event(), threading.Event()
+
+    def slow(world: Any) -> None:
+        began.set()
+        time.sleep(0.1)
+        done.set()
+
+    running = session.between_steps(slow)
+    waiting = session.between_steps(lambda world: pytest.fail("who asked for it has gone"))
+    assert waiting.cancel()
+    assert began.wait(5.0) and not running.cancel() and done.wait(5.0)
+    at = session.world.step
+    while subscription.get(5.0).step <= at + 2:
+        pass
+
+
 def test_a_failing_step_is_told_to_all_who_watch(play):
     session, subscription = play(FakeEngine(fail_at=3))
     with pytest.raises(SessionEnded, match="the model drew NaN") as caught:
