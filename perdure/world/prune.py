@@ -202,14 +202,27 @@ def _horizon(rows: Rows, name: str, keep: int | None) -> _Branch:
     """Where the exact past of a branch begins: never after its last snapshot, which it is opened from."""
     lineage = rows.lineage(name)
     last = rows.row(lineage, lineage.last)
-    if keep is None or last.step <= keep + BEFORE:
-        return _Branch(name, lineage, 0, 0)
-    snapshot = rows.snapshot(lineage)
-    wanted = max(0, last.step - keep - BEFORE)
-    number = min(rows.number_of_step(lineage, wanted), snapshot[0] if snapshot else 0)
-    step = rows.row(lineage, number).step
-    number = rows.number_of_step(lineage, step)  # the commit that made it: edits of that step come after
-    return _Branch(name, lineage, number, step)
+    step = 0
+    if keep is not None and last.step > keep + BEFORE:
+        snapshot = rows.snapshot(lineage)
+        wanted = max(0, last.step - keep - BEFORE)
+        number = min(rows.number_of_step(lineage, wanted), snapshot[0] if snapshot else 0)
+        step = rows.row(lineage, number).step
+    step = max(step, _left(rows, lineage))
+    # The commit that made it: edits of that step come after.
+    return _Branch(name, lineage, rows.number_of_step(lineage, step) if step else 0, step)
+
+
+def _left(rows: Rows, lineage: Lineage) -> int:
+    """The first step from which on all is exact as it is, whatever was pruned before."""
+    first, step = 0, 0
+    for branch, last in lineage.spans:
+        query = "SELECT max(number) FROM commits WHERE branch = ? AND number BETWEEN ? AND ? "
+        (gone,) = rows.ask(query + "AND held IS NULL AND motion IS NULL", (branch, first, last))[0]
+        if gone is not None:
+            step = rows.row(lineage, gone).step + 1
+        first = last + 1
+    return step
 
 
 def _living(rows: Rows, branch: _Branch) -> set[bytes]:

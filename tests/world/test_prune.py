@@ -158,6 +158,17 @@ def test_the_present_of_every_branch_is_drawn_as_ever(world: Path, kept: Path, t
     assert played(world, branch) == played(twin, branch)
 
 
+def test_a_milder_policy_brings_nothing_back_and_says_so(world: Path):
+    first = pruned(world, keep_steps=10).horizons
+    for milder in (Policy(keep_steps=60), Policy()):
+        with Store.open(world) as store:
+            set_policy(store, milder)
+            assert plan(store).horizons == first
+            store.world_at(first["main"])
+            with pytest.raises(ValueError, match="was pruned"):
+                store.world_at(first["main"] - 2)
+
+
 def test_anchors_and_those_who_are_gone_are_kept(tmp_path: Path):
     with Store.create(tmp_path, yard.world()) as store:
         now = store.world()
