@@ -126,9 +126,11 @@ class Body:
 
     @property
     def brittle(self) -> bool:
-        """Whether it goes to pieces where it strikes hard."""
-        made_of = {geom.get("material", "").partition(":")[0] for geom in self.main.iter("geom")}
-        return self.kind == "free" and not made_of.isdisjoint(BRITTLE)
+        """Whether it goes to pieces where it strikes hard: vessels do."""
+        geoms = list(self.main.iter("geom"))
+        made_of = {geom.get("material", "").partition(":")[0] for geom in geoms}
+        vessel = bool(geoms) and geoms[0].get("type") == "cylinder" and len(geoms[0].get("size", "").split()) == 2
+        return self.kind == "free" and vessel and not made_of.isdisjoint(BRITTLE)
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -30,10 +30,13 @@ def speeds(compiled: Compiled, data: mujoco.MjData) -> Array:
     return np.array([data.qvel[seat.dofs][:3] for seat in compiled.brittle]).reshape(-1, 3)
 
 
-def jolted(compiled: Compiled, data: mujoco.MjData, before: Array) -> list[int]:
-    """The entities that break by what a tick has done to them, which began with these `speeds`."""
+def jolted(compiled: Compiled, data: mujoco.MjData, before: Array, carried: set[int]) -> list[int]:
+    """The entities that break by what a tick has done to them, which began with these `speeds`.
+
+    What is carried does not, however light it is and however quickly a hand moves it.
+    """
     jolts = np.linalg.norm(speeds(compiled, data) - before, axis=1)
-    return [seat.entity for seat, jolt in zip(compiled.brittle, jolts) if jolt > HARD]
+    return [s.entity for s, jolt in zip(compiled.brittle, jolts) if jolt > HARD and s.entity not in carried]
 
 
 def kicked(compiled: Compiled, notes: Sequence[Note]) -> dict[int, int]:

@@ -151,7 +151,7 @@ def hold(compiled: Compiled, data: mujoco.MjData, seat: Seat, feet: Array, facin
     way = np.array((math.cos(facing.yaw), math.sin(facing.yaw), 0.0))
     height = facing.height - LOW + out * math.tan(facing.pitch)
     target = feet + out * way
-    target[2] = max(height, 0.05 + radius(compiled, seat))
+    target[2] = max(height, feet[2] + 0.05 + radius(compiled, seat))
     velocity = np.array((*facing.velocity, 0.0)) + out * facing.turning * np.array((-way[1], way[0], 0.0))
     return pull(compiled, data, seat, target, velocity, facing.yaw)
 

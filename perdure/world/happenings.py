@@ -14,12 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perdure.world import body as bodies
-from perdure.world import breaking
+from perdure.world import breaking, player
 from perdure.world.action import FRAMES_PER_SECOND
 from perdure.world.body import Body, Point, Pose
 from perdure.world.edit import Change, Edit, add
 from perdure.world.identity import Entity
-from perdure.world.mechanism import PLAYER, Seat
+from perdure.world.mechanism import AVATAR, PLAYER, Seat
+from perdure.world.roster import next_id
 from perdure.world.setting import SPECTACLES, Onset, Spectacle
 from perdure.world.slots import State
 
@@ -172,7 +173,7 @@ def appears(world: State, bare: str) -> Edit:
     x, y = float(eye[0] + far * way[0]), float(eye[1] + far * way[1])
     drop = free(np.array([x, y, eye[2]]), np.array([0.0, 0.0, -1.0]))
     z = float(eye[2] - drop) if math.isfinite(drop) else 0.0
-    number = 1 + max([*(entity.id for entity in world.entities), *world.physics.entities], default=0)
+    number = _free(world)
     body = THINGS[kind](number, (x, y, z), f"{kind}:{number}", yaw + 0.4)
     edit = add(Entity(number, kind, kind, body.name, ()), body)
     return Edit(edit.changes, "event")
@@ -193,10 +194,10 @@ def shattered(world: State, entity: int) -> Edit:
     wide, high = (float(size) for size in shape.attrib["size"].split())
     _, _, seed = shape.attrib["material"].partition(":")
     name = known.name if known is not None else body.name
-    rng = np.random.default_rng([17, world.physics.mechanism.seed, world.physics.tick, entity])
+    rng = np.random.default_rng([17, world.physics.mechanism.seed % (1 << 63), world.physics.tick, entity])
     middle, turn = np.array(body.pose.place[:3]), np.array(body.pose.place[3:])
     speed = np.array(body.pose.motion[:3] or (0.0, 0.0, 0.0))
-    free = 1 + max([*(e.id for e in world.entities), *world.physics.entities])
+    free = _free(world)
     changes: list[Change] = []
     first = float(rng.uniform(-math.pi, math.pi))
     for n in range(PIECES):
@@ -253,6 +254,11 @@ def _spectacle(world: State, kind: str, place: Point, seconds: float) -> Edit:
     return Edit((Change(f"spectacle/{name}", spectacle.to_bytes()),), "event")
 
 
+def _free(world: State) -> int:
+    """An id that nobody has or had, and nothing in the physics either."""
+    return max(next_id(world.entities), 1 + max(world.physics.entities, default=0))
+
+
 def _the(name: str) -> str:
     return name if name.startswith("the ") else f"the {name}"
 
@@ -264,14 +270,17 @@ def _way(yaw: float) -> NDArray[np.float64]:
 def _eye(
     world: State,
 ) -> tuple[NDArray[np.float64], float, Callable[[NDArray[np.float64], NDArray[np.float64]], float]]:
-    """The player's eye, its yaw, and how far it is free along a ray, whatever the player itself is."""
-    _, data = world.physics.posed()
-    sight = world.physics.mechanism.compiled.sight
+    """The player's eye, its yaw, and how far it is free along a ray, whatever the player itself is. The eye is where
+    its own is, whoever looks on.
+    """
+    physics = world.physics
+    _, data = physics.posed()
+    compiled = physics.mechanism.compiled
     groups = np.ones(mujoco.mjNGROUP, np.uint8)
-    groups[PLAYER] = 0
+    groups[[PLAYER, AVATAR]] = 0
 
     def free(start: NDArray[np.float64], way: NDArray[np.float64]) -> float:
-        far = float(mujoco.mj_ray(sight, data, start, way, groups, True, -1, None))
+        far = float(mujoco.mj_ray(compiled.sight, data, start, way, groups, True, -1, None))
         return math.inf if far < 0 else far
 
-    return world.physics.still().cameras[-1, :3, 3].copy(), world.physics.yaw, free
+    return player.camera(compiled, data, physics.yaw, physics.pitch)[:3, 3], physics.yaw, free

@@ -157,7 +157,8 @@ class Physics:
                 if compiled.rise is not None:
                     fall = player.tread(compiled, data, fall)
             if speeds is not None:
-                cracked = dict.fromkeys(breaking.jolted(compiled, data, speeds), i) | cracked
+                carried = {held, *(gait.act.held for gait in gaits if gait.act)}
+                cracked = dict.fromkeys(breaking.jolted(compiled, data, speeds, carried), i) | cracked
             for load in loads:
                 load.let_go(data)  # as the player's hold, it is made anew
             mujoco.mj_kinematics(model, data)  # mj_step leaves the frames of bodies where they were before it

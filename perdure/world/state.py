@@ -152,9 +152,10 @@ class World:
     def begun(self, action: Action) -> "World":
         """The world after the edits and events of an action, before the first tick of its chunk."""
         world = self._shattered() if self.physics.cracked else self
+        there = {*world.physics.entities}
         for edit in action.edits:
             world = world.asked(edit)
-        new = tuple(sorted({*world.physics.entities} - {*self.physics.entities}))
+        new = tuple(sorted({*world.physics.entities} - there))
         for said in action.events:
             world = world.happens(said, new)
         return world

@@ -64,6 +64,8 @@ def moved(
     floors, here = [_floor(compiled, data, mover) for mover in movers], _footing(compiled, data)
     out: list[Gait] = []
     for i, (mover, gait) in enumerate(zip(movers, gaits)):
+        if gait.act is not None and gait.act.held >= 0 and not _holds(compiled, gait.act.held, held):
+            gait = replace(gait, act=replace(gait.act, held=-1))
         if mover.entity == 0:
             out.append(gait)
             continue
@@ -75,8 +77,6 @@ def moved(
         if act is None:
             out.append(wander(mover, gait, felt(compiled, data, mover, gait), others, seed, tick, TICK))
             continue
-        if act.held >= 0 and (act.held == held or act.held not in compiled.seats):
-            gait = replace(gait, act=replace(act, held=-1))
         marks = [*one, *(points[j] for j in near if (a := gaits[j].act) and a.alive)]
         sense = _Sense(compiled, data, mover, gait, others)
         out.append(acting.live(mover, compiled.rigs[mover.entity], gait, sense, marks, seed, tick, TICK))
@@ -85,6 +85,12 @@ def moved(
     notes = _handle(compiled, data, movers, gaits, out, held)
     notes += _strike(compiled, data, movers, gaits, out, player, held)
     return tuple(out), notes
+
+
+def _holds(compiled: Compiled, entity: int, held: int) -> bool:
+    """Whether what was taken can still be held: it may be gone, fixed where it is, or in the player's hands."""
+    seat = compiled.seats.get(entity)
+    return entity != held and seat is not None and seat.kind == "free"
 
 
 def led(

@@ -90,6 +90,34 @@ def test_a_crate_is_not_brittle():
     assert not broke(world) and not world.physics.mechanism.compiled.brittle
 
 
+@pytest.mark.parametrize("mass", [1.0, 4.0])
+def test_however_light_it_is_it_may_be_carried_and_swung(mass: float):
+    world = after(made(urn(5, (1.4, 0, 0), 0.3, 0.1, mass)), *TAKE)
+    assert world.physics.held == 5
+    world = after(world, *[Action(turn=1.0), Action(turn=-1.0), GO, Action(Keys.BACK)] * 3)
+    assert world.physics.held == 5 and not broke(world)
+
+
+def test_a_crate_of_the_same_clay_stays_whole():
+    world = after(made(crate(5, (3.4, 0, 0), (0.4, 0.4, 0.4), 6.0, "urn:3"), x=2.0), *TAKE, THROW, *[NONE] * 24)
+    assert not broke(world) and not pieces(world)
+
+
+def test_it_breaks_in_worlds_of_any_seed():
+    entities = Entity(0, "player", "you", "player"), Entity(5, "urn", "the urn", urn(5, (3.4, 0, 0)).name)
+    bodies = (urn(5, (3.4, 0, 0)),)
+    world = World.create("yard", "yard", 3, yard.XML, (), (2.0, 0.0, 0.0), entities, bodies=bodies, seed=-1)
+    assert len(pieces(after(world, *TAKE, THROW, *[NONE] * 24))) == PIECES
+
+
+def test_what_is_said_as_it_breaks_is_not_about_its_pieces():
+    world = after(made(urn(5, (3.4, 0, 0)), x=2.0), *TAKE, THROW)
+    while not world.physics.cracked:
+        world = after(world, NONE)
+    world = after(world, Action(events=("a crate appears",)))
+    assert [entity.kind for entity in world.entities][-1] == "crate" and len(pieces(world)) == PIECES
+
+
 def test_a_stroke_breaks_it():
     physics = ring.ring()
     x, y, z = 1.2, 0.0, 0.0

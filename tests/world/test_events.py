@@ -154,6 +154,12 @@ def test_something_new_appears_by_words_or_is_brought_along() -> None:
     assert world.history.events[-1].kind == "event" and world.history.events[-1].targets == (5,)
 
 
+def test_something_new_takes_the_number_of_nobody_not_even_of_who_was_merged() -> None:
+    entities = Entity(0, "player", "you", "player"), Entity(1, "creature", "the beast", "beast", merged=(2,))
+    world = World.create("yard", "yard", 3, yard.XML, (yard.BEAST,), (0.0, -2.0, 0.0), entities)
+    assert world.happens("a crate appears").entities[-1].id == 3
+
+
 def test_what_was_said_is_replayed_to_the_same_state_and_history(tmp_path: Path) -> None:
     with Store.create(tmp_path / "w", yard.world()) as store:
         world = store.world()

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from perdure.world import body
-from perdure.world.action import Action, Word
+from perdure.world.action import Action, Hand, Word
 from perdure.world.mover import Mover
 from perdure.world.physics import Physics
 from perdure.world.terrain import Terrain
@@ -104,6 +104,17 @@ def test_what_it_holds_does_not_sink_into_its_floor():
         held.append(frames[1][-1].held)
     assert held[-1] == 7
     assert body.Pose.from_bytes(now.pose(7) or b"").place[2] > HIGH + 0.05
+
+
+def test_what_the_player_holds_does_not_sink_into_its_floor():
+    heights: list[float] = []
+    for high, x in ((0.0, -4.0), (HIGH, -0.5)):
+        now = terrace(at=(x, 0.0), things=(body.crate(7, (x + 1.2, 0.0, high)),))
+        for action in (Action(tilt=-0.5), Action(tilt=-0.4), Action(hand=Hand.USE), *[Action(tilt=-0.3)] * 8):
+            now, _ = now.advance(action)
+        assert now.held == 7
+        heights.append(body.Pose.from_bytes(now.pose(7) or b"").place[2] - high)
+    assert heights[1] == pytest.approx(heights[0], abs=0.02)
 
 
 def test_floors_are_level_where_they_are_of_that_height():

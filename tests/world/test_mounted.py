@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perdure.camera import invert, yaw_pitch
-from perdure.world import edit
+from perdure.world import body, edit
 from perdure.world.action import Action, Keys, Word
 from perdure.world.body import Pose
+from perdure.world.edit import Change, Edit
 from perdure.world.follow import CART, ON_FOOT, Mount
 from perdure.world.identity import Entity
 from perdure.world.mechanism import WORLD, Mechanism
@@ -147,6 +148,35 @@ def test_it_strikes_and_is_struck_and_heeds_words():
     assert me is not None and me.health == pytest.approx(0.7)
     _, motion = now.advance(Action(words=(Word(0, "sing"),)))
     assert motion.notes[0].verdict.startswith("refused: the knight knows")
+
+
+@pytest.mark.parametrize("gone", ["taken away", "fixed"])
+def test_it_holds_no_more_what_was_taken_out_of_its_hands(gone: str):
+    ball = body.ball(7, (0.7, 0.0, 0.0))
+    entities = Entity(0, "player", "you", "player"), Entity(7, "ball", "the ball", ball.name)
+    now = World.create("ring", "yard", 3, XML, (FOE, SELF), (0.0, 0.0, 0.0), entities, mount=ON_FOOT, bodies=(ball,))
+    now = now.advance(Action(words=(Word(0, "grab"),)))
+    for _ in range(8):
+        now = now.advance(Action())
+    mine = now.physics.condition(0)
+    assert mine is not None and mine.held == 7
+    statue = Edit((Change("body/7", body.statue(7, (3.0, 3.0, 0.0), (0.2, 0.2, 0.2)).to_bytes()),))
+    now = now.edit(edit.remove(7) if gone == "taken away" else statue)
+    for _ in range(3):
+        now = now.advance(Action())
+    mine = now.physics.condition(0)
+    assert mine is not None and mine.held == -1
+
+
+@pytest.mark.parametrize("mount", [None, ON_FOOT, CART])
+def test_before_it_is_where_it_faces_whoever_looks_on(mount: Mount | None):
+    entities = Entity(0, "player", "you", "player"), Entity(2, "creature", "the blue knight", "knight")
+    made = XML if mount else yard.XML
+    now = World.create("ring", "yard", 3, made, (FOE, SELF) if mount else (), (0.0, -2.0, 0.0), entities, mount=mount)
+    now = now.advance(Action()).happens("a crate appears").happens("a fire breaks out")
+    at = Pose.from_bytes(now.physics.pose(now.physics.things[-1]) or b"").place
+    assert at[0] == pytest.approx(2.2, abs=0.3) and at[1] == pytest.approx(-2.0, abs=0.3)
+    assert now.setting.spectacles[0].place[0] > 2.0
 
 
 def test_who_is_dead_goes_nowhere():
