@@ -22,6 +22,8 @@ import typer
 from safetensors import safe_open
 from torch import Tensor
 
+from perdure.data.clip import SHORTEST
+from perdure.data.scenes import KINDS
 from perdure.data.sources import playground
 from perdure.models.adapters.lora import drop_lora, load_lora, merge_lora, save_lora
 from perdure.models.config import NANO
@@ -41,6 +43,12 @@ SEED = 1
 LORA = "lora.safetensors"
 ADDED = ("decoder.told.",)  # what the codec of an earlier run may not have had: it starts at zero
 PLAIN = {"hour": 12.0, "weather": "clear", "season": "", "style": ""}
+LIGHTS: tuple[dict[str, str | float], ...] = (
+    {"weather": "fog"}, {"hour": 22.5}, {"style": "sketch"}, {"weather": "rain"}, {"hour": 18.5}, {"weather": "snow"},
+    {"style": "pixel"}, {"weather": "storm"}, {"season": "winter"}, {"weather": "fog", "hour": 16.5}, {"hour": 6.5},
+    {"style": "sepia"}, {"season": "autumn"}, {"weather": "rain", "hour": 10.0},
+)  # fmt: skip
+"""What a place is shown in beside clear noon, each in every kind of scene."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +56,7 @@ class Recipe:
     preset: Preset
     clips: int = 100
     seconds: float = 12.0  # a clip: long enough for something to happen in most
+    lights: int = len(LIGHTS) * len(KINDS)  # short clips in one light each
     codec: TrainConfig = TrainConfig(minutes=60, learning_rate=8e-4)
     codec_batch: int = 4
     decoder: TrainConfig = TrainConfig(minutes=60, learning_rate=5e-4, cooldown=0.5)
@@ -66,17 +75,28 @@ def make_lessons(recipe: Recipe, runs: Path, share: int = 0, shares: int = 1) ->
     """Clip by clip; several processes may each take a share.
 
     Every other clip begins at clear noon, as worlds are founded: there the state's view is to be trusted, and a
-    model that saw nothing but changed light would trust it nowhere.
+    model that saw nothing but changed light would trust it nowhere. In a hundred clips it sees fog under an open sky
+    two or three times; so there are short ones as well, for it to see every light in every kind of scene.
     """
-    for job in playground.plan(recipe.clips, SEED, seconds=recipe.seconds)[share::shares]:
-        folder = runs / "lessons" / f"{job.number:05d}"
+    clips = playground.plan(recipe.clips, SEED, seconds=recipe.seconds)
+    jobs = [(f"{job.number:05d}", replace(job, options={} if job.number % 2 else PLAIN)) for job in clips]
+    for job in playground.plan(recipe.lights, SEED + 1, seconds=SHORTEST):
+        light = LIGHTS[job.number // len(KINDS) % len(LIGHTS)]
+        jobs.append((f"light-{job.number:05d}", replace(job, options=PLAIN | light)))
+    for name, job in jobs[share::shares]:
+        folder = runs / "lessons" / name
         if folder.exists():
             continue
-        options = PLAIN if job.number % 2 == 0 else {}
-        (clip,) = playground.make(replace(job, options=options))
+        (clip,) = playground.make(job)
         make(clip, recipe.preset, job.number, folder)
         said = ", ".join(clip.tags[tag] for tag in ("scene", "trajectory", "drama", "weather"))
-        print(f"lesson {job.number + 1} of {recipe.clips}: {said}", flush=True)
+        print(f"lesson {name} of {len(jobs)}: {said}", flush=True)
+
+
+def lessons(recipe: Recipe, runs: Path, stage: int, trainer: Trainer) -> Lessons:
+    """To draw batches from; a run that goes on after a kill does not see the same again."""
+    torch.manual_seed(trainer.steps)
+    return Lessons(runs / "lessons", recipe.preset, seed=(stage, trainer.steps), device=recipe.device)
 
 
 def fresh_codec(recipe: Recipe) -> Codec:
@@ -90,8 +110,8 @@ def train_codec(recipe: Recipe, runs: Path) -> None:
         shutil.copytree(recipe.begin / "codec", runs / "codec", dirs_exist_ok=True)
         return
     codec = fresh_codec(recipe)
-    batches = Lessons(runs / "lessons", recipe.preset, device=recipe.device).codec_batches(recipe.codec_batch)
-    Trainer(recipe.codec, codec, runs / "codec").fit(batches, codec_loss)
+    trainer = Trainer(recipe.codec, codec, runs / "codec")
+    trainer.fit(lessons(recipe, runs, 0, trainer).codec_batches(recipe.codec_batch), codec_loss)
 
 
 def train_decoder(recipe: Recipe, runs: Path) -> None:
@@ -101,8 +121,8 @@ def train_decoder(recipe: Recipe, runs: Path) -> None:
     if recipe.begin:
         load_average(codec, recipe.begin / "decoder", ADDED)
     codec.encoder.requires_grad_(False)
-    batches = Lessons(runs / "lessons", recipe.preset, seed=1, device=recipe.device).codec_batches(recipe.codec_batch)
-    Trainer(recipe.decoder, codec, runs / "decoder").fit(batches, codec_loss)
+    trainer = Trainer(recipe.decoder, codec, runs / "decoder")
+    trainer.fit(lessons(recipe, runs, 1, trainer).codec_batches(recipe.codec_batch), codec_loss)
 
 
 def train_told(recipe: Recipe, runs: Path) -> None:
@@ -114,8 +134,8 @@ def train_told(recipe: Recipe, runs: Path) -> None:
         raise ValueError("expected a codec that is told the setting (CodecConfig.setting), got one that is not")
     codec.requires_grad_(False)
     codec.decoder.told.requires_grad_(True)
-    batches = Lessons(runs / "lessons", recipe.preset, seed=2, device=recipe.device).codec_batches(recipe.codec_batch)
-    Trainer(recipe.told, codec, runs / "told").fit(batches, codec_loss)
+    trainer = Trainer(recipe.told, codec, runs / "told")
+    trainer.fit(lessons(recipe, runs, 2, trainer).codec_batches(recipe.codec_batch), codec_loss)
 
 
 def encode_latents(recipe: Recipe, runs: Path) -> None:
@@ -129,11 +149,9 @@ def train_flow(recipe: Recipe, runs: Path) -> None:
     if before := recipe.begin if recipe.train == "all" else runs:
         load_flow(dit, before / "flow")
     prepare(dit, recipe.train, recipe.rank)
-    batches = Lessons(runs / "lessons", recipe.preset, device=recipe.device).flow_batches(
-        recipe.flow_batch, recipe.flow_run
-    )
-    sigmas = recipe.preset.sigmas
-    Trainer(recipe.flow, dit, folder).fit(batches, lambda module, batch: flow_loss(module, batch, sigmas))
+    trainer, sigmas = Trainer(recipe.flow, dit, folder), recipe.preset.sigmas
+    batches = lessons(recipe, runs, 0, trainer).flow_batches(recipe.flow_batch, recipe.flow_run)
+    trainer.fit(batches, lambda module, batch: flow_loss(module, batch, sigmas))
     if recipe.train == "lora":
         load_average(dit, folder)
         save_lora(dit, folder / LORA)

@@ -123,18 +123,24 @@ def make(clip: Clip, preset: Preset, seed: int, folder: Path) -> None:
 class Lessons:
     """All lessons in a folder, as random batches on a device."""
 
-    def __init__(self, folder: Path, preset: Preset, seed: int = 0, device: str = "cpu") -> None:
+    def __init__(self, folder: Path, preset: Preset, seed: int | tuple[int, ...] = 0, device: str = "cpu") -> None:
         self.preset, self.random, self.device = preset, np.random.default_rng(seed), torch.device(device)
         self.folders = sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.endswith(".new"))
         if not self.folders:
             raise ValueError(f"expected lessons in {folder}, found none: make them first")
         self.clips = [{f.stem: np.load(f, mmap_mode="r") for f in p.glob("*.npy")} for p in self.folders]
+        chunks = np.array([len(clip["frames"]) for clip in self.clips])
+        self.shares = chunks / chunks.sum()
+
+    def any(self) -> dict[str, NDArray]:
+        """One of the clips, the longer the likelier."""
+        return self.clips[self.random.choice(len(self.clips), p=self.shares)]
 
     def codec_batches(self, size: int) -> Iterator[CodecBatch]:
         while True:
             rows = []
             for _ in range(size):
-                clip = self.clips[self.random.integers(len(self.clips))]
+                clip = self.any()
                 rows.append(codec_row(clip, int(self.random.integers(len(clip["frames"])))))
             yield CodecBatch(*(torch.stack(column) for column in zip(*rows, strict=True))).to(self.device)
 
@@ -143,7 +149,7 @@ class Lessons:
         while True:
             rows = []
             for _ in range(size):
-                clip = self.clips[self.random.integers(len(self.clips))]
+                clip = self.any()
                 start = int(self.random.integers(len(clip["frames"]) - run + 1))
                 rows.append(self.flow_row(clip, start, run))
             widest = max(len(r["past"]) for r in rows)
@@ -199,8 +205,11 @@ class Lessons:
                         for i in range(0, len(chunks), 4)
                     ]
                 array = torch.cat(latents).numpy().astype(np.float16)
-                np.save(folder / f"{name}.npy", array)
-                clip[name] = np.load(folder / f"{name}.npy", mmap_mode="r")
+                path, beside = folder / f"{name}.npy", folder / f"{name}.new"
+                with open(beside, "wb") as file:  # what is cut short is no lesson's field
+                    np.save(file, array)
+                beside.replace(path)
+                clip[name] = np.load(path, mmap_mode="r")
 
 
 def pictures(array: NDArray[np.uint8]) -> Tensor:

@@ -54,8 +54,9 @@ class Trainer:
 
     @property
     def progress(self) -> float:
-        done = self.steps / self.config.steps if self.config.steps else self.seconds / (60 * self.config.minutes)
-        return min(1.0, done)
+        c = self.config
+        done, whole = (self.steps, c.steps) if c.steps else (self.seconds, 60 * c.minutes)
+        return min(1.0, done / whole) if whole else 1.0
 
     def rate(self) -> float:
         """Warm up, hold, fall to zero: a hold can be prolonged, a cosine cannot."""
@@ -65,7 +66,7 @@ class Trainer:
 
     def fit(self, batches: Iterator[Batch], loss: Loss[Batch]) -> None:
         saved = time.monotonic()
-        sums: dict[str, float] = {}
+        seen: dict[str, list[float]] = {}  # figures since the last row of the log; not every step has all of them
         while self.progress < 1:
             start = time.monotonic()
             for group in self.optimizer.param_groups:
@@ -83,10 +84,10 @@ class Trainer:
             self.steps += 1
             self.seconds += time.monotonic() - start
             for key, figure in {"loss": value.item(), **figures}.items():
-                sums[key] = sums.get(key, 0.0) + figure
+                seen.setdefault(key, []).append(figure)
             if self.steps % self.config.log_every == 0:
-                self.log({key: total / self.config.log_every for key, total in sums.items()})
-                sums.clear()
+                self.log({key: sum(figures) / len(figures) for key, figures in seen.items()})
+                seen.clear()
             if time.monotonic() - saved > self.config.save_every:
                 self.save()
                 saved = time.monotonic()
@@ -133,7 +134,11 @@ class Trainer:
                 self.average[name].copy_(file.get_tensor("average." + name))
                 state = {k: f"optimizer.{k}.{name}" for k in ("step", "exp_avg", "exp_avg_sq")}
                 if all(key in names for key in state.values()):
-                    self.optimizer.state[p] = {k: file.get_tensor(key) for k, key in state.items()}
+                    # As torch has them: the moments where the parameter is, the count on the processor.
+                    moments = {
+                        k: file.get_tensor(key).to("cpu" if k == "step" else p.device) for k, key in state.items()
+                    }
+                    self.optimizer.state[p] = moments
 
 
 def load_average(module: nn.Module, folder: Path, added: tuple[str, ...] = ()) -> None:

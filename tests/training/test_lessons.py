@@ -1,6 +1,7 @@
 """Lessons: what a model is shown of a clip is what serving would have shown it, the state having learnt as it does."""
 
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import pytest
@@ -87,6 +88,23 @@ def test_batches_hold_what_was_written(lessons: Path):
     # A slot names a latent of the past that its chunk came after, or none.
     width = flow.past.shape[1]
     assert int(flow.slots.min()) >= -1 and int(flow.slots.max()) < width
+
+
+def test_latents_that_were_cut_short_are_none(lessons: Path, monkeypatch: pytest.MonkeyPatch):
+    kept, encoder = Lessons(lessons, PRESET), Encoder(PRESET.codec).eval()
+
+    def full(file: IO[bytes], array: NDArray[np.float16]) -> None:
+        file.write(array.tobytes()[:100])
+        raise OSError("No space left on device")
+
+    before = next(lessons.rglob("latent.npy")).read_bytes() if list(lessons.rglob("latent.npy")) else None
+    monkeypatch.setattr(np, "save", full)
+    with pytest.raises(OSError, match="No space"):
+        kept.encode_all(encoder)
+    monkeypatch.undo()
+    Lessons(lessons, PRESET)
+    left = list((lessons / "00000").glob("latent.npy"))
+    assert [it.read_bytes() for it in left] == ([before] if before else [])
 
 
 def test_where_the_light_is_another_some_memories_are_of_clear_noon(lessons: Path):

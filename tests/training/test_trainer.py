@@ -1,5 +1,6 @@
 """The loop: it learns, and a run that was stopped goes on as if it had not been."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -83,3 +84,33 @@ def test_the_rate_warms_up_holds_and_falls_to_zero(tmp_path: Path) -> None:
         trainer.steps, trainer.seconds = steps, seconds
         rates.append(round(trainer.rate(), 3))
     assert rates == [0.1, 0.5, 1.0, 0.5, 0.0]
+
+
+def test_the_log_tells_means_of_what_was_seen(tmp_path: Path) -> None:
+    """Of figures that not every step has, too, and of the few steps since a run was gone on with."""
+    trainer = Trainer(TrainConfig(minutes=1, steps=7, log_every=10), linear(), tmp_path)
+
+    def odd(module: nn.Module, x: Tensor) -> tuple[Tensor, dict[str, float]]:
+        value, _ = loss(module, x)
+        return value, {"always": 2.0} | ({"at times": 4.0} if trainer.steps % 2 else {})
+
+    trainer.fit(batches(), odd)
+    trainer = Trainer(TrainConfig(minutes=1, steps=10, log_every=10), linear(), tmp_path)
+    trainer.fit(batches(), odd)
+    (row,) = map(json.loads, (tmp_path / "log.jsonl").read_text().splitlines())
+    assert (row["always"], row["at times"]) == (2.0, 4.0)
+
+
+def test_no_time_is_no_step(tmp_path: Path) -> None:
+    trainer = Trainer(TrainConfig(minutes=0), linear(), tmp_path)
+    trainer.fit(batches(), loss)
+    assert trainer.steps == 0
+
+
+def test_moments_are_where_the_parameters_are(tmp_path: Path) -> None:
+    """A device without memory stands in for one of its own."""
+    Trainer(TrainConfig(minutes=1, steps=3), linear(), tmp_path).fit(batches(), loss)
+    again = Trainer(TrainConfig(minutes=1, steps=6), linear().to("meta"), tmp_path)
+    state = again.optimizer.state[again.module.get_parameter("weight")]
+    there = {name: it.device.type for name, it in state.items()}
+    assert there == {"step": "cpu", "exp_avg": "meta", "exp_avg_sq": "meta"}

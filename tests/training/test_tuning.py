@@ -17,8 +17,10 @@ from perdure.recipes import nano as recipes
 from perdure.recipes.nano import Recipe, drawn, train_flow
 from perdure.training.flow import FlowBatch, prepare
 from perdure.training.trainer import TrainConfig, Trainer
-from tests.training.test_methods import DIT, flow_batch
+from tests.training import test_methods
+from tests.training.test_methods import flow_batch
 
+DIT = replace(test_methods.DIT, adapters=replace(test_methods.DIT.adapters, setting=0))
 PRESET: Preset[CodecConfig] = replace(nano(), dit=DIT)
 
 
