@@ -48,12 +48,14 @@ def make(
 
     perdure data make --source doom --clips 100 --set map=MAP03
     """
-    from perdure.data.clip import LONGEST, SHORTEST
+    from perdure.data.clip import check_seconds
     from perdure.data.sources import source as find
 
-    if seconds is not None and not SHORTEST <= seconds <= LONGEST:
-        raise ValueError(f"expected clips of {SHORTEST:.0f} to {LONGEST:.0f} seconds, got {seconds:g}")
     options = parsed(settings or [])
+    if seconds is not None:
+        check_seconds(seconds)
+        if "seconds" in options:
+            raise ValueError("expected the length of clips once, got --seconds and --set seconds")
     jobs = find(source).plan(clips, seed, **({} if seconds is None else {"seconds": seconds}), **options)
     _run(folder or Path("data") / source.rpartition(".")[2], jobs, workers, ray, patience, as_json)
 
@@ -77,6 +79,7 @@ def ingest(
     from perdure.data.sources import source as find
     from perdure.world.store import home
 
+    paths = [inner for path in paths for inner in opened(path)]
     worlds = [path if path.exists() else home() / path for path in paths]
     played = [(path / "world.db").is_file() or (path / "session.json").is_file() for path in worlds]
     for path, is_world in zip(paths, played):
@@ -98,6 +101,19 @@ def ingest(
     else:
         jobs = find(source).plan(paths=paths, **options)
     _run(folder or Path("data") / source, jobs, workers, ray, patience, as_json)
+
+
+def opened(path: Path) -> list[Path]:
+    """A folder of worlds, of tapes or of data sets of LeRobot stands for what is in it."""
+    if not path.is_dir() or _played_or_driven(path):
+        return [path]
+    inner = [place for place in sorted(path.iterdir()) if _played_or_driven(place)]
+    films = any(place.is_file() and place.suffix in (".mp4", ".webm", ".mov") for place in path.iterdir())
+    return [path, *inner] if films or not inner else inner
+
+
+def _played_or_driven(path: Path) -> bool:
+    return any((path / mark).is_file() for mark in ("world.db", "session.json", "meta/info.json"))
 
 
 @app.command()
@@ -122,7 +138,8 @@ def profile(
     data = Dataset(folder)
     with _counting(f"measuring {folder}") as told:
         rows = measured(data, again, workers or cores(), told)
-    _say_damaged({str(row["name"]): str(row["damaged"]) for row in rows if row.get("damaged") is not None})
+    lost = {str(row["name"]): str(row["damaged"]) for row in rows if row.get("damaged") is not None}
+    _say_damaged({shard.name: why for shard, why in data.broken.items()} | lost)
     if not where:
         return _print_summary(summary(rows), len(rows), as_json)
     report = choose(rows, where).report()
@@ -283,6 +300,10 @@ def _print_counts(name: str, counts: dict[str, Any]) -> None:
         out.print(f"  and {len(counts) - SHOWN} more: see --json")
 
 
+RESERVED = ("count", "seed", "paths", "workers", "told")
+"""What commands give to sources themselves."""
+
+
 def parsed(settings: list[str]) -> dict[str, str | float | int | bool]:
     """KEY=VALUE, where a value that reads as a number, as true or as false is one."""
     options = dict[str, str | float | int | bool]()
@@ -290,6 +311,8 @@ def parsed(settings: list[str]) -> dict[str, str | float | int | bool]:
         key, equals, value = setting.partition("=")
         if not equals or not key.isidentifier():
             raise ValueError(f"expected --set KEY=VALUE, got {setting!r}")
+        if key in RESERVED:
+            raise ValueError(f"expected {key} as an argument or an option of the command (--help), not by --set")
         options[key] = _value(value)
     return options
 

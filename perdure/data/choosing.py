@@ -177,7 +177,7 @@ def _value(node: ast.expr, row: Row, where: str) -> Any:
                 return all(_compared(op, a, b) for op, a, b in zip(ops, values, values[1:]))
             case ast.Call(func=ast.Name(id=name), args=args):
                 return _FUNCTIONS[name](*map(of, args))
-    except (TypeError, ZeroDivisionError) as error:
+    except (TypeError, ZeroDivisionError, OverflowError, MemoryError) as error:
         raise ValueError(
             f"{ast.unparse(node)!r} cannot be worked out for {row.get('name')}: {error}; words are quoted, "
             "numbers are not, and lists are asked with 'word' in column"

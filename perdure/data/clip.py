@@ -32,6 +32,13 @@ VIEWS = ("first", "third", "animal", "vehicle", "screen", "")
 ROLES = ("player", "creature", "thing", "door")
 SHORTEST, LONGEST = 5.0, 60.0  # seconds of a clip in a data set
 
+
+def check_seconds(seconds: object) -> None:
+    """Raise `ValueError` unless clips may be so long."""
+    if not isinstance(seconds, int | float) or isinstance(seconds, bool) or not SHORTEST <= seconds <= LONGEST:
+        raise ValueError(f"expected clips of {SHORTEST:g} to {LONGEST:g} seconds, got {seconds!r}")
+
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")  # no dot: in a shard it ends the name
 
 

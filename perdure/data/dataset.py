@@ -17,6 +17,10 @@ SHARDS = "shard-*.tar"
 T = TypeVar("T")
 
 
+class TwoOfAName(ValueError):
+    """Clips that cannot be told apart."""
+
+
 class Damaged(ValueError):
     """A clip that cannot be read: which, and in which shard."""
 
@@ -36,12 +40,17 @@ class Dataset:
         if not self.shards:
             raise ValueError(f"expected shards in {folder}, found none: make some with `perdure data make`")
         self._places: dict[str, dict[str, Place]] = {}
+        self.broken: dict[Path, str] = {}
+        """Shards that are damaged, and how: of theirs the clips before that are here."""
         for shard in self.shards:
-            for name, found in places(shard):
-                if name in self._places:
-                    other = self._places[name]["json"][0]
-                    raise ValueError(f"two clips are named {name}, in {other} and {shard}: read their folders apart")
-                self._places[name] = found
+            try:
+                self._add(shard)
+            except TwoOfAName:
+                raise
+            except ValueError as error:
+                self.broken[shard] = str(error)
+        if not self._places:
+            raise ValueError(next(iter(self.broken.values())))
         self.chosen: Choice | None = None
         """What of the folder was chosen by `where`, if that was said."""
         if where:
@@ -49,6 +58,13 @@ class Dataset:
             if not chosen.kept:
                 raise ValueError(f"no clip of {len(self)} in {folder} is left by {where!r}: see `perdure data profile`")
             self._places = {name: self._places[name] for name in chosen.kept}
+
+    def _add(self, shard: Path) -> None:
+        for name, found in places(shard):
+            if name in self._places:
+                other = self._places[name]["json"][0]
+                raise TwoOfAName(f"two clips are named {name}, in {other} and {shard}: read their folders apart")
+            self._places[name] = found
 
     def profiles(self) -> list[Row]:
         """The profiles of these clips, in their order."""

@@ -1,6 +1,8 @@
 """Data sets in other forms: LeRobot's, shards of what is chosen, or plain films with their words beside them."""
 
 import json
+import os
+import shutil
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -74,13 +76,22 @@ def export(data: Dataset, folder: Path, form: str) -> list[Path]:
         raise ValueError(f"expected a format out of {', '.join(FORMATS)}, got {form!r}")
     if folder.exists() and any(folder.iterdir()):
         raise ValueError(f"expected {folder} to be new or empty: a data set is exported whole")
-    folder.mkdir(parents=True, exist_ok=True)
-    written = FORMATS[form](data, folder)
-    _tell(data, folder, form, written)
-    return written
+    for why in data.broken.values():
+        raise ValueError(why)
+    beside = folder.with_name(f"{folder.name}.{os.getpid()}.new")
+    beside.mkdir(parents=True)
+    try:
+        written = FORMATS[form](data, beside)
+        _tell(data, beside, form, written, folder.name)
+        if folder.exists():
+            folder.rmdir()
+        beside.replace(folder)
+    finally:  # what went wrong leaves nothing in its way
+        shutil.rmtree(beside, ignore_errors=True)
+    return [folder / path.relative_to(beside) for path in written]
 
 
-def _tell(data: Dataset, folder: Path, form: str, written: Sequence[Path]) -> None:
+def _tell(data: Dataset, folder: Path, form: str, written: Sequence[Path], name: str) -> None:
     """The card; beside shards also plans, report and profiles, so that one can choose among them again."""
     clips = [
         Kept(it.name, it.source, it.licence, it.seed, it.frames, it.fps,
@@ -89,7 +100,7 @@ def _tell(data: Dataset, folder: Path, form: str, written: Sequence[Path]) -> No
     ]  # fmt: skip
     origins = [*dict.fromkeys(shard.parent for shard in data.shards)]
     jobs = [job for origin in origins for job in planned(origin)]
-    told = card(folder.name, jobs, clips, (), ABOUT[form]).partition("\n## Skipped\n")[0]
+    told = card(name, jobs, clips, (), ABOUT[form]).partition("\n## Skipped\n")[0]
     chosen = data.chosen.report() if data.chosen else None
     if chosen:
         told = filtered(told, chosen)

@@ -80,8 +80,8 @@ def export(data: Dataset, folder: Path) -> list[Path]:
         groups[_group(data, name)].append(name)
     out: list[Path] = []
     for group, names in groups.items():
-        same = sum(other.name == group.name for other in groups)
-        label = group.name if same == 1 else f"{group.name}-{len(group.state)}{'a' if group.acts else ''}"
+        alike = [other for other in groups if other.name == group.name]
+        label = group.name if len(alike) == 1 else f"{group.name}-{1 + alike.index(group)}"
         place = folder if len(groups) == 1 else folder / label
         _export(data, names, group, place)
         out.append(place)
@@ -210,6 +210,8 @@ def _arrow(facts: Mapping[str, Any]) -> Any:
 def _column(values: NDArray[Any], kind: Any) -> Any:
     import pyarrow as pa
 
+    if values.ndim == 2 and values.shape[1] == 1:  # one number is a number, in LeRobot's tables
+        return pa.array(values[:, 0], kind)
     if values.ndim == 2:
         return pa.FixedSizeListArray.from_arrays(pa.array(values.ravel(), kind.value_type), values.shape[1])
     return pa.array(values.tolist() if values.dtype == object else values, kind)
@@ -277,7 +279,12 @@ def described(folder: Path) -> dict[str, Any]:
         raise ValueError(f"expected a data set of LeRobot in {folder}, with its meta/info.json") from None
     if not version.startswith("v3."):
         raise ValueError(f"expected LeRobot's format {VERSION} in {folder}, got {version}: LeRobot converts older ones")
-    if not any(facts["dtype"] == "video" for facts in info["features"].values()):
+    try:
+        films = [facts["dtype"] == "video" for facts in info["features"].values()]
+        _ = float(info["fps"]), str(info["data_path"]), str(info["video_path"])
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path} does not say what a data set of LeRobot says ({error!r})") from None
+    if not any(films):
         raise ValueError(f"{folder} has no video: clips are made of pictures")
     return info
 

@@ -69,14 +69,17 @@ def make(
     numbers = {job.number for job in jobs}
     if count < 0:
         raise ValueError(f"expected a number of workers, or 0 for one on each core, got {count}")
-    if not jobs or len(numbers) != len(jobs):
+    if not jobs:
+        raise ValueError("there is nothing to make clips of: no job was planned")
+    if len(numbers) != len(jobs):
         raise ValueError(f"expected a plan of jobs with a number each, got {len(jobs)} with {len(numbers)} numbers")
     (folder / PARTS).mkdir(parents=True, exist_ok=True)
     handle = lock(folder)
     try:
         _agree(folder, jobs)
-        for stale in folder.rglob("*.new"):
-            stale.unlink()
+        for stale in (path for place in (folder, folder / PARTS) for path in place.glob("*.*.new") if path.is_file()):
+            if stale.suffixes[-2][1:].isdigit():  # as `replacing` names them
+                stale.unlink()
         return _make(folder, jobs, run, min(count or cores(), len(jobs)), told)
     except Broken as broken:
         raise ValueError(
@@ -94,8 +97,13 @@ def _make(folder: Path, jobs: Sequence[Job], run: Run, count: int, told: Callabl
         path = shard_of(folder, number)
         known = [record for job in group if (record := read_record(folder, job.number)) and not record.again]
         if path.exists():
-            shard = Shard.of(path)
             due = noted(folder, path.name)
+            if due is None and not any(read_record(folder, job.number) for job in group):
+                raise ValueError(
+                    f"{folder} has {path.name}, and nothing in {PARTS} tells of it: bring that folder back, "
+                    "which a copy may have left behind, or name another one"
+                )
+            shard = Shard.of(path)
             if shard != due if due else shard.bytes != whole(sum(record.size for record in known)):
                 damaged += [path.name] if known else []
                 path.unlink()
@@ -201,7 +209,9 @@ def _report(
     skipped = [lost for record in records for lost in record.skipped]
     twice = [name for name, times in Counter(clip.name for clip in clips).items() if times > 1]
     if twice:
-        raise ValueError(f"expected a source to name each clip otherwise, got {twice[0]} more than once: mend it")
+        whose = [job.options.get("tape", job.options.get("path", f"job {job.number}")) for job, record in
+                 zip(jobs, records) if any(clip.name == twice[0] for clip in record.clips)]  # fmt: skip
+        raise ValueError(f"two clips are named {twice[0]}, of {' and '.join(map(str, whose))}: make them apart")
     if not clips:
         raise ValueError(f"nothing came of {len(jobs)} jobs: {skipped[0].what}: {skipped[0].why}")
     report = {

@@ -50,8 +50,10 @@ def measured(data: Dataset, again: bool = False, count: int = 0, told: Told = la
                 name = missing[at][0]
                 known[name] = {"name": name, DAMAGED: str(row)} if isinstance(row, Gone) else row
                 told(n, len(missing))
-            write(path, [known[name] for name in found])
-            rows = read(path)
+            rows = [known[name] for name in found]
+            if not any(shard.parent == folder for shard in data.broken):  # else it would forget what is to come back
+                write(path, rows)
+                rows = read(path)
         else:
             rows = [*known.values()]
         out += rows
@@ -135,7 +137,10 @@ def _shard(path: Path, names: Set[str], seed: int, tell: Tell | None) -> Recapti
         if (path.parent / PARTS).is_dir():
             note(path.parent, msgspec.structs.replace(Shard.of(beside), name=path.name))
 
-    relabel(path, change, last)
+    try:
+        relabel(path, change, last)
+    except ValueError as error:  # it is damaged, and stays as it is
+        return Recaptioned(damaged={path.name: str(error)})
     return out
 
 
@@ -156,6 +161,8 @@ def _note(folder: Path, clips: set[str], seed: int, by: str) -> None:
     """Profiles, report and card of a folder say whose captions are new."""
     if (path := folder / PROFILE).exists():
         write(path, [row | ({"captions": True} if row["name"] in clips else {}) for row in read(path)])
+    if not clips:
+        return  # who wrote what there is stays said
     said = {"seed": seed, "model": by, "clips": len(clips)}
     if (path := folder / REPORT).exists():
         report = msgspec.json.decode(path.read_bytes())

@@ -285,8 +285,12 @@ Place = tuple[File, int, int]
 
 
 def places(path: File) -> Iterator[tuple[str, dict[str, Place]]]:
-    """The name of each clip of a shard, and where its files lie."""
-    name, found = "", dict[str, Place]()
+    """The name of each clip of a shard, and where its files lie.
+
+    Raises `ValueError` where it is damaged, once all before that was given: to tarfile a header that cannot be read is
+    an end like any other.
+    """
+    name, found, end = "", dict[str, Place](), 0
     try:
         with tarfile.open(path, "r:") as tar:
             for entry in tar:
@@ -294,12 +298,21 @@ def places(path: File) -> Iterator[tuple[str, dict[str, Place]]]:
                 if whose != name and found:
                     yield name, found
                     found = {}
-                name = whose
+                name, end = whose, entry.offset_data + -(-entry.size // BLOCK) * BLOCK
                 found[kind] = path, entry.offset_data, entry.size
     except tarfile.TarError as error:
         raise ValueError(f"{path} is no shard that can be read ({error}): make it anew") from None
-    if found:
-        yield name, found
+    if not found or not _ends(path, end):
+        raise ValueError(f"{path} is damaged {end:,} bytes from its beginning: make it anew")
+    yield name, found
+
+
+def _ends(path: File, at: int) -> bool:
+    """Whether nothing but the end of a tar comes there."""
+    with path.open("rb") as file:
+        file.seek(at)
+        rest = file.read(RECORD + 2 * BLOCK)
+        return len(rest) >= 2 * BLOCK and not any(rest) and not file.read(1)
 
 
 def taken(place: Place) -> bytes:

@@ -32,7 +32,7 @@ HANDS = ("take", "place", "throw", "open", "close")
 
 def stats(data: Dataset) -> dict[str, Any]:
     """What is in a data set. Clips that are damaged are left out, and named with what is wrong."""
-    damaged: dict[str, str] = {}
+    damaged = {shard.name: why for shard, why in data.broken.items()}
 
     def whole() -> Iterator[tuple[Sheet, States]]:
         for name in data.names:

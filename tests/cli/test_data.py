@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from perdure.cli.data import parsed
+from perdure.cli.data import opened, parsed
 from perdure.data import stats
 from perdure.data.clip import Actor, Moment
 from perdure.data.dataset import Dataset
@@ -25,6 +25,7 @@ from tests.data import made_up
 
 ROOT = Path(__file__).parents[2]
 MAKE = "data", "make", "--source", "tests.data.made_up"
+DOOM, PLAYGROUND = (("data", "make", "--source", name) for name in ("doom", "playground"))
 
 
 @pytest.fixture(autouse=True)
@@ -51,6 +52,15 @@ def test_mistakes_are_told_in_one_line(capsys: Capture):
     assert "no source named 'moon'" in refused(capsys, "data", "make", "--source", "moon")
     assert "expected clips of 5 to 60 seconds, got 90" in refused(capsys, *MAKE, "--seconds", "90")
     assert "expected --set KEY=VALUE, got 'map'" in refused(capsys, *MAKE, "--set", "map")
+    twice = *MAKE, "--seconds", "10", "--set", "seconds=20"
+    assert "expected the length of clips once" in refused(capsys, *twice)
+    assert "expected seed as an argument or an option of the command" in refused(capsys, *MAKE, "--set", "seed=7")
+    assert "no source named './mine.py'" in refused(capsys, "data", "make", "--source", "./mine.py")
+    assert "expected monsters as true or false, got 'no'" in refused(capsys, *DOOM, "--set", "monsters=no")
+    assert "expected skill as a whole number from 1 to 5, got 99" in refused(capsys, *DOOM, "--set", "skill=99")
+    assert "clips of 5 to 60 seconds, got 500" in refused(capsys, *DOOM, "--set", "seconds=500")
+    body = *PLAYGROUND, "--set", "view=first", "--set", "trajectory=fight"
+    assert "expected view=third or animal for a fight" in refused(capsys, *body)
     assert "there is no nowhere.mp4" in refused(capsys, "data", "ingest", "nowhere.mp4")
     assert "found none: make some" in refused(capsys, "data", "stats", "nowhere")
     assert "Missing option '--source': see `perdure data make --help`" in refused(capsys, "data", "make")
@@ -63,6 +73,16 @@ def test_a_missing_extra_is_told(package: str, extra: str, capsys: Capture, monk
 
     monkeypatch.setattr(made_up, "plan", plan)
     assert f"this needs {package}, which playing does not: pip install 'perdure[{extra}]'" in refused(capsys, *MAKE)
+
+
+def test_a_folder_of_what_is_no_film_stands_for_what_is_in_it(tmp_path: Path):
+    for name in ("tapes/a/session.json", "tapes/b/session.json", "robots/x/meta/info.json", "films/cats/a.mp4"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).touch()
+    assert opened(tmp_path / "tapes") == [tmp_path / "tapes" / "a", tmp_path / "tapes" / "b"]
+    assert opened(tmp_path / "tapes" / "a") == [tmp_path / "tapes" / "a"]
+    assert opened(tmp_path / "robots") == [tmp_path / "robots" / "x"]
+    assert opened(tmp_path / "films") == [tmp_path / "films"]
 
 
 def test_settings_are_read_as_what_they_look_like():

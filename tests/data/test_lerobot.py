@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from perdure.data import exporting, lerobot, shards
-from perdure.data.clip import Captions, Clip, Job, Passage, Skipped
+from perdure.data.clip import Actor, Captions, Clip, Job, Passage, Skipped
 from perdure.data.dataset import Dataset
 from perdure.data.shards import encoded
 from perdure.data.sources import lerobot as source
@@ -201,3 +201,38 @@ def test_clips_of_two_kinds_make_two_data_sets(tmp_path: Path):
     shards.write(tmp_path / "odd" / "shard-000000.tar", [odd])
     with pytest.raises(ValueError, match=r"whole number of frames a second.*small has 29\.97"):
         lerobot.export(Dataset(tmp_path / "odd"), tmp_path / "no")
+
+
+def test_two_kinds_of_one_size_have_a_folder_each(tmp_path: Path):
+    """As many numbers, of other players."""
+
+    def of(name: str, entity: int) -> Clip:
+        states = {entity: {"score": np.arange(N, dtype=np.float32)}}
+        cast = (Actor(entity, "player", "a player", "player"),)
+        return Clip(name, "game", "?", 30.0, np.zeros((N, 8, 16, 3), np.uint8), cast=cast, states=states)
+
+    shards.write(tmp_path / "in" / "shard-000000.tar", [of("one", 1), of("two", 2)])
+    out = lerobot.export(Dataset(tmp_path / "in"), tmp_path / "out")
+    assert [path.name for path in out] == ["game-16x8-30-1", "game-16x8-30-2"]
+
+
+def test_an_export_that_fails_leaves_nothing_in_its_way(tmp_path: Path):
+    shards.write(tmp_path / "in" / "shard-000000.tar", [clip()])
+    data = Dataset(tmp_path / "in")
+    path, offset, size = data.files(data.names[0])["mp4"]
+    whole = path.read_bytes()
+    path.write_bytes(whole[:offset] + bytes(size) + whole[offset + size :])
+    with pytest.raises(Exception, match=r"(?i)invalid"):
+        exporting.export(data, tmp_path / "out", "lerobot")
+    assert not (tmp_path / "out").exists() and [it.name for it in tmp_path.iterdir()] == ["in"]
+    path.write_bytes(whole)
+    (tmp_path / "out").mkdir()
+    assert exporting.export(data, tmp_path / "out", "lerobot") == [tmp_path / "out"]
+
+
+def test_clips_that_came_from_lerobot_keep_their_licence_on_the_way_through_us(tmp_path: Path):
+    (job,) = source.plan(paths=[foreign(tmp_path / "robot", [62])], licence="CC-BY-4.0")
+    shards.write(tmp_path / "in" / "shard-000000.tar", clips(job))
+    lerobot.export(Dataset(tmp_path / "in"), tmp_path / "out")
+    (again,) = clips(source.plan(paths=[tmp_path / "out"])[0])
+    assert (again.name, again.licence) == ("lerobot-000000", "CC-BY-4.0")

@@ -189,6 +189,26 @@ def test_a_run_that_is_killed_is_taken_up_where_it_was(whole: tuple[Path, dict[s
     assert not list(folder.rglob("*.new"))
 
 
+def test_shards_whose_records_stayed_behind_are_left_alone(whole: tuple[Path, dict[str, bytes]], tmp_path: Path):
+    """A copy by `cp set/* there` leaves out what is hidden."""
+    there = shutil.copytree(whole[0], tmp_path / "there", ignore=shutil.ignore_patterns(".jobs"))
+    with pytest.raises(ValueError, match=r"nothing in \.jobs tells of it: bring that folder back"):
+        pipeline.make(there, pipeline.planned(there), run=here)
+    assert all((there / name).exists() for name in whole[1] if name.endswith(".tar"))
+
+
+def test_what_others_write_is_none_of_its_business(whole: tuple[Path, dict[str, bytes]], tmp_path: Path):
+    out = shutil.copytree(whole[0], tmp_path / "out")
+    below = out / "other" / ".jobs" / "000001.77.new"
+    below.parent.mkdir(parents=True)
+    ours, theirs = out / "report.json.77.new", [below, out / "thesis.new", out / "www.1.new" / "index.html"]
+    theirs[-1].parent.mkdir()
+    for path in (ours, *theirs):
+        path.write_text("half")
+    pipeline.make(out, pipeline.planned(out), run=here)
+    assert not ours.exists() and all(path.exists() for path in theirs)
+
+
 def test_a_part_that_is_gone_is_made_again(whole: tuple[Path, dict[str, bytes]], tmp_path: Path):
     def five(jobs: Sequence[Job], folder: Path, count: int) -> Iterator[Record]:
         yield from here(jobs[:5], folder, count)

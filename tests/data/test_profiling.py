@@ -111,3 +111,26 @@ def test_captions_are_the_same_whoever_writes_them(tmp_path: Path):
     assert payload == (tmp_path / "there" / "shard-000000.tar").read_bytes()
     back = Dataset(tmp_path / "here")[0]
     assert isinstance(back.captions, Captions) and caption(back, 1) == back.captions
+
+
+def test_of_a_shard_that_breaks_off_nothing_is_forgotten(folder: Path):
+    measured(Dataset(folder))
+    before = (folder / "profile.parquet").read_bytes()
+    path, offset, _ = Dataset(folder).files("made-up-000005")["json"]
+    whole = path.read_bytes()
+    path.write_bytes(whole[: offset - 512] + b"?" + whole[offset - 511 :])
+    data = Dataset(folder)
+    assert len(data) == len(measured(data)) == 8, "four of that shard, and the other"
+    assert stats(data)["damaged"].keys() == {path.name}
+    assert recaptioned(data, seed=4).damaged.keys() == {path.name}
+    path.write_bytes(whole)
+    assert (folder / "profile.parquet").read_bytes() == before and len(measured(Dataset(folder))) == 12
+
+
+def test_who_captioned_stays_said_where_nothing_was_captioned_anew(folder: Path):
+    recaptioned(Dataset(folder), 7, lambda rgb: "grey noise", by="a model")
+    said = json.loads((folder / "report.json").read_text())["captions"]
+    assert said == {"seed": 7, "model": "a model", "clips": 12}
+    assert not recaptioned(Dataset(folder), 3).clips
+    assert json.loads((folder / "report.json").read_text())["captions"] == said
+    assert "`a model`" in (folder / "card.md").read_text()

@@ -166,3 +166,14 @@ def test_a_slow_disk_does_not_hold_a_session_up(tmp_path: Path, monkeypatch: pyt
     session.close()
     tape.join()
     assert parts(tape.folder)[-1].dropped > 0 and PART == 120
+
+
+def test_tapes_that_would_be_named_alike_are_told_before_any_work(tmp_path: Path):
+    paths = [tmp_path / day / "keep" for day in ("monday", "tuesday")]
+    for path in paths:
+        path.mkdir(parents=True)
+        (path / "session.json").write_text("{}")
+    with pytest.raises(ValueError, match=r"monday/keep and .*tuesday/keep would be named alike"):
+        recording.plan(paths=paths)
+    with pytest.raises(ValueError, match="expected clips of 5 to 60 seconds, got 'abc'"):
+        recording.plan(paths=paths[:1], seconds="abc")  # type: ignore[arg-type]

@@ -184,3 +184,30 @@ def test_relabelling_changes_the_sheet_and_nothing_else(tmp_path: Path):
         captions = Dataset(tmp_path).sheet(name).captions
         assert captions is not None and captions.narrative == f"of {name}"
     assert [file.name for file in tmp_path.iterdir()] == ["shard-000000.tar"]
+
+
+@pytest.mark.parametrize("how", ["flipped", "cut", "zeros"])
+def test_a_shard_that_breaks_off_is_no_shorter_shard(how: str, tmp_path: Path):
+    """To tarfile a header that cannot be read is the end, and what comes after would be lost without a word."""
+    path = tmp_path / "shard-000000.tar"
+    shards.write(path, [rich("one"), rich("two"), poor()])
+    last = dict(shards.places(path))["film_2"]
+    offset = min(place[1] for place in last.values()) - shards.BLOCK
+    whole = path.read_bytes()
+    broken = {
+        "flipped": whole[:offset] + bytes([whole[offset] ^ 1]) + whole[offset + 1 :],
+        "cut": whole[:offset],
+        "zeros": whole[:offset] + bytes(2 * shards.BLOCK) + whole[offset + 2 * shards.BLOCK :],
+    }[how]
+    path.write_bytes(broken)
+    with pytest.raises(ValueError, match=r"shard-000000\.tar is damaged [0-9,]+ bytes from its beginning"):
+        list(shards.places(path))
+    data = Dataset(tmp_path)
+    assert data.names == ["one"], "of the last before that nobody knows whether it is whole"
+    assert list(data.broken) == [path]
+    with pytest.raises(ValueError, match="is damaged"):
+        shards.relabel(path, lambda name, files: None)
+    assert path.read_bytes() == broken and [file.name for file in tmp_path.iterdir()] == [path.name]
+    path.write_bytes(bytes(len(whole)))
+    with pytest.raises(ValueError, match="is damaged 0 bytes from its beginning"):
+        Dataset(tmp_path)

@@ -22,7 +22,7 @@ def names() -> list[str]:
 
 def source(name: str) -> ModuleType:
     """The module of a source, imported when it is asked for: each needs packages of its own."""
-    if "." not in name and name not in names():
+    if name not in names() and not ("." in name and all(part.isidentifier() for part in name.split("."))):
         raise ValueError(
             f"no source named {name!r}: there are {', '.join(names())}, or a module of yours, with its dots"
         )

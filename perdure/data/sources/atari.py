@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from perdure.data.clip import Actor, Clip, Job, Moment, Skipped
+from perdure.data.clip import Actor, Clip, Job, Moment, Skipped, check_seconds
 from perdure.data.sources.atari_games import GAMES, Game, Move, Stick
 from perdure.data.sources.atari_player import PLAYERS, Sight
 from perdure.world.action import FRAMES_PER_CHUNK, Action, Keys, Word
@@ -41,6 +41,8 @@ def plan(count: int, seed: int, seconds: float | None = None, **options: Any) ->
         raise ValueError(f"expected no option of atari but game, got {', '.join(unknown)}")
     if options.get("game", "boxing") not in GAMES:
         raise ValueError(f"expected a game out of {', '.join(GAMES)}, got {options['game']!r}")
+    if seconds is not None:
+        check_seconds(seconds)
     jobs: list[Job] = []
     for number in range(count):
         rng = np.random.default_rng([seed, number])

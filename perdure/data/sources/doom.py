@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perdure.camera import FAR, look, project
-from perdure.data.clip import SHORTEST, Actor, Clip, Job, Moment, Skipped
+from perdure.data.clip import SHORTEST, Actor, Clip, Job, Moment, Skipped, check_seconds
 from perdure.data.sources.doom_engine import begun, port, together
 from perdure.data.sources.doom_game import LENS, SETTLING, TICS, Tape, play, pushed, roll, roll_both, wad, warm
 from perdure.data.sources.doom_level import UNIT, Level, cast, read_level, stand
@@ -81,6 +81,14 @@ def plan(count: int, seed: int, seconds: float | None = None, **options: Any) ->
         raise ValueError(f"expected a map out of {', '.join(MAPS)}, got {options['map']!r}")
     if (players := options.get("players", 1)) not in (1, 2):
         raise ValueError(f"expected 1 or 2 players, got {players!r}")
+    for name in ("weapon", "monsters"):
+        if not isinstance(options.get(name, True), bool):
+            raise ValueError(f"expected {name} as true or false, got {options[name]!r}")
+    skill = options.get("skill", 1)
+    if not isinstance(skill, int) or isinstance(skill, bool) or not 1 <= skill <= 5:
+        raise ValueError(f"expected skill as a whole number from 1 to 5, got {skill!r}")
+    if seconds is not None:
+        check_seconds(seconds)
     tempers = TOGETHER if players == 2 else TEMPERS
     if options.get("temper", "explorer") not in tempers:
         raise ValueError(f"expected a temper out of {', '.join(tempers)}, got {options['temper']!r}")

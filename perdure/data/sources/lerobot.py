@@ -40,7 +40,7 @@ def make(job: Job) -> Iterator[Clip | Skipped]:
     info = lerobot.described(folder)
     row = next(row for row in lerobot.rows_of(folder) if row["episode_index"] == job.options["episode"])
     clip = lerobot.episode(folder, info, row, str(job.options.get("camera", "")))
-    if clip.source != NAME:
+    if row.get(lerobot.SHEET):  # it was exported by us
         yield clip
         return
     clip = replace(clip, name=f"{NAME}-{job.number:06d}", licence=str(job.options.get("licence", LICENCE)))

@@ -112,6 +112,8 @@ def begin(data: Mapping[str, Any]) -> World:
 
 
 def _check(options: Mapping[str, str | float | int | bool]) -> None:
+    if options.get("trajectory") == "fight" and options.get("view", "third") in ("first", "vehicle"):
+        raise ValueError(f"expected view=third or animal for a fight, which needs a body, got {options['view']}")
     known = (*CHOICES, *NUMBERS, "carried")
     for name, value in options.items():
         if name not in known:

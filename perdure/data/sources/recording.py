@@ -12,7 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from perdure.data.clip import LONGEST, SHORTEST, Clip, Job, Recipe, Skipped
+from perdure.data.clip import LONGEST, SHORTEST, Clip, Job, Recipe, Skipped, check_seconds
 from perdure.data.recorder import Recorder
 from perdure.data.tapes import ABOUT, pieces, plain, played_back, taped
 from perdure.data.views import view_of
@@ -43,6 +43,14 @@ def plan(
         raise ValueError("expected worlds that were played in, to make clips of: name some")
     if strange := {*options} - {"draw", "licence", "branch"}:
         raise ValueError(f"expected options out of draw, licence, branch, got {', '.join(sorted(strange))}")
+    check_seconds(seconds)
+    called: dict[str, Path] = {}
+    for path in map(Path, paths):
+        other = called.setdefault(plain(path.name), path)
+        if other != path:
+            raise ValueError(
+                f"{other} and {path} would be named alike in their clips: take them in apart, or rename one"
+            )
     jobs: list[Job] = []
     for path in map(Path, paths):
         if (path / ABOUT).is_file():

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perdure.camera import invert
-from perdure.data.clip import LONGEST, SHORTEST, Clip, Job, Skipped
+from perdure.data.clip import LONGEST, SHORTEST, Clip, Job, Skipped, check_seconds
 from perdure.data.processes import Gone, each
 from perdure.data.video import ports
 from perdure.data.video.filters import Limits, copies, fingerprint, profile, verdict
@@ -59,6 +59,7 @@ def plan(
     """
     if not paths:
         raise ValueError("expected films or folders of films to take in: name some")
+    check_seconds(seconds)
     _check(options)
     found = films([Path(path) for path in paths])
     if not found:
