@@ -65,6 +65,17 @@ def holed(batch: CodecBatch) -> CodecBatch:
     )  # fmt: skip
 
 
+def unlit(codec: Codec, given: CodecBatch, latent: Tensor) -> Tensor:
+    """Latents as a transformer may draw them where the light is another than clear noon's: between what is there and
+    what the view shows. So the decoder learns the light from what it is told, and not from good latents alone.
+    """
+    share = (
+        torch.rand(latent.shape[0], 1, 1, 1, device=latent.device) * (given.setting != 0).any(1)[:, None, None, None]
+    )
+    known = F.adaptive_avg_pool2d((given.confidence > 0).float().mean(1, keepdim=True), latent.shape[-2:])
+    return torch.lerp(latent, codec.encoder(given.view).to(latent.dtype), share * known)
+
+
 def edges(x: Tensor) -> tuple[Tensor, Tensor]:
     return x[..., 1:, :] - x[..., :-1, :], x[..., :, 1:] - x[..., :, :-1]
 
@@ -89,7 +100,8 @@ def codec_loss(codec: nn.Module, batch: CodecBatch) -> tuple[Tensor, dict[str, f
         joint = next(codec.encoder.parameters()).requires_grad
         with torch.set_grad_enabled(joint):
             latent = codec.encoder(given.frames)
-        noisy = latent + (LATENT_NOISE if joint else DRAWN_NOISE) * torch.randn_like(latent) * torch.rand(
+        drawn = latent if joint or codec.decoder.told is None else unlit(codec, given, latent)
+        noisy = drawn + (LATENT_NOISE if joint else DRAWN_NOISE) * torch.randn_like(latent) * torch.rand(
             latent.shape[0], 1, 1, 1, device=device
         )
         out: Decoded = codec.decoder(noisy, given.view, given.confidence, given.view_depth, given.proxy,
