@@ -95,6 +95,7 @@ function receive(message: FromServer): void {
       veil(message.stage, message.fraction);
       break;
     case "opened":
+      if (message.world !== world) break; // it was left before it was there
       complaint = "";
       opened = true;
       driven = message.driven;
@@ -252,8 +253,10 @@ const dialog = element<HTMLDialogElement>("fork-dialog");
 const forkName = dialog.querySelector("input")!;
 element("fork").addEventListener("click", () => {
   hands.letGo();
-  const forks = worlds.filter((w) => w.parent === world).length;
-  forkName.value = `fork-${forks + 1}`;
+  const [root] = (world ?? "").split("/"); // whatever it was forked from, its fork is one of the root's
+  let number = 1;
+  while (worlds.some((w) => w.name === `${root}/fork-${number}`)) number++;
+  forkName.value = `fork-${number}`;
   dialog.showModal();
   forkName.select();
 });

@@ -54,9 +54,11 @@ class FakeKeeper:
         return name
 
     def fork(self, world: Any, name: str) -> str:
+        root = world.name.partition("/")[0]  # which every fork is listed under
+        name = f"{root}/{name}"
         self.new(name, self.worlds[world.name][1].scene, 0)
         with self._lock:
-            info = WorldInfo(name=name, scene="rooms", step=world.step, parent=world.name, modified=time.time())
+            info = WorldInfo(name=name, scene="rooms", step=world.step, parent=root, modified=time.time())
             self.worlds[name] = replace(world, name=name), info
         return name
 

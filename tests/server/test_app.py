@@ -243,8 +243,8 @@ def test_new_and_fork_make_worlds_that_open(house):
         page.open("second")
         page.frame()
         page.say(protocol.Fork(name="third"))
-        assert page.hear_until("created") == {"type": "created", "world": "third", "parent": "second"}
-        assert page.open("third")["world"] == "third"
+        assert page.hear_until("created") == {"type": "created", "world": "second/third", "parent": "second"}
+        assert page.open("second/third")["world"] == "second/third"
 
 
 def test_pause_and_resume(house):

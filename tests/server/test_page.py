@@ -130,6 +130,17 @@ def test_a_new_world_is_made_and_entered(browser: Browser):
     assert "mine" in browser.ask("perdure.state().worlds")
 
 
+def test_a_fork_is_offered_a_name_that_is_free_in_a_fork_too(browser: Browser):
+    offered = "(document.getElementById('fork').click(), document.querySelector('#fork-dialog input').value)"
+    open_in(browser, "first")
+    assert browser.ask(offered) == "fork-1"
+    browser.ask("document.querySelector('#fork-dialog form button:not([value=no])').click()")
+    wait_for(lambda: browser.ask("perdure.state().worlds.includes('first/fork-1')"), 20, "the fork to be listed")
+    open_in(browser, "first/fork-1")
+    assert browser.ask(offered) == "fork-2"
+    browser.ask("document.querySelector('#fork-dialog button[value=no]').click()")
+
+
 def test_a_link_may_name_its_world(browser: Browser):
     browser.ask("location.href = '/?world=long-hall'")
     wait_for(lambda: bool(browser.ask("window.perdure?.state().world === 'long-hall'")), 20, "the page anew")
