@@ -12,7 +12,7 @@ from perdure.server import protocol
 from perdure.server.map import SmallMap
 from perdure.server.video import JpegEncoder
 from perdure.world.state import World
-from perdure.world.store import Store
+from perdure.world.store import MAIN, Store
 
 log = logging.getLogger(__name__)
 
@@ -110,6 +110,7 @@ class Rooms:
 
     async def enter(self, name: str, report: Report) -> Room:
         """The room of a world, opened if need be. Raises `Busy`, or what the keeper raised."""
+        name = name.removesuffix(f"/{MAIN}")  # which a world's own name means: two rooms would write to one branch
         while (over := self._in_the_way(name)) is not None:
             await self._shut(*over, linger=0.0)
         place = self._places.get(name)

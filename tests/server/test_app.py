@@ -175,6 +175,17 @@ def test_two_viewers_share_one_session(house):
         assert two.frame()[0].echo is None  # the clocks of two pages have nothing to do with each other
 
 
+def test_a_world_and_its_main_branch_are_one_room(house):
+    """Two sessions that write to one branch would end one another."""
+    h = house()
+    with h.page() as one, h.page() as other:
+        one.open()
+        assert other.open("first/main")["world"] == "first/main"
+        assert h.client.get("/health").json()["sessions"] == 1
+        other.say(protocol.Leave())
+        assert other.hear_until("left")["world"] == "first/main"
+
+
 def test_the_last_one_leaving_pauses_then_closes(house):
     place = house()
     with place.page() as page:
