@@ -95,7 +95,7 @@ class Shelf:
 
     def fork(self, world: World, name: str) -> str:
         # Just as it is for whoever asks, edits and all; its session may have gone on meanwhile.
-        self._held[world.name].store.fork(world.branch, None, name, event=len(world.history.events) - 1)
+        self._held[world.name].store.fork_of(world, name)
         return f"{world.name}/{name}"
 
     @staticmethod

@@ -280,6 +280,12 @@ class Store:
                 self._add_branch(db, name, there)
             return self._handed(world.fork(name))
 
+    def fork_of(self, world: World, name: str) -> World:
+        """A branch that leaves just where this world is, though its own may have gone on."""
+        events = world.history.events
+        told = events[-1].kind == "model"  # by `_handed`, and in the store with the next commit only
+        return self.fork(world.branch, None, name, event=len(events) - 1 - told)
+
     def goto(self, branch: str, step: int | None = None, *, event: int | None = None) -> World:
         """Go back: the branch goes on from a step, or from just after an event.
 

@@ -84,4 +84,8 @@ def test_a_world_is_told_of_another_model(tmp_path: Path, shelf: Shelf):
     other = Shelf(tmp_path, FakeEngine, lambda *_: None, {"weights": "other"})  # type: ignore[arg-type]
     _, world, _ = other.open("court-7", silent)
     assert (event := world.history.events[-1]).kind == "model" and event.args["now"] == ("other",)
+    assert other.fork(world, "twin") == "court-7/twin"  # though that event is not in the store yet
+    _, twin, _ = other.open("court-7/twin", silent)
+    assert (twin.state, twin.history.events[-1].kind) == (world.state, "model")
+    other.close(twin)
     other.close(world)
