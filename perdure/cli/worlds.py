@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
+from rich.text import Text
 
 from perdure.cli.naming import MAIN, Named, open_store
 from perdure.cli.saying import AsJson, clock, err, megabytes, out, print_json, show, stage
@@ -40,7 +41,7 @@ def new(
     if (home() / name).exists():
         raise ValueError(f"a world named {name!r} exists already in {home()}: play it, or take another name")
     make_world(load_engine(), name, scene, seed, spots, view, avatar)
-    out.print(f"{name} is in {home() / name}. Next: perdure play {name}")
+    out.print(f"{name} is in {home() / name}. Next: perdure play {name}", markup=False)
 
 
 def list_(as_json: AsJson = False) -> None:
@@ -49,18 +50,18 @@ def list_(as_json: AsJson = False) -> None:
     if as_json:
         print_json([asdict(it) | {"folder": str(it.folder)} for it in worlds])
     elif not worlds:
-        out.print(f"No worlds in {home()} yet. Make one: perdure new NAME")
+        out.print(f"No worlds in {home()} yet. Make one: perdure new NAME", markup=False)
     else:
         table = Table("world", "scene", box=None, pad_edge=False, header_style="dim")
         for column in ("steps", "walked", "on disk"):
             table.add_column(column, justify="right")
         for it in worlds:
             if it.damage:
-                table.add_row(it.name, "damaged", "", "", megabytes(it.size))
+                table.add_row(Text(it.name), "damaged", "", "", megabytes(it.size))
             for branch, steps in sorted(it.branches.items(), key=lambda item: item[0] != MAIN):
                 own = (it.name, f"{it.scene[0]} {it.scene[1]}", megabytes(it.size))
                 name, scene, size = own if branch == MAIN else (f"{it.name}/{branch}", "", "")
-                table.add_row(name, scene, str(steps), clock(steps), size)
+                table.add_row(Text(name), scene, str(steps), clock(steps), size)
         out.print(table)
         for it in worlds:
             if it.damage:

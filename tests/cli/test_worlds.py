@@ -139,6 +139,17 @@ def test_facts_of_a_world_with_a_past(yard: Path, capsys: Said, monkeypatch: pyt
     assert "the last 5" in shown and "perdure prune" in shown and "weather snow" in shown and "season" not in shown
 
 
+def test_what_users_named_is_shown_as_they_wrote_it(yard: Path, home: Path, capsys: Said) -> None:
+    caption, name = r"see [/b] a [dark] :car: \[red]x", "[bold]well"
+    run("edit", "yard", f"caption={caption}")
+    run("edit", "yard", "anchor", name)
+    shown = said(capsys, "info", "yard")
+    assert caption in shown and name in shown
+    assert caption in said(capsys, "diff", "yard@9", "yard")
+    yard.rename(home / "[red]yard")
+    assert "[red]yard" in said(capsys, "ls")
+
+
 def test_another_model_is_told_and_allowed(home: Path, capsys: Said, monkeypatch: pytest.MonkeyPatch) -> None:
     run("new", "garden")
     assert json.loads(said(capsys, "info", "garden", "--json"))["now played with"] == {}
