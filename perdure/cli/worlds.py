@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -138,6 +139,8 @@ def play(
 ) -> None:
     """Walk in a world, in the browser."""
     refuse_taken_port(host, port)
+    if record is not None:
+        refuse_unwritable(record)
     if world:
         with open_store(world, write=False) as store:  # a mistyped name is told before anything is loaded
             other = differing(store.fingerprint)
@@ -193,3 +196,12 @@ def refuse_taken_port(host: str, port: int) -> None:
         except OSError as error:
             came = f"cannot serve on {host}:{port} ({error.strerror})"
             raise ValueError(f"{came}: say another --port or --host") from None
+
+
+def refuse_unwritable(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise ValueError(f"cannot record in {folder} ({error.strerror}): say another folder with --record") from None

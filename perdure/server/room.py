@@ -175,7 +175,11 @@ class Rooms:
             return Room(name, opened, place, own=False)
         engine, world, store = opened
         session = Session(engine, world, store, turn=self._turns.setdefault(id(engine), threading.Lock()))
-        tape = None if self._record is None else await asyncio.to_thread(self._record, session, name)
+        try:
+            tape = None if self._record is None else await asyncio.to_thread(self._record, session, name)
+        except BaseException:
+            await asyncio.to_thread(self._keeper.close, world)
+            raise
         session.start()
         return Room(name, session, place, tape=tape)
 

@@ -103,6 +103,12 @@ def test_a_port_that_is_taken(home: Path, capsys: Said) -> None:
         assert "another --port" in refused(capsys, "play", "--no-open", "--port", str(port))
 
 
+def test_a_folder_that_cannot_be_recorded_in(home: Path, capsys: Said) -> None:
+    (home / "notes").write_text("no folder")
+    for folder in (home / "notes", home / "notes" / "tapes"):
+        assert "another folder" in refused(capsys, "play", "--no-open", "--port", "0", "--record", str(folder))
+
+
 def test_a_world_that_is_being_played_is_looked_at_and_not_changed(yard: Path, capsys: Said) -> None:
     with Store.open(yard):
         for command in (("fork", "yard", "snow"), ("goto", "yard", "2"), ("undo", "yard"), ("edit", "yard", "hour=3"),

@@ -351,6 +351,20 @@ def test_a_failing_step_is_told_and_the_world_opens_again(house, caplog):
     assert "the model drew NaN" in caplog.text
 
 
+def test_a_world_that_cannot_be_recorded_is_told_and_let_go(house):
+    def record(*_: object) -> None:
+        raise NotADirectoryError("no folder to record in")
+
+    h = house(record=record)
+    with h.page() as page:
+        for opened in (1, 2):
+            page.say(protocol.Open(world="first"))
+            while not isinstance(heard := page.hear(), dict) or heard["type"] != "error":
+                pass
+            assert "no folder" in heard["came"]
+            assert h.keeper.closed == ["first"] * opened
+
+
 def test_a_folder_that_cannot_be_read_is_told_and_the_page_still_works(house, monkeypatch):
     place = house()
 
