@@ -21,7 +21,7 @@ from pathlib import Path
 import msgspec
 
 from perdure.world.fold import Fold, fold, restored
-from perdure.world.folder import check_name, home, lock, refuse_network, unlock, writing
+from perdure.world.folder import check_name, files, home, lock, refuse_network, unlock, writing
 from perdure.world.history import Note, Past
 from perdure.world.migrate import tidy, upgrade, upgraded
 from perdure.world.rows import FORMAT, SCHEMA, Commit, Lineage, Recollection, Rows
@@ -459,4 +459,4 @@ class Store:
 
 
 def _size(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
+    return sum(it.st_size for it in files(folder))
