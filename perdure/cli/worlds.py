@@ -138,7 +138,7 @@ def play(
     no_open: Annotated[bool, typer.Option("--no-open", help="Open no browser.")] = False,
 ) -> None:
     """Walk in a world, in the browser."""
-    refuse_taken_port(host, port)
+    port = free_port(host, port)
     if record is not None:
         refuse_unwritable(record)
     if world:
@@ -188,14 +188,16 @@ def make_world(
         Store.create(home(), world, engine.backend.fingerprint()).close()
 
 
-def refuse_taken_port(host: str, port: int) -> None:
+def free_port(host: str, port: int) -> int:
+    """The port, if it is free; with 0 any that is."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
-        except OSError as error:
-            came = f"cannot serve on {host}:{port} ({error.strerror})"
+        except (OSError, OverflowError) as error:
+            came = f"cannot serve on {host}:{port} ({getattr(error, 'strerror', error)})"
             raise ValueError(f"{came}: say another --port or --host") from None
+        return int(probe.getsockname()[1])
 
 
 def refuse_unwritable(folder: Path) -> None:

@@ -19,6 +19,7 @@ from perdure.cli.worlds import FIRST
 from perdure.memory.commit import commit
 from perdure.runtime import backends
 from perdure.runtime import engine as runtime
+from perdure.server import app
 from perdure.server.protocol import VERSION
 from perdure.world.action import Action, Keys
 from perdure.world.history import LATENT
@@ -99,8 +100,16 @@ def test_mistakes_are_told_in_one_line(home: Path, capsys: Said, arguments: tupl
 
 def test_a_port_that_is_taken(home: Path, capsys: Said) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-        assert "another --port" in refused(capsys, "play", "--no-open", "--port", str(port))
+        busy = taken.getsockname()[1]
+        for port in (busy, 70000, -1):
+            assert "another --port" in refused(capsys, "play", "--no-open", "--port", str(port))
+
+
+def test_port_0_is_one_that_is_free(home: Path, capsys: Said, monkeypatch: pytest.MonkeyPatch) -> None:
+    ports: list[int] = []
+    monkeypatch.setattr(app, "serve", lambda application, host, port: ports.append(port))
+    shown = said(capsys, "play", "--no-open", "--port", "0")
+    assert ports[0] > 0 and f"http://127.0.0.1:{ports[0]}/" in shown
 
 
 def test_a_folder_that_cannot_be_recorded_in(home: Path, capsys: Said) -> None:
