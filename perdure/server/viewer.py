@@ -128,7 +128,7 @@ class Viewer:
                 try:
                     session.inbox.say(text, sender=self._id)
                 except ValueError as error:
-                    await self._complain("refused", "words", str(error), "say it in fewer words")
+                    await self._complain("refused", "words", str(error), "say it in fewer words, or a little later")
             case protocol.Pause():
                 if self._room.own:  # who drives another's is not to wait for who watches
                     session.pause()
