@@ -180,6 +180,8 @@ class Rooms:
         except BaseException:
             await asyncio.to_thread(self._keeper.close, world)
             raise
+        if not place.viewers:  # all left while it opened
+            session.pause()
         session.start()
         return Room(name, session, place, tape=tape)
 

@@ -1,6 +1,7 @@
 """The server over a socket: what a page is told, how worlds are shared, and what happens when things go wrong."""
 
 import json
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from PIL import Image
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
+from perdure.runtime.session import Session
 from perdure.server import protocol
 from tests.server.fake_app import FakeKeeper
 from tests.server.fake_engine import FakeEngine
@@ -184,6 +186,41 @@ def test_a_world_and_its_main_branch_are_one_room(house):
         assert h.client.get("/health").json()["sessions"] == 1
         other.say(protocol.Leave())
         assert other.hear_until("left")["world"] == "first/main"
+
+
+def test_a_world_that_is_left_while_it_opens_rests(house):
+    engine = FakeEngine(0.02)
+    place = house(engine, linger=60.0)
+    place.keeper._opening = 0.3
+    with place.page() as page:
+        page.say(protocol.Open(world="first"))
+        page.hear_until("progress")
+        page.say(protocol.Leave())
+        page.hear_until("worlds")
+        eventually(lambda: place.client.get("/health").json()["sessions"] == 1)
+        time.sleep(0.5)
+        assert not engine.actions
+        page.open()
+        eventually(lambda: bool(engine.actions))
+
+
+def test_a_world_that_is_being_closed_has_not_failed(house):
+    class Tape:
+        def __init__(self, session: Session, name: str) -> None:
+            sessions.append(session)
+
+        def join(self) -> None:
+            kept.wait(5.0)
+
+    sessions, kept = list[Session](), threading.Event()
+    place = house(record=Tape, linger=0.01)
+    with place.page() as page:
+        page.open()
+        page.frame()
+    eventually(lambda: sessions[0].ended is not None)
+    health = place.client.get("/health")
+    kept.set()
+    assert (health.status_code, health.json()["failed"], health.json()["sessions"]) == (200, [], 1)
 
 
 def test_the_last_one_leaving_pauses_then_closes(house):
