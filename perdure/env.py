@@ -287,7 +287,7 @@ class WorldEnv(gymnasium.Env[Any, Any]):
         taken = self._store.branches()
         names = (self._keep, *(f"{self._keep}-{i}" for i in range(2, len(taken) + 3)))
         name = next(name for name in names if name not in taken)
-        fork = self._store.fork(world.branch, None, name, event=len(world.history.events) - 1)
+        fork = self._store.fork_of(world, name)
         return replace(fork, pending=world.pending)
 
     # Who plays

@@ -50,6 +50,11 @@ class Words:
     whom: tuple[int, ...] = ()
     hard: bool = False
 
+    def __post_init__(self) -> None:
+        for option, angle in (("yaw", self.yaw), ("angle", self.angle)):
+            if angle is not None and not math.isfinite(angle):
+                raise ValueError(f"expected degrees for --{option}, got {angle}")
+
     def only(self, *taken: str) -> None:
         """Refuse options that mean nothing here."""
         for field in fields(self):

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import msgspec
 import typer
 from rich.table import Table
+from rich.text import Text
 
 from perdure.cli.naming import Named, Pointed, open_point, open_store
 from perdure.cli.saying import AsJson, err, out, print_json, progress, show, stage
@@ -168,7 +169,7 @@ def show_differences(before: World, after: World, as_json: bool, left: str = "be
     for column in table.columns:
         column.overflow = "fold"
     for it in found:
-        table.add_row(*(text.replace("[", r"\[") for text in (it.what, it.left or "-", it.right or "-")))
+        table.add_row(*map(Text, (it.what, it.left or "-", it.right or "-")))
     out.print(table)
 
 

@@ -99,7 +99,9 @@ def repair(world: World, yes: Yes = False, as_json: AsJson = False) -> None:
     if not remedy.faults:
         out.print(f"{world} is whole: nothing is to be done.")
     elif remedy.done:
-        out.print(f"{world} is whole again. As it was found, it is kept in {remedy.kept}.", soft_wrap=True)
+        out.print(
+            f"{world} is whole again. As it was found, it is kept in {remedy.kept}.", markup=False, soft_wrap=True
+        )
     else:
         out.print("Nothing is changed.")
 

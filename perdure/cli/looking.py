@@ -102,14 +102,16 @@ def film(store: Store, first: int, last: int, file: Path) -> None:
     """The steps from `first` to `last`, drawn again from what was kept."""
     from perdure.evaluation.film import write_mp4
 
-    engine, shown = load_engine(), []
-    with progress("drawing") as tell:
-        for step in range(first, last + 1):
-            shown.append(engine.redraw(store.world_at(step))[1])
-            tell((step - first + 1) / (last - first + 1), f"step {step}")
-    with written(file):
-        write_mp4(file, np.concatenate(shown))
-    out.print(f"{file}: steps {first} to {last}, {sum(map(len, shown)) / 24:.1f} s", markup=False, soft_wrap=True)
+    engine = load_engine()
+    with progress("drawing") as tell, written(file):
+
+        def drawn() -> Iterator[np.ndarray]:
+            for step in range(first, last + 1):
+                yield from engine.redraw(store.world_at(step))[1]
+                tell((step - first + 1) / (last - first + 1), f"step {step}")
+
+        count = write_mp4(file, drawn())
+    out.print(f"{file}: steps {first} to {last}, {count / 24:.1f} s", markup=False, soft_wrap=True)
 
 
 def film_along(store: Store, now: World, way: Trajectory, fly: bool, scale: float, file: Path) -> None:
@@ -118,23 +120,24 @@ def film_along(store: Store, now: World, way: Trajectory, fly: bool, scale: floa
 
     if not 0 < scale < math.inf:
         raise ValueError(f"expected a scale above 0 metres, got {scale}")
-    engine, shown = load_engine(), []
+    engine = load_engine()
     placed = way.placed(now.motion.cameras[-1], scale)
     rates = now.physics.mechanism.rates
     actions = placed.flown(rates) if fly else placed.walked(rates)
-    with progress("going") as tell:
-        world, cache, _ = engine.open(now, store)
-        for number, action in enumerate(actions, 1):
-            world, frames = engine.step(world, action, cache)
-            shown.append(frames)
-            tell(number / len(actions), f"step {number} of {len(actions)}")
-    with written(file):
-        write_mp4(file, np.concatenate(shown))
+    world, cache, _ = engine.open(now, store)
+    with progress("going") as tell, written(file):
+
+        def drawn() -> Iterator[np.ndarray]:
+            nonlocal world
+            for number, action in enumerate(actions, 1):
+                world, frames = engine.step(world, action, cache)
+                yield from frames
+                tell(number / len(actions), f"step {number} of {len(actions)}")
+
+        count = write_mp4(file, drawn())
     gone = np.linalg.norm(np.diff([now.motion.cameras[-1][:3, 3], world.motion.cameras[-1][:3, 3]], axis=0))
     how = "flown" if fly else "walked"
-    out.print(
-        f"{file}: {how} {sum(map(len, shown)) / 24:.1f} s, to {gone:.1f} m from there", markup=False, soft_wrap=True
-    )
+    out.print(f"{file}: {how} {count / 24:.1f} s, to {gone:.1f} m from there", markup=False, soft_wrap=True)
 
 
 def parse_camera(text: str) -> np.ndarray:

@@ -10,11 +10,12 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 from rich.table import Table
+from rich.text import Text
 
 from perdure.world.action import FRAMES_PER_CHUNK, FRAMES_PER_SECOND
 
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
+out = Console(highlight=False, emoji=False)
+err = Console(stderr=True, highlight=False, emoji=False)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print it as JSON.")]
 
@@ -22,14 +23,19 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print it as JSON.")]
 @contextmanager
 def stage(says: str) -> Iterator[None]:
     """Say what takes its time, while it does."""
-    with err.status(f"{says} …"):
+    with err.status(Text(f"{says} …")):  # not read as markup: it may name what users named
         yield
 
 
 @contextmanager
 def progress(says: str) -> Iterator[Callable[[float, str], None]]:
     """Say how far something is: what is given is to be called with the share that is done, and what is being done."""
-    columns = TextColumn(says), BarColumn(), TaskProgressColumn(), TextColumn("[dim]{task.description}")
+    columns = (
+        TextColumn(says),
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.description}", style="dim", markup=False),
+    )
     with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
         task = bar.add_task("", total=1.0)
         yield lambda share, what: bar.update(task, completed=share, description=what)
@@ -43,7 +49,7 @@ def show(facts: Mapping[str, Any], as_json: bool) -> None:
     table.add_column(style="dim")
     table.add_column(overflow="fold")
     for name, value in flat(facts):
-        table.add_row(name, f"{value:.2f}" if isinstance(value, float) else str(value))
+        table.add_row(Text(name), Text(f"{value:.2f}" if isinstance(value, float) else str(value)))
     out.print(table)
 
 

@@ -5,10 +5,12 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
+from rich.text import Text
 
 from perdure.cli.naming import MAIN, Named, open_store
 from perdure.cli.saying import AsJson, clock, err, megabytes, out, print_json, show, stage
@@ -40,7 +42,7 @@ def new(
     if (home() / name).exists():
         raise ValueError(f"a world named {name!r} exists already in {home()}: play it, or take another name")
     make_world(load_engine(), name, scene, seed, spots, view, avatar)
-    out.print(f"{name} is in {home() / name}. Next: perdure play {name}")
+    out.print(f"{name} is in {home() / name}. Next: perdure play {name}", markup=False)
 
 
 def list_(as_json: AsJson = False) -> None:
@@ -49,18 +51,18 @@ def list_(as_json: AsJson = False) -> None:
     if as_json:
         print_json([asdict(it) | {"folder": str(it.folder)} for it in worlds])
     elif not worlds:
-        out.print(f"No worlds in {home()} yet. Make one: perdure new NAME")
+        out.print(f"No worlds in {home()} yet. Make one: perdure new NAME", markup=False)
     else:
         table = Table("world", "scene", box=None, pad_edge=False, header_style="dim")
         for column in ("steps", "walked", "on disk"):
             table.add_column(column, justify="right")
         for it in worlds:
             if it.damage:
-                table.add_row(it.name, "damaged", "", "", megabytes(it.size))
+                table.add_row(Text(it.name), "damaged", "", "", megabytes(it.size))
             for branch, steps in sorted(it.branches.items(), key=lambda item: item[0] != MAIN):
                 own = (it.name, f"{it.scene[0]} {it.scene[1]}", megabytes(it.size))
                 name, scene, size = own if branch == MAIN else (f"{it.name}/{branch}", "", "")
-                table.add_row(name, scene, str(steps), clock(steps), size)
+                table.add_row(Text(name), scene, str(steps), clock(steps), size)
         out.print(table)
         for it in worlds:
             if it.damage:
@@ -136,7 +138,9 @@ def play(
     no_open: Annotated[bool, typer.Option("--no-open", help="Open no browser.")] = False,
 ) -> None:
     """Walk in a world, in the browser."""
-    refuse_taken_port(host, port)
+    port = free_port(host, port)
+    if record is not None:
+        refuse_unwritable(record)
     if world:
         with open_store(world, write=False) as store:  # a mistyped name is told before anything is loaded
             other = differing(store.fingerprint)
@@ -184,11 +188,22 @@ def make_world(
         Store.create(home(), world, engine.backend.fingerprint()).close()
 
 
-def refuse_taken_port(host: str, port: int) -> None:
+def free_port(host: str, port: int) -> int:
+    """The port, if it is free; with 0 any that is."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
-        except OSError as error:
-            came = f"cannot serve on {host}:{port} ({error.strerror})"
+        except (OSError, OverflowError) as error:
+            came = f"cannot serve on {host}:{port} ({getattr(error, 'strerror', error)})"
             raise ValueError(f"{came}: say another --port or --host") from None
+        return int(probe.getsockname()[1])
+
+
+def refuse_unwritable(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise ValueError(f"cannot record in {folder} ({error.strerror}): say another folder with --record") from None

@@ -47,16 +47,24 @@ def film(
 def write_mp4(
     path: Path, frames: Iterable[NDArray[np.uint8]], fps: float = FRAMES_PER_SECOND, enlarged: int = 2
 ) -> int:
-    """H.264 of frames (H, W, 3), enlarged so that players do not blur small ones; how many there were."""
-    count = 0
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001))
-        stream.pix_fmt, stream.options = "yuv420p", {"crf": "26", "preset": "slow"}
-        for frame in frames:
-            large = np.repeat(np.repeat(frame, enlarged, 0), enlarged, 1)
-            if not count:
-                stream.height, stream.width = large.shape[:2]
-            count += 1
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(large, format="rgb24")))
-        container.mux(stream.encode())
+    """H.264 of frames (H, W, 3), enlarged so that players do not blur small ones; how many there were.
+
+    The file is there once it is whole: frames may be drawn as they are asked for, and their drawing may fail.
+    """
+    count, beside = 0, path.with_name(f".{path.name}")
+    try:
+        with av.open(str(beside), "w") as container:
+            stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001))
+            stream.pix_fmt, stream.options = "yuv420p", {"crf": "26", "preset": "slow"}
+            for frame in frames:
+                large = np.repeat(np.repeat(frame, enlarged, 0), enlarged, 1)
+                if not count:
+                    stream.height, stream.width = large.shape[:2]
+                count += 1
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(large, format="rgb24")))
+            container.mux(stream.encode())
+        beside.replace(path)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
     return count

@@ -29,6 +29,7 @@ class Driven:
         self._stage = _Stage(engine, cache)
         self._store, self._turn = store, turn
         self._session: Session | None = None
+        self._asked = 0  # how often: who is interrupted while it waits must not get that answer to its next question
 
     @property
     def session(self) -> Session:
@@ -43,12 +44,12 @@ class Driven:
             self._session = Session(self._stage, world, self._store, agent=self._stage.ask, turn=self._turn)
             self._session.start()
         else:
-            self._stage.asked.put(world)
+            self._ask(world)
         self._made()
 
     def step(self, action: Action) -> tuple[World, Frames]:
         """A step further, when its time has come. Raises `SessionEnded` if the session failed."""
-        self._stage.asked.put(action)
+        self._ask(action)
         return self._made()
 
     def close(self) -> None:
@@ -56,16 +57,22 @@ class Driven:
         if self._session is None:
             return
         last = self._session.subscribe(1)
-        self._stage.asked.put(None)
+        self._ask(None)
         with suppress(SessionEnded, TimeoutError):
             while True:
                 last.get(2.0)
         self._session.close()
 
+    def _ask(self, what: Action | World | None) -> None:
+        self._asked += 1
+        self._stage.asked.put((self._asked, what))
+
     def _made(self) -> tuple[World, Frames]:
         while True:
             with suppress(Empty):
-                return self._stage.made.get(timeout=LISTEN)
+                number, made = self._stage.made.get(timeout=LISTEN)
+                if number == self._asked:
+                    return made
             if self.session.ended is not None:
                 raise self.session.ended
 
@@ -76,25 +83,26 @@ class _Stage:
     def __init__(self, engine: Stepper, cache: Any) -> None:
         self._engine, self._cache = engine, cache
         self.begun: tuple[World, Frames] | None = None
-        self.asked: SimpleQueue[Action | World | None] = SimpleQueue()
-        self.made: SimpleQueue[tuple[World, Frames]] = SimpleQueue()
+        self.asked: SimpleQueue[tuple[int, Action | World | None]] = SimpleQueue()
+        self.made: SimpleQueue[tuple[int, tuple[World, Frames]]] = SimpleQueue()
+        self._number = 0  # of what was asked last; the first world is begun unasked
 
     @property
     def timings(self) -> Mapping[str, float]:
         return self._engine.timings
 
     def ask(self, world: World, frames: Frames | None) -> Action | World:
-        asked = self.asked.get()
+        self._number, asked = self.asked.get()
         if asked is None:
             raise SessionEnded("its driver has done")
         return asked
 
     def open(self, world: World, store: Store | None = None) -> tuple[World, Any, Frames]:
         assert self.begun is not None
-        self.made.put(self.begun)
+        self.made.put((self._number, self.begun))
         return self.begun[0], self._cache, self.begun[1]
 
     def step(self, world: World, action: Action, cache: Any, store: Store | None = None) -> tuple[World, Frames]:
         made = self._engine.step(world, action, cache, store)
-        self.made.put(made)
+        self.made.put((self._number, made))
         return made

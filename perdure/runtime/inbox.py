@@ -78,10 +78,11 @@ class Inbox:
         if not 0 < len(text) <= LONGEST:
             raise ValueError(f"expected words of at most {LONGEST} characters, got {len(text)}")
         with self._lock:
-            if len(self._words) < WORDS:
-                if self.heard is not None:
-                    self.heard(sender, time, 0, 0.0, 0.0, 0, text)
-                self._words.append(text)
+            if len(self._words) == WORDS:
+                raise ValueError(f"expected at most {WORDS} sayings that wait for their chunk, got one more")
+            if self.heard is not None:
+                self.heard(sender, time, 0, 0.0, 0.0, 0, text)
+            self._words.append(text)
 
     def leave(self, sender: str) -> None:
         """Let go of all that a sender holds."""
@@ -89,11 +90,10 @@ class Inbox:
             self._hands.pop(sender, None)
 
     def rest(self) -> None:
-        """Forget mouse travel, taps, deeds and words, but not what is held down."""
+        """Forget mouse travel, taps and deeds, but not what is held down, nor what was said."""
         with self._lock:
             self._turn = self._tilt = 0.0
             self._deeds.clear()
-            self._words.clear()
             for held in self._hands.values():
                 held.tapped = 0
 

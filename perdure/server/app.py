@@ -57,7 +57,8 @@ def create_app(
         return Response(msgspec.json.encode(await asyncio.to_thread(keeper.list)), media_type="application/json")
 
     async def health(request: Request) -> Response:
-        failed = [room.name for room in rooms if room.session.ended is not None]
+        ends = ((room.name, room.session.ended) for room in rooms)
+        failed = [name for name, end in ends if end is not None and end.__cause__ is not None]  # else it was only left
         body = {"ok": not failed, "sessions": len(list(rooms)), "max_sessions": max_sessions, "failed": failed}
         return Response(msgspec.json.encode(body), 503 if failed else 200, media_type="application/json")
 

@@ -12,7 +12,7 @@ from perdure.server import protocol
 from perdure.server.map import SmallMap
 from perdure.server.video import JpegEncoder
 from perdure.world.state import World
-from perdure.world.store import Store
+from perdure.world.store import MAIN, Store
 
 log = logging.getLogger(__name__)
 
@@ -110,6 +110,7 @@ class Rooms:
 
     async def enter(self, name: str, report: Report) -> Room:
         """The room of a world, opened if need be. Raises `Busy`, or what the keeper raised."""
+        name = name.removesuffix(f"/{MAIN}")  # which a world's own name means: two rooms would write to one branch
         while (over := self._in_the_way(name)) is not None:
             await self._shut(*over, linger=0.0)
         place = self._places.get(name)
@@ -174,7 +175,13 @@ class Rooms:
             return Room(name, opened, place, own=False)
         engine, world, store = opened
         session = Session(engine, world, store, turn=self._turns.setdefault(id(engine), threading.Lock()))
-        tape = None if self._record is None else await asyncio.to_thread(self._record, session, name)
+        try:
+            tape = None if self._record is None else await asyncio.to_thread(self._record, session, name)
+        except BaseException:
+            await asyncio.to_thread(self._keeper.close, world)
+            raise
+        if not place.viewers:  # all left while it opened
+            session.pause()
         session.start()
         return Room(name, session, place, tape=tape)
 

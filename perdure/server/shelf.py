@@ -13,6 +13,7 @@ from pathlib import Path
 from perdure.runtime.session import Stepper
 from perdure.server.protocol import WorldInfo
 from perdure.server.room import Report
+from perdure.world.folder import files
 from perdure.world.state import World
 from perdure.world.store import Store, list_worlds
 
@@ -53,7 +54,7 @@ class Shelf:
         """All worlds and their forks, the last played first."""
         out = []
         for summary in list_worlds(self._home):
-            modified = max(path.stat().st_mtime for path in summary.folder.iterdir())
+            modified = max((it.st_mtime for it in files(summary.folder)), default=0.0)
             scene, seed = summary.scene
             for branch, step in summary.branches.items():
                 name, parent = (summary.name, None) if branch == MAIN else (f"{summary.name}/{branch}", summary.name)
@@ -95,7 +96,7 @@ class Shelf:
 
     def fork(self, world: World, name: str) -> str:
         # Just as it is for whoever asks, edits and all; its session may have gone on meanwhile.
-        self._held[world.name].store.fork(world.branch, None, name, event=len(world.history.events) - 1)
+        self._held[world.name].store.fork_of(world, name)
         return f"{world.name}/{name}"
 
     @staticmethod

@@ -34,6 +34,7 @@ class Viewer:
         self._socket, self._rooms, self._keeper, self._scenes = socket, rooms, keeper, scenes
         self._id = uuid.uuid4().hex  # this viewer's hand in the session's inbox
         self._room: Room | None = None
+        self._called = ""  # what the page calls its world: a room has one name, a world's main branch two
         self._frames: Subscription | None = None
         self._opening: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
@@ -91,9 +92,9 @@ class Viewer:
                 self._stop_watching()
                 self._opening = tasks.create_task(self._open(name))
             case protocol.Leave():
-                if room := self._room:
+                if self._room is not None:
                     self._stop_watching()
-                    await self._send(protocol.Left(world=room.name))
+                    await self._send(protocol.Left(world=self._called))
                 self._stop_watching()
                 await self._send(protocol.Worlds(worlds=await self._list()))
             case protocol.New(name=name, scene=scene, seed=seed):
@@ -127,7 +128,7 @@ class Viewer:
                 try:
                     session.inbox.say(text, sender=self._id)
                 except ValueError as error:
-                    await self._complain("refused", "words", str(error), "say it in fewer words")
+                    await self._complain("refused", "words", str(error), "say it in fewer words, or a little later")
             case protocol.Pause():
                 if self._room.own:  # who drives another's is not to wait for who watches
                     session.pause()
@@ -158,7 +159,7 @@ class Viewer:
             loop.call_soon_threadsafe(self._wake.set)
 
         try:
-            self._room = await self._rooms.enter(name, report)
+            self._room, self._called = await self._rooms.enter(name, report), name
         except Busy as error:
             await self._complain("busy", "a free place on this server", str(error), "try again in a little while")
         except ValueError as error:
@@ -250,7 +251,7 @@ class Viewer:
                     await self._complain(
                         "failed", "the next frame", str(ended), "open the world again: nothing was lost"
                     )
-                    await self._send(protocol.Left(world=room.name))
+                    await self._send(protocol.Left(world=self._called))
                     break
                 if frame is None:
                     break

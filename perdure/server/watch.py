@@ -18,6 +18,7 @@ from perdure.server.app import SETTINGS, create_app
 from perdure.server.protocol import WorldInfo
 from perdure.server.room import Report
 from perdure.world.state import World
+from perdure.world.store import MAIN
 
 LOCAL = ("127.0.0.1", "localhost")
 
@@ -54,7 +55,7 @@ class _OneWorld:
     """A keeper of the one world that is shown."""
 
     def __init__(self, session: Session, name: str) -> None:
-        self._session, self._name = session, name
+        self._session, self._name = session, name.removesuffix(f"/{MAIN}")  # as rooms call it
 
     def list(self) -> Sequence[WorldInfo]:
         world = self._session.world

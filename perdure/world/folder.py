@@ -7,8 +7,9 @@ import re
 import sqlite3
 import sys
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from stat import S_ISREG
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 # Kinds of file systems, and of helpers of FUSE (`fuse.sshfs`), behind which other machines may be.
@@ -28,6 +29,15 @@ def home() -> Path:
 def check_name(what: str, name: str) -> None:
     if not _NAME.fullmatch(name):
         raise ValueError(f"expected letters, digits, '-', '_' or '.' as the name of a {what}, got {name!r}")
+
+
+def files(folder: Path) -> list[os.stat_result]:
+    """Of its files that are there: SQLite's own go when whoever reads beside us closes."""
+    found: list[os.stat_result] = []
+    for path in folder.iterdir():
+        with suppress(FileNotFoundError):
+            found.append(path.stat())
+    return [it for it in found if S_ISREG(it.st_mode)]
 
 
 def lock(folder: Path) -> int:

@@ -305,7 +305,11 @@ class Physics:
         pose = body.pose
         if pose is None and was is not None and now is not None and was.kind == now.kind:
             pose = self._pose(entity)
-        return physics if pose is None else physics.with_pose(entity, pose.to_bytes())
+        if pose is not None:
+            return physics.with_pose(entity, pose.to_bytes())
+        if now is not None:
+            posing.check_stand(physics.posed()[1], now)
+        return physics
 
     def pose(self, entity: int) -> bytes | None:
         """Where an entity is and how it moves (`body.Pose`); 0 is the player."""

@@ -117,6 +117,13 @@ def check(pose: Pose, kind: str, entity: int) -> None:
         raise ValueError(f"expected entity {entity} to move at up to {FASTEST:g} m or rad a second, got {pose.motion}")
 
 
+def check_stand(data: mujoco.MjData, seat: Seat) -> None:
+    """As `check`, of what stands where its MJCF says. `data` has its kinematics."""
+    at = data.xpos[seat.body]
+    if not (np.abs(at) <= FARTHEST).all() or not np.isfinite(data.xmat[seat.body]).all():  # nan is within nothing
+        raise ValueError(f"expected entity {seat.entity} within {FARTHEST:g} m of the origin, got {_floats(at)}")
+
+
 def _floats(*arrays: Array) -> tuple[float, ...]:
     return tuple(float(value) for array in arrays for value in array)
 

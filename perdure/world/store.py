@@ -21,7 +21,7 @@ from pathlib import Path
 import msgspec
 
 from perdure.world.fold import Fold, fold, restored
-from perdure.world.folder import check_name, home, lock, refuse_network, unlock, writing
+from perdure.world.folder import check_name, files, home, lock, refuse_network, unlock, writing
 from perdure.world.history import Note, Past
 from perdure.world.migrate import tidy, upgrade, upgraded
 from perdure.world.rows import FORMAT, SCHEMA, Commit, Lineage, Recollection, Rows
@@ -280,6 +280,12 @@ class Store:
                 self._add_branch(db, name, there)
             return self._handed(world.fork(name))
 
+    def fork_of(self, world: World, name: str) -> World:
+        """A branch that leaves just where this world is, though its own may have gone on."""
+        events = world.history.events
+        told = events[-1].kind == "model"  # by `_handed`, and in the store with the next commit only
+        return self.fork(world.branch, None, name, event=len(events) - 1 - told)
+
     def goto(self, branch: str, step: int | None = None, *, event: int | None = None) -> World:
         """Go back: the branch goes on from a step, or from just after an event.
 
@@ -453,4 +459,4 @@ class Store:
 
 
 def _size(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
+    return sum(it.st_size for it in files(folder))

@@ -1,11 +1,14 @@
 """Pictures and films of a world: that what is asked for is drawn. How it is drawn is tested with the engine."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from perdure.world.state import World
+from perdure.world.store import Store
 from tests.cli.desk import Said, full_disk, refused, run, said, unchanged
 
 
@@ -48,6 +51,37 @@ def test_a_film(yard: Path, capsys: Said) -> None:
         assert float(film.streams.video[0].average_rate) == 24
     assert len(frames) == 16 and frames[0].shape == (288, 512, 3)
     assert np.abs(frames[0][0, 0].astype(int) - (200, 0, 3)).max() < 12
+
+
+def test_a_film_is_written_as_it_is_drawn(yard: Path, capsys: Said, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long it is, no more than a chunk of it is held."""
+    pytest.importorskip("av")
+    from perdure.evaluation import film
+
+    def first(file: Path, frames: Iterator[np.ndarray]) -> int:
+        next(frames)
+        return 1
+
+    drawn, at = list[int](), Store.world_at
+    monkeypatch.setattr(Store, "world_at", lambda store, step: drawn.append(step) or at(store, step))
+    monkeypatch.setattr(film, "write_mp4", first)
+    said(capsys, "render", "yard", "--from", "3", "--to", "6")
+    assert drawn == [3]
+
+
+def test_a_film_that_fails_leaves_what_was_there(yard: Path, capsys: Said, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("av")
+    said(capsys, "render", "yard", "--from", "3", "--to", "4", "--out", "film.mp4")
+    before, at = Path("film.mp4").read_bytes(), Store.world_at
+
+    def damaged(store: Store, step: int) -> World:
+        if step == 5:
+            raise ValueError("step 5 is damaged")
+        return at(store, step)
+
+    monkeypatch.setattr(Store, "world_at", damaged)
+    assert "step 5" in refused(capsys, "render", "yard", "--from", "3", "--out", "film.mp4")
+    assert [file.name for file in Path().iterdir()] == ["film.mp4"] and Path("film.mp4").read_bytes() == before
 
 
 def test_a_film_along_the_trajectory_of_others(yard: Path, capsys: Said) -> None:

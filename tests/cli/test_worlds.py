@@ -19,6 +19,7 @@ from perdure.cli.worlds import FIRST
 from perdure.memory.commit import commit
 from perdure.runtime import backends
 from perdure.runtime import engine as runtime
+from perdure.server import app
 from perdure.server.protocol import VERSION
 from perdure.world.action import Action, Keys
 from perdure.world.history import LATENT
@@ -99,8 +100,22 @@ def test_mistakes_are_told_in_one_line(home: Path, capsys: Said, arguments: tupl
 
 def test_a_port_that_is_taken(home: Path, capsys: Said) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-        assert "another --port" in refused(capsys, "play", "--no-open", "--port", str(port))
+        busy = taken.getsockname()[1]
+        for port in (busy, 70000, -1):
+            assert "another --port" in refused(capsys, "play", "--no-open", "--port", str(port))
+
+
+def test_port_0_is_one_that_is_free(home: Path, capsys: Said, monkeypatch: pytest.MonkeyPatch) -> None:
+    ports: list[int] = []
+    monkeypatch.setattr(app, "serve", lambda application, host, port: ports.append(port))
+    shown = said(capsys, "play", "--no-open", "--port", "0")
+    assert ports[0] > 0 and f"http://127.0.0.1:{ports[0]}/" in shown
+
+
+def test_a_folder_that_cannot_be_recorded_in(home: Path, capsys: Said) -> None:
+    (home / "notes").write_text("no folder")
+    for folder in (home / "notes", home / "notes" / "tapes"):
+        assert "another folder" in refused(capsys, "play", "--no-open", "--port", "0", "--record", str(folder))
 
 
 def test_a_world_that_is_being_played_is_looked_at_and_not_changed(yard: Path, capsys: Said) -> None:
@@ -137,6 +152,17 @@ def test_facts_of_a_world_with_a_past(yard: Path, capsys: Said, monkeypatch: pyt
     assert facts["bytes an hour"] > 1e6 and facts["format"] == 2
     shown = " ".join(said(capsys, "info", "yard").split())
     assert "the last 5" in shown and "perdure prune" in shown and "weather snow" in shown and "season" not in shown
+
+
+def test_what_users_named_is_shown_as_they_wrote_it(yard: Path, home: Path, capsys: Said) -> None:
+    caption, name = r"see [/b] a [dark] :car: \[red]x", "[bold]well"
+    run("edit", "yard", f"caption={caption}")
+    run("edit", "yard", "anchor", name)
+    shown = said(capsys, "info", "yard")
+    assert caption in shown and name in shown
+    assert caption in said(capsys, "diff", "yard@9", "yard")
+    yard.rename(home / "[red]yard")
+    assert "[red]yard" in said(capsys, "ls")
 
 
 def test_another_model_is_told_and_allowed(home: Path, capsys: Said, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -251,8 +251,9 @@ def test_turned_is_a_yaw_and_then_a_lean() -> None:
 def test_mistakes_are_named() -> None:
     with pytest.raises(ValueError, match=r"kind of scene out of court, hall, rooms, .*, got 'moon'"):
         build("moon", 0)
-    with pytest.raises(ValueError, match="seed of 0 or more"):
-        build("court", -1)
+    for seed in (-1, 2**64):
+        with pytest.raises(ValueError, match=f"seed from 0 to .*, got {seed}"):
+            build("court", seed)
     with pytest.raises(ValueError, match="texture out of"):
         Surface("velvet", ("#000000", "#000000", "#000000"))
     with pytest.raises(ValueError, match="#rrggbb"):

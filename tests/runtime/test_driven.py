@@ -77,6 +77,20 @@ def test_it_can_go_on_from_another_world(drive):
     assert ends[-5:] == [(1, False), (2, False), (3, False), (0, True), (1, False)]
 
 
+def test_who_was_interrupted_gets_the_answer_to_its_next_question(drive, monkeypatch: pytest.MonkeyPatch):
+    def stop(**_: float) -> None:
+        raise KeyboardInterrupt
+
+    engine = FakeEngine()
+    driven, first = drive(engine)
+    with monkeypatch.context() as patch:
+        patch.setattr(driven, "_made", stop)
+        with pytest.raises(KeyboardInterrupt):
+            driven.step(Action(Keys.FORWARD))
+    driven.begin(first, engine._frames(first))
+    assert [driven.step(Action())[0].step for _ in range(2)] == [1, 2]
+
+
 def test_nothing_is_stepped_that_nobody_asked_for(drive):
     engine = FakeEngine()
     driven, _ = drive(engine)

@@ -29,10 +29,12 @@ def test_a_tap_between_two_steps_counts_for_one():
     assert inbox.take()[0].keys == Keys.FORWARD
 
 
-def test_words_wait_their_turn_and_too_many_are_dropped():
+def test_words_wait_their_turn_and_too_many_are_refused():
     inbox = Inbox()
-    for n in range(12):
+    for n in range(8):
         inbox.say(f" word {n} ")
+    with pytest.raises(ValueError, match="at most 8 sayings"):
+        inbox.say("word 8")
     assert [inbox.take()[0].events for _ in range(9)] == [*((f"word {n}",) for n in range(8)), ()]
     with pytest.raises(ValueError, match="at most 200"):
         inbox.say(" ")
@@ -79,12 +81,13 @@ def test_each_deed_is_done_once_in_the_order_that_it_was_asked_for(asked: list[t
     assert [hand for hand in done if hand] == [hand for hand, *_ in asked if hand]
 
 
-def test_rest_forgets_motion_and_keeps_what_is_held():
+def test_rest_forgets_motion_and_keeps_what_is_held_or_was_said():
     inbox = Inbox()
     inbox.put(Keys.FORWARD | Keys.LEFT, turn=1.0, time=1, hand=Hand.THROW)
     inbox.put(Keys.FORWARD, time=2)
+    inbox.say("it snows")
     inbox.rest()
-    assert inbox.take()[0] == Action(Keys.FORWARD)
+    assert inbox.take()[0] == Action(Keys.FORWARD, events=("it snows",))
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The server over a socket: what a page is told, how worlds are shared, and what happens when things go wrong."""
 
 import json
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from PIL import Image
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
+from perdure.runtime.session import Session
 from perdure.server import protocol
 from tests.server.fake_app import FakeKeeper
 from tests.server.fake_engine import FakeEngine
@@ -173,6 +175,52 @@ def test_two_viewers_share_one_session(house):
         while one.frame()[0].echo is None:
             pass
         assert two.frame()[0].echo is None  # the clocks of two pages have nothing to do with each other
+
+
+def test_a_world_and_its_main_branch_are_one_room(house):
+    """Two sessions that write to one branch would end one another."""
+    h = house()
+    with h.page() as one, h.page() as other:
+        one.open()
+        assert other.open("first/main")["world"] == "first/main"
+        assert h.client.get("/health").json()["sessions"] == 1
+        other.say(protocol.Leave())
+        assert other.hear_until("left")["world"] == "first/main"
+
+
+def test_a_world_that_is_left_while_it_opens_rests(house):
+    engine = FakeEngine(0.02)
+    place = house(engine, linger=60.0)
+    place.keeper._opening = 0.3
+    with place.page() as page:
+        page.say(protocol.Open(world="first"))
+        page.hear_until("progress")
+        page.say(protocol.Leave())
+        page.hear_until("worlds")
+        eventually(lambda: place.client.get("/health").json()["sessions"] == 1)
+        time.sleep(0.5)
+        assert not engine.actions
+        page.open()
+        eventually(lambda: bool(engine.actions))
+
+
+def test_a_world_that_is_being_closed_has_not_failed(house):
+    class Tape:
+        def __init__(self, session: Session, name: str) -> None:
+            sessions.append(session)
+
+        def join(self) -> None:
+            kept.wait(5.0)
+
+    sessions, kept = list[Session](), threading.Event()
+    place = house(record=Tape, linger=0.01)
+    with place.page() as page:
+        page.open()
+        page.frame()
+    eventually(lambda: sessions[0].ended is not None)
+    health = place.client.get("/health")
+    kept.set()
+    assert (health.status_code, health.json()["failed"], health.json()["sessions"]) == (200, [], 1)
 
 
 def test_the_last_one_leaving_pauses_then_closes(house):
@@ -338,6 +386,20 @@ def test_a_failing_step_is_told_and_the_world_opens_again(house, caplog):
         while page.frame()[0].step <= 3:
             pass
     assert "the model drew NaN" in caplog.text
+
+
+def test_a_world_that_cannot_be_recorded_is_told_and_let_go(house):
+    def record(*_: object) -> None:
+        raise NotADirectoryError("no folder to record in")
+
+    h = house(record=record)
+    with h.page() as page:
+        for opened in (1, 2):
+            page.say(protocol.Open(world="first"))
+            while not isinstance(heard := page.hear(), dict) or heard["type"] != "error":
+                pass
+            assert "no folder" in heard["came"]
+            assert h.keeper.closed == ["first"] * opened
 
 
 def test_a_folder_that_cannot_be_read_is_told_and_the_page_still_works(house, monkeypatch):

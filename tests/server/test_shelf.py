@@ -44,6 +44,14 @@ def test_a_world_is_made_listed_and_opened(shelf: Shelf):
     shelf.close(world)
 
 
+def test_worlds_are_listed_while_files_of_theirs_go(shelf: Shelf, monkeypatch: pytest.MonkeyPatch):
+    shelf.new("court-7", "court", 7)
+    was = Path.iterdir
+    monkeypatch.setattr(Path, "iterdir", lambda folder: [*was(folder), folder / "world.db-shm"])
+    (info,) = shelf.list()
+    assert info.modified
+
+
 def test_a_fork_is_opened_beside_its_world_and_the_store_closed_after_both(shelf: Shelf):
     shelf.new("court-7", "court", 7)
     engine, world, store = shelf.open("court-7", silent)
@@ -84,4 +92,8 @@ def test_a_world_is_told_of_another_model(tmp_path: Path, shelf: Shelf):
     other = Shelf(tmp_path, FakeEngine, lambda *_: None, {"weights": "other"})  # type: ignore[arg-type]
     _, world, _ = other.open("court-7", silent)
     assert (event := world.history.events[-1]).kind == "model" and event.args["now"] == ("other",)
+    assert other.fork(world, "twin") == "court-7/twin"  # though that event is not in the store yet
+    _, twin, _ = other.open("court-7/twin", silent)
+    assert (twin.state, twin.history.events[-1].kind) == (world.state, "model")
+    other.close(twin)
     other.close(world)

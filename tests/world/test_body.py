@@ -200,6 +200,13 @@ def test_things_are_put_where_a_pose_says():
         (5, Body(5, '<include file="/etc/passwd"/>').to_bytes(), "got include"),
         (5, Body(5, '<body name="player"><freejoint/><geom size="1"/></body>').to_bytes(), "expected bodies that can"),
         (5, Body(5, '<body name="a"><freejoint/></body>').to_bytes(), "expected bodies that can"),
+        (5, crate(5, (0, 1e11, 0)).to_bytes(), "entity 5 within 10000 m"),
+        (5, crate(5, (0, np.nan, 0)).to_bytes(), "entity 5 within 10000 m"),
+        (
+            5,
+            Body(5, '<body name="a" quat="nan 0 0 1"><freejoint/><geom size="1"/></body>').to_bytes(),
+            "entity 5 within",
+        ),
     ],
 )
 def test_what_cannot_be_put_in_is_refused_in_one_line(entity: int, payload: bytes, says: str):

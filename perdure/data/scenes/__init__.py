@@ -31,6 +31,6 @@ MEASURED = ("court", "hall", "rooms")
 def build(kind: str, seed: int) -> Scene:
     if kind not in KINDS:
         raise ValueError(f"expected a kind of scene out of {', '.join(KINDS)}, got {kind!r}")
-    if seed < 0:
-        raise ValueError(f"expected a seed of 0 or more, got {seed}")
+    if not 0 <= seed < 2**64:  # what can be kept
+        raise ValueError(f"expected a seed from 0 to 2**64 - 1, got {seed}")
     return KINDS[kind](seed)
