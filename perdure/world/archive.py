@@ -176,6 +176,8 @@ def _held(
         for path in making.iterdir():
             path.unlink()
         with closing(connect(folder)) as source, closing(sqlite3.connect(making / DATABASE)) as target:
+            source.execute("BEGIN")  # one moment: a copy of what goes on begins anew with each commit of another's
+            source.execute("SELECT count(*) FROM meta").fetchone()
             source.backup(target, pages=1024, progress=copied)
             target.execute("PRAGMA journal_mode = DELETE")
         needed = _segments(making).keys()

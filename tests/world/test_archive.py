@@ -4,10 +4,12 @@ import errno
 import json
 import os
 import shutil
+import sqlite3
 import stat
 import tarfile
 import zipfile
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +117,24 @@ def test_what_is_played_meanwhile_is_left_out_or_in_but_never_half(tmp_path: Pat
     end = manifest.branches["main"]
     assert (end.step, end.state, end.head) in ends and end.step < ends[-1][0]
     assert dict(import_(tmp_path / "yard.zip", tmp_path / "other").branches)["main"] == end.step
+
+
+def test_tables_that_are_large_are_copied_once_though_they_are_written_to_meanwhile(kept: Path, tmp_path: Path):
+    folder = tmp_path / "yard"
+    shutil.copytree(kept, folder)
+    with closing(sqlite3.connect(folder / "world.db", isolation_level=None)) as db:
+        db.execute("CREATE TABLE large AS SELECT zeroblob(20000000) AS x")
+        copied: list[float] = []
+
+        def write(share: float, what: str) -> None:
+            if what == "copying the tables":
+                db.execute("INSERT INTO large VALUES (1)")
+                copied.append(share)
+                assert len(copied) < 20, "the copy begins anew with every commit"
+
+        with Store.open(folder, write=False) as store:
+            export(store, tmp_path / "yard.zip", progress=write)
+    assert len(copied) > 3 and copied == sorted(copied)
 
 
 def test_a_world_of_the_first_format_travels_as_it_is(tmp_path: Path):
