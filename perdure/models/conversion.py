@@ -31,6 +31,9 @@ def convert(source: Path, out: Path, part: str = "", dtype: torch.dtype | None =
         if out.suffix == ".safetensors":
             if len(found) > 1:
                 raise ValueError(f"{source}: two experts do not go into one file: name a folder to write to")
+            if (found[0] / weights.ADAPTERS).is_file():
+                lie = f"its adapters lie beside it in {weights.ADAPTERS}, and do not go into one file"
+                raise ValueError(f"{source}: {lie}: name a folder to write to")
             with open_tensors(found[0]) as held, files.beside(out) as partial:
                 files.save({name: held.read(name, dtype=dtype) for name in held}, partial, held.metadata)
                 return facts(held) | told
