@@ -37,7 +37,7 @@ Found = TypeVar("Found")
 DIGEST = 32
 
 SCHEMA = {
-    "meta": "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL)",  # JSON: format, name, seed, scene
+    "meta": "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL)",  # JSON: format, name, seed, scene, once
     # `at` is the last commit that it has from its parent; both are null for the first.
     "branches": "CREATE TABLE branches (id INTEGER PRIMARY KEY, name TEXT UNIQUE NOT NULL, parent INTEGER, at INTEGER)",
     "records": """CREATE TABLE records (
@@ -238,6 +238,12 @@ class Rows:
     @cached_property
     def meta(self) -> Mapping[str, Any]:
         return {key: msgspec.json.decode(value) for key, value in self.ask("SELECT key, value FROM meta")}
+
+    @property
+    def once(self) -> tuple[str, ...]:
+        """Names that branches had in the world that they were taken from."""
+        with self.reading("its names of old"):
+            return msgspec.convert(self.meta.get("once", ()), tuple[str, ...])
 
     def branches(self) -> dict[str, int]:
         """Names and ids, the oldest first."""

@@ -17,6 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from perdure.memory.replay import replay
 from perdure.world import archive
 from perdure.world.archive import export, import_
 from perdure.world.store import Store
@@ -99,6 +100,22 @@ def test_some_branches_travel_without_the_others(kept: Path, tmp_path: Path, mon
     for it in (left, some):
         with Store.open(it.folder) as store:
             yard.step(yard.reopened(store), lived.PATH[0], store)
+
+
+def test_a_branch_that_travelled_alone_is_replayed_as_it_was_made(kept: Path, tmp_path: Path):
+    """Chance is of a branch's name, and it is main now; the second time it is `deep` of that one."""
+    with Store.open(kept, write=False) as store:
+        export(store, tmp_path / "left.zip", ["left"])
+    found = import_(tmp_path / "left.zip", tmp_path / "a")
+    with Store.open(found.folder) as store:
+        store.fork("main", 11, "deep")
+        yard.step(yard.reopened(store, "deep"), lived.PATH[0], store)
+        export(store, tmp_path / "deep.zip", ["deep"])
+    again = import_(tmp_path / "deep.zip", tmp_path / "b")
+    for it in (found, again):
+        with Store.open(it.folder, write=False) as store:
+            for branch in store.branches():
+                assert all(made.state and made.head for made in replay(store, branch)), (it.folder, branch)
 
 
 def test_what_is_played_meanwhile_is_left_out_or_in_but_never_half(tmp_path: Path):
