@@ -18,7 +18,7 @@ import numpy as np
 from perdure.world.action import Action
 from perdure.world.fold import Fold, grown, restored
 from perdure.world.history import Event, Memory
-from perdure.world.rows import Lineage, Row, Rows, chain, split, unpack_eye, unpack_motion
+from perdure.world.rows import Lineage, Row, Rows, chain, inflated, split, unpack_eye, unpack_motion
 from perdure.world.segment import DamagedError, Place
 from perdure.world.state import PIECES, state_root
 from perdure.world.store import Store
@@ -136,7 +136,7 @@ class _Walk:
         while branch is not None and at is not None:
             if branch not in by_id:
                 return None
-            span = by_id[branch]
+            span = by_id.pop(branch)  # one that comes from itself is not found again
             if span.parent is None or span.at is None or at > span.at:
                 return branch, at
             branch = span.parent
@@ -279,7 +279,7 @@ class _Walk:
             intrinsics, pose = unpack_eye(row.eye)
             if intrinsics != seen.intrinsics or pose.tobytes() != seen.cameras[-1].tobytes():
                 raise DamagedError("its memory was not seen from where its camera was")
-        return zlib.decompress(moving)
+        return inflated(moving)
 
     def _memory(self, row: Row, events: list[Event], pruned: bool, where: str) -> None:
         assert row.latent is not None and row.action is not None
