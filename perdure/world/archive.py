@@ -211,7 +211,7 @@ def _opened(folder: Path, progress: Progress) -> tuple[dict[str, IO[bytes]], Man
             sources[name] = (folder / name).open("rb")
         with closing(sqlite3.connect(folder / DATABASE)) as db:
             (found,) = map(int, db.execute("SELECT value FROM meta WHERE key = 'format'").fetchone())
-        with Store.open(folder, write=False) as copy:
+        with Store.open(folder, write=False, own=True) as copy:
             ends, name = _ends(copy), copy.summary().name
         members = [Member(n, size, _digest(sources[n], size, progress)) for n, size in sorted(sizes.items())]
         return sources, Manifest(ARCHIVE, found, __version__, name, ends, members)

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from perdure.memory.replay import replay
 from perdure.world import archive
 from perdure.world.archive import export, import_
+from perdure.world.folder import refuse_network
 from perdure.world.store import Store
 from tests.world import lived, yard
 
@@ -58,6 +59,21 @@ def test_a_world_comes_out_as_it_went_in(kept: Path, tmp_path: Path):
     assert lived.everything(found.folder) == lived.everything(kept)
     with Store.open(found.folder) as store:
         yard.step(yard.reopened(store), lived.PATH[0], store)
+
+
+def test_a_world_is_exported_to_a_share_though_none_is_kept_there(
+    kept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    mounts = tmp_path / "mountinfo"
+    mounts.write_text(f"99 1 0:99 / {tmp_path}/share rw - nfs4 server:/x rw\n")
+    monkeypatch.setattr(refuse_network, "__defaults__", (mounts,))
+    (tmp_path / "share").mkdir()
+    with Store.open(kept, write=False) as store:
+        export(store, tmp_path / "share" / "yard.zip")
+        export(store, tmp_path / "share" / "left.zip", ["left"])
+    with pytest.raises(ValueError, match="expected a disk of this machine for share, got nfs4"):
+        import_(tmp_path / "share" / "yard.zip", tmp_path / "share")
+    assert import_(tmp_path / "share" / "left.zip", tmp_path / "home").branches["main"] == 11
 
 
 def test_the_same_world_gives_the_same_file(kept: Path, file: Path, tmp_path: Path):
