@@ -45,11 +45,7 @@ def streamed(config: TransformerConfig, chunk: int, chunks: int, size: tuple[int
     times, belongs = torch.arange(count).float()[None], torch.arange(count) // chunk
     levels = torch.where(torch.arange(count) < last, 0.0, level).expand(batch, -1)
     target = belongs == chunks - 1
-    if given is not None and given.words is not None:  # by those who are drawn, and nobody else
-        given = given._replace(hearing=target)
     whole = model(latents, levels, text, given=given, times=times, roles=Roles(belongs, target))
-    if given is not None:
-        given = given._replace(hearing=None)
     # WorldPlay's context is encoded at once, as if it were one chunk.
     pieces = [then] if kind == "memory-and-chunk" else [slice(i, i + chunk) for i in range(0, last, chunk)]
     kept: tuple[Tensor, ...] | None = None

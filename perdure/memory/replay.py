@@ -46,7 +46,8 @@ def again(
     """Each commit since a step, and the world that it leads to, done again."""
     told = store.world(branch)
     found = {keyframe.digest.hex(): keyframe for keyframe in told.geometry.keyframes}
-    names = {name.split("@")[0] for name in store.branches()} | {*store.branches()}
+    known = {*store.branches(), *store.rows.once}
+    names = {name.split("@")[0] for name in known} | known
     world = store.world_at(start, branch)
     for made in store.commits(branch, start):
         world = _again(world, made, told, found, names, watched)

@@ -32,8 +32,8 @@ class Given(NamedTuple):
     identity: Tensor | None = None  # (B, I, ...) features of each entity
     identity_present: Tensor | None = None  # (B, I) bool
     words: Words | None = None  # heard by what is drawn, and by nothing that is remembered
-    setting: Tensor | None = None  # (B, F) features of hour, weather, season and style
-    hearing: Tensor | None = None  # (T,) bool: who hears them; None: all, or those with the role of a target
+    setting: Tensor | None = None  # (B, F) features of hour, weather, season and style; as words, to what is drawn
+    hearing: Tensor | None = None  # (T,) bool: who is told these two; None: all, or those with the role of a target
 
     def each(self, change: Callable[[Tensor, int], Tensor]) -> "Given":
         """With what differs between latents changed: `change(tensor, the axis of its latents)`."""

@@ -31,6 +31,9 @@ def convert(source: Path, out: Path, part: str = "", dtype: torch.dtype | None =
         if out.suffix == ".safetensors":
             if len(found) > 1:
                 raise ValueError(f"{source}: two experts do not go into one file: name a folder to write to")
+            if (found[0] / weights.ADAPTERS).is_file():
+                lie = f"its adapters lie beside it in {weights.ADAPTERS}, and do not go into one file"
+                raise ValueError(f"{source}: {lie}: name a folder to write to")
             with open_tensors(found[0]) as held, files.beside(out) as partial:
                 files.save({name: held.read(name, dtype=dtype) for name in held}, partial, held.metadata)
                 return facts(held) | told
@@ -80,8 +83,8 @@ def _lay_out(source: Path, folder: Path, dtype: torch.dtype | None, settings: Pa
         base = {name: count for name, count in bytes.items() if not name.startswith(weights.PREFIX)}
         files.write(folder, weights.STEM, base, lambda name: held.read(names[name], dtype=kinds[name]))
         added = {name: held.read(names[name], dtype=dtype) for name in bytes if name not in base}  # as others have them
-    if (source / weights.ADAPTERS).is_file():
-        with open_tensors(source / weights.ADAPTERS) as ours:
+    if apart := weights.apart(source, names):
+        with open_tensors(apart.path) as ours:
             added |= {name: ours.read(name, dtype=dtype) for name in ours}
     if added:
         files.save(added, folder / weights.ADAPTERS)
@@ -120,8 +123,11 @@ def examine(place: Path) -> dict[str, Any]:
         weights.check("Transformer", {name: it for name, it in shapes.items() if not absent(name)}, held, names)
         for theirs in names.values():
             held.read(theirs)
-    if (place / weights.ADAPTERS).is_file():
-        with open_tensors(place / weights.ADAPTERS) as ours:
+    if apart := weights.apart(place, names):
+        with open_tensors(apart.path) as ours:
+            absent = weights.absent(ours, apart.said)
+            wanted = {n: it for n, it in shapes.items() if n.startswith(weights.PREFIX) and not absent(n)}
+            weights.check("Added", wanted, ours, {name: name for name in ours})
             for name in ours:
                 ours.read(name)
     return facts(held)

@@ -212,7 +212,7 @@ class Transformer(nn.Module):
             wide, narrow = (mask(kind, roles, cells, alone, window, sink) for alone in (False, True))
             if text is not None and (reading := readers(kind, roles)) is not None:
                 text = text._replace(readers=reading.repeat_interleave(cells))
-            if given is not None and given.words is not None and given.hearing is None:
+            if given is not None and given.hearing is None:
                 given = given._replace(hearing=roles.target)
         x, time_E = self.run(latents_BCThw, timestep, text, given, times, None, wide, narrow)
         return self.velocity(x, time_E, latents_BCThw)
@@ -233,7 +233,7 @@ class Transformer(nn.Module):
 
         `present` (B, T) leaves out those that only fill up the shape. L counts the layers that look back. Where
         these tensors exist already, `into` is them, and nothing else is kept. Text is read where `config.history` has
-        memories read it; words that are given are not heard.
+        memories read it; words that are given are not heard, and the setting is not told.
         """
         kept: list[tuple[Tensor, Tensor]] = []
         shape = latents_BCThw.shape[2] // self.config.patch[0], -1
@@ -245,7 +245,7 @@ class Transformer(nn.Module):
             else:
                 into[0][:, index], into[1][:, index] = k, v
 
-        given = given and given._replace(words=None, hearing=None)
+        given = given and given._replace(words=None, setting=None, hearing=None)
         narrow = self.seeable(latents_BCThw, None, present)
         wide = narrow if past is None else self.seeable(latents_BCThw, past, present)
         text = self.embed_text(text, image_BSE) if memories_read(self.config.history) else None

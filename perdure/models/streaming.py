@@ -147,7 +147,8 @@ class Roll:
         if len(latents) != len(held):
             raise ValueError(f"expected the {len(held)} latents that are held, got {len(latents)}")
         self.cache.clear()
-        by_chunk = groupby(range(len(held)), lambda i: held[i] // chunk)
+        # A cache counts on from a first number: of a chunk that the window has cut, what is apart goes apart.
+        by_chunk = groupby(range(len(held)), lambda i: (held[i] // chunk, held[i] - i))
         for first, *others in (tuple(of) for _, of in by_chunk):
             last, self.cache.next = first + 1 + len(others), held[first]
             piece = torch.stack(list(latents[first:last]), 1).unsqueeze(0)

@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, fields, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import nn
@@ -191,7 +191,7 @@ def open_transformer(
     device: torch.device | str = "cpu",
     dtype: torch.dtype | None = None,
 ) -> Transformer:
-    """The transformer of a folder. A `config` may add adapters: what the folder lacks of them starts at zero."""
+    """The transformer of a folder. A `config` may add adapters to those that it says it has: they start at zero."""
     config = config or read_config(folder)
     with torch.device("meta"):
         model = Transformer(config)
@@ -211,10 +211,10 @@ def load(
         if any(wanted.get(field) != got.get(field) for field in TELLING):
             raise ValueError(f"{place}: expected the weights of {title(wanted)}, got those of {title(got)}")
         fill(model, held, names, device, dtype, absent(names))
-    ours = place / ADAPTERS
-    if ours.is_file() and isinstance(added := getattr(model, "adapters", None), nn.Module):
-        with open_tensors(ours) as held:
-            names, gone = {name.removeprefix(PREFIX): name for name in held}, absent(held)
+    added = getattr(model, "adapters", None)
+    if isinstance(added, nn.Module) and (ours := apart(place, names)):
+        with open_tensors(ours.path) as held:
+            names, gone = {name.removeprefix(PREFIX): name for name in held}, absent(held, ours.said)
             fill(added, held, names, device, dtype, lambda name: gone(PREFIX + name))
     empty = [name for name, it in [*model.named_parameters(), *model.named_buffers()] if it.is_meta]
     if empty:
@@ -228,9 +228,33 @@ def adapter(name: str) -> str:
     return next(part for part in parts if part != "blocks" and not part.isdigit())
 
 
-def absent(names: Iterable[str]) -> Callable[[str], bool]:
-    """Whether a parameter is of an adapter that these names have nothing of: then it starts at zero."""
-    known = {adapter(name) for name in names if name.startswith(PREFIX)}
+class Apart(NamedTuple):
+    """Where adapters lie beside a transformer, and which of them the folder says of itself that it has."""
+
+    path: Path
+    said: set[str]
+
+
+def apart(place: Path, names: Iterable[str]) -> Apart | None:
+    """What lies beside the tensors of these names, if anything; raises where the folder says so, and it does not."""
+    said: set[str] = set()
+    if (place / OURS).is_file():
+        with torch.device("meta"):
+            said = {adapter(name) for name in Added(config_from_json(place / OURS)).state_dict()}
+    said -= {adapter(name) for name in names if name.startswith(PREFIX)}
+    if (place / ADAPTERS).is_file():
+        return Apart(place / ADAPTERS, said)
+    if said:
+        lost = f"expected {ADAPTERS} beside {OURS}, which says that {', '.join(sorted(said))} are on; there is none"
+        raise ValueError(f"{place}: {lost}: copy the whole folder again")
+    return None
+
+
+def absent(names: Iterable[str], said: Iterable[str] = ()) -> Callable[[str], bool]:
+    """Whether a parameter is of an adapter that these names have nothing of, nor is it said to be there: then it
+    starts at zero.
+    """
+    known = {*said, *(adapter(name) for name in names if name.startswith(PREFIX))}
     return lambda name: name.startswith(PREFIX) and adapter(name) not in known
 
 

@@ -176,6 +176,8 @@ def _held(
         for path in making.iterdir():
             path.unlink()
         with closing(connect(folder)) as source, closing(sqlite3.connect(making / DATABASE)) as target:
+            source.execute("BEGIN")  # one moment: a copy of what goes on begins anew with each commit of another's
+            source.execute("SELECT count(*) FROM meta").fetchone()
             source.backup(target, pages=1024, progress=copied)
             target.execute("PRAGMA journal_mode = DELETE")
         needed = _segments(making).keys()
@@ -209,7 +211,7 @@ def _opened(folder: Path, progress: Progress) -> tuple[dict[str, IO[bytes]], Man
             sources[name] = (folder / name).open("rb")
         with closing(sqlite3.connect(folder / DATABASE)) as db:
             (found,) = map(int, db.execute("SELECT value FROM meta WHERE key = 'format'").fetchone())
-        with Store.open(folder, write=False) as copy:
+        with Store.open(folder, write=False, own=True) as copy:
             ends, name = _ends(copy), copy.summary().name
         members = [Member(n, size, _digest(sources[n], size, progress)) for n, size in sorted(sizes.items())]
         return sources, Manifest(ARCHIVE, found, __version__, name, ends, members)

@@ -18,7 +18,7 @@ import numpy as np
 from perdure.world.action import Action
 from perdure.world.fold import Fold, grown, restored
 from perdure.world.history import Event, Memory
-from perdure.world.rows import Lineage, Row, Rows, chain, split, unpack_eye, unpack_motion
+from perdure.world.rows import Lineage, Row, Rows, chain, inflated, split, unpack_eye, unpack_motion
 from perdure.world.segment import DamagedError, Place
 from perdure.world.state import PIECES, state_root
 from perdure.world.store import Store
@@ -83,6 +83,13 @@ def check(folder: Path, progress: Progress = quiet) -> Report:
 
 
 def examine(rows: Rows, progress: Progress = quiet) -> Report:
+    walk, tries = _walked(rows, progress), 1
+    while walk.moved() and tries < 4:
+        walk, tries = _walked(rows, progress), tries + 1
+    return walk.report()
+
+
+def _walked(rows: Rows, progress: Progress) -> "_Walk":
     rows.ask("BEGIN")  # whoever plays it meanwhile: this sees one moment
     try:
         walk = _Walk(rows, progress)
@@ -91,7 +98,7 @@ def examine(rows: Rows, progress: Progress = quiet) -> Report:
         for name in walk.spans:
             walk.guarded(f"branch {name}", lambda name=name: walk.branch(name))
         walk.guarded("its tables", walk.rest)
-        return walk.report()
+        return walk
     finally:
         rows.ask("ROLLBACK")
 
@@ -111,6 +118,7 @@ class _Walk:
         self.rows, self.progress = rows, progress
         self.faults: list[Fault] = []
         self.damaged: dict[bytes, str] = {}  # records, and what is wrong with each
+        self.places: dict[bytes, Place] = {}  # where those lay
         self.missing: set[bytes] = set()
         self.named: set[bytes] = set()  # those of them that a fault was told for
         self.snapshots: set[tuple[int, int]] = set()
@@ -136,7 +144,7 @@ class _Walk:
         while branch is not None and at is not None:
             if branch not in by_id:
                 return None
-            span = by_id[branch]
+            span = by_id.pop(branch)  # one that comes from itself is not found again
             if span.parent is None or span.at is None or at > span.at:
                 return branch, at
             branch = span.parent
@@ -167,11 +175,16 @@ class _Walk:
                 try:
                     self.rows.segments.check(place, digest)
                 except (DamagedError, OSError, ValueError) as error:
-                    self.damaged[digest] = str(error)
+                    self.damaged[digest], self.places[digest] = str(error), place
                 self.counts["records"] += 1
                 self.counts["size"] += place.length
                 at = place.segment, place.offset
             self.progress(RECORDS * self.counts["size"] / max(total, 1), "reading records")
+
+    def moved(self) -> bool:
+        """Whether damaged records lie elsewhere by now, or nowhere: who pruned the world took away what was read."""
+        query = "SELECT segment, offset, length FROM records WHERE digest = ?"
+        return any(self.rows.ask(query, (digest,)) != [place] for digest, place in self.places.items())
 
     def branch(self, name: str) -> None:
         span = self.spans[name]
@@ -279,7 +292,7 @@ class _Walk:
             intrinsics, pose = unpack_eye(row.eye)
             if intrinsics != seen.intrinsics or pose.tobytes() != seen.cameras[-1].tobytes():
                 raise DamagedError("its memory was not seen from where its camera was")
-        return zlib.decompress(moving)
+        return inflated(moving)
 
     def _memory(self, row: Row, events: list[Event], pruned: bool, where: str) -> None:
         assert row.latent is not None and row.action is not None

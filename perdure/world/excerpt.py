@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
+import msgspec
+
 from perdure.world.check import Progress, quiet
 from perdure.world.fold import named
 from perdure.world.rows import FORMAT, Row, Rows
@@ -62,6 +64,8 @@ def _cut(db: sqlite3.Connection, rows: Rows, branches: Sequence[str]) -> None:
             db.execute(f"DELETE FROM {table} WHERE branch = ? AND number > ?", (id, last))
     if known.get(MAIN) not in reach:
         db.execute("UPDATE branches SET name = ? WHERE name = ?", (MAIN, branches[0]))
+        once = msgspec.json.encode([*rows.once, branches[0]]).decode()  # its noise was of that name
+        db.execute("INSERT OR REPLACE INTO meta VALUES ('once', ?)", (once,))
     db.execute("COMMIT")
 
 

@@ -30,6 +30,7 @@ from perdure.world.rows import (
     chain,
     delta,
     in_memory,
+    inflated,
     pack_eye,
     pack_motion,
     packed,
@@ -162,9 +163,12 @@ def _owner(
     db: sqlite3.Connection, above: dict[int, tuple[int | None, int | None]], branch: int, at: int
 ) -> tuple[int, int]:
     """The branch whose own a step is: of a fork that left before its parent's first, it is an ancestor's."""
-    parent, left = above[branch]
+    (parent, left), seen = above[branch], {branch}
     while parent is not None and left is not None and at <= left:
+        if parent in seen:
+            raise DamagedError("a branch comes from itself")
         branch = parent
+        seen.add(branch)
         parent, left = above[branch]
     return branch, at
 
@@ -184,7 +188,7 @@ def _moved(db: sqlite3.Connection, rows: Rows, it: _Step, stand: _Stand, setting
         "mechanism": (it.mechanism,),
         "setting": (setting.digest,),
     }
-    payload, bodies = msgspec.msgpack.decode(zlib.decompress(it.moving), type=tuple[bytes, dict[int, bytes]])
+    payload, bodies = msgspec.msgpack.decode(inflated(it.moving), type=tuple[bytes, dict[int, bytes]])
     physics = merkle((it.mechanism, hashlib.sha256(payload).digest()))
     old = merkle((merkle(parts["keyframes"]), merkle(parts["entities"]), physics))
     if check and old != it.state:

@@ -35,9 +35,11 @@ from perdure.world.state import PIECES, Piece
 FORMAT = 2
 Found = TypeVar("Found")
 DIGEST = 32
+LARGEST = 1 << 28  # bytes that a column of one commit may unpack to: a thousand bodies come to 2 MB
+MOST = 1 << 20  # events of one commit: as a list, line ends alone would come to eight times their bytes
 
 SCHEMA = {
-    "meta": "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL)",  # JSON: format, name, seed, scene
+    "meta": "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL)",  # JSON: format, name, seed, scene, once
     # `at` is the last commit that it has from its parent; both are null for the first.
     "branches": "CREATE TABLE branches (id INTEGER PRIMARY KEY, name TEXT UNIQUE NOT NULL, parent INTEGER, at INTEGER)",
     "records": """CREATE TABLE records (
@@ -126,13 +128,22 @@ def split(joined: bytes) -> tuple[bytes, ...]:
     return tuple(joined[i : i + DIGEST] for i in range(0, len(joined), DIGEST))
 
 
+def inflated(blob: bytes) -> bytes:
+    """What is stored as zlib; a few megabytes from a stranger might unpack to more than there is memory for."""
+    stream = zlib.decompressobj()
+    out = stream.decompress(blob, LARGEST)
+    if not stream.eof:
+        raise DamagedError(f"it unpacks to more than {LARGEST:,} bytes" if stream.unconsumed_tail else "it is cut")
+    return out
+
+
 def packed(lines: Sequence[bytes]) -> bytes:
     """Events as stored: JSON never holds a bare line end, so they need nothing else between them."""
     return zlib.compress(b"\n".join(lines), 1)
 
 
 def unpacked(blob: bytes) -> list[bytes]:
-    return zlib.decompress(blob).split(b"\n")
+    return inflated(blob).split(b"\n", MOST)
 
 
 _MOTION = tuple[bytes, Intrinsics, dict[int, bytes]]
@@ -145,7 +156,7 @@ def pack_motion(motion: Motion) -> bytes:
 
 
 def unpack_motion(blob: bytes) -> Motion:
-    cameras, intrinsics, bodies = msgspec.msgpack.decode(zlib.decompress(blob), type=_MOTION)
+    cameras, intrinsics, bodies = msgspec.msgpack.decode(inflated(blob), type=_MOTION)
     poses = {entity: np.frombuffer(body, np.float64).reshape(-1, 4, 4) for entity, body in bodies.items()}
     return Motion(np.frombuffer(cameras, np.float64).reshape(-1, 4, 4), intrinsics, poses)
 
@@ -239,6 +250,12 @@ class Rows:
     def meta(self) -> Mapping[str, Any]:
         return {key: msgspec.json.decode(value) for key, value in self.ask("SELECT key, value FROM meta")}
 
+    @property
+    def once(self) -> tuple[str, ...]:
+        """Names that branches had in the world that they were taken from."""
+        with self.reading("its names of old"):
+            return msgspec.convert(self.meta.get("once", ()), tuple[str, ...])
+
     def branches(self) -> dict[str, int]:
         """Names and ids, the oldest first."""
         return {str(name): int(id) for id, name in self.ask("SELECT id, name FROM branches ORDER BY id")}
@@ -252,7 +269,11 @@ class Rows:
         parent, at = left[branch]
         own = self.ask("SELECT max(number) FROM commits WHERE branch = ?", (branch,))[0][0]
         spans: list[tuple[int, int]] = [] if own is None else [(branch, own)]
+        seen = {branch}
         while parent is not None:
+            if parent in seen:
+                raise DamagedError(f"branch {name!r} comes from itself")
+            seen.add(parent)
             spans.append((parent, at))
             parent, earlier = left[parent]
             at = at if earlier is None else min(at, earlier)
@@ -328,7 +349,7 @@ class Rows:
     def moment(self, lineage: Lineage, row: Row) -> tuple[Motion, bytes]:
         """The motion that led to a commit, and the state that moves."""
         motion, moving = self.stored_moment(lineage, row.number if row.held is None else row.held)
-        return unpack_motion(motion), zlib.decompress(moving)
+        return unpack_motion(motion), inflated(moving)
 
     def stored_moment(self, lineage: Lineage, number: int) -> tuple[bytes, bytes]:
         """The two as stored in the commit whose own they are."""

@@ -133,16 +133,19 @@ class Store:
         branch: str = MAIN,
         write: bool = True,
         fingerprint: Mapping[str, str] | None = None,
+        own: bool = False,
     ) -> "Store":
         """Open a world's folder. `branch` is the one that is meant where none is named.
 
+        `own` says that nobody else has it, as a copy that was just made, so that it may lie on a disk of any kind.
         `fingerprint` is what its frames will depend on from now on; where that is not what they depended on, `changed`
         says so, and the next commit records it.
         """
         folder = Path(folder)
         if not (folder / "world.db").is_file():
             raise ValueError(f"no world at {folder}: make one with `perdure new {folder.name}`, or see `perdure ls`")
-        refuse_network(folder)
+        if not own:
+            refuse_network(folder)
         store = cls(folder, branch, lock(folder) if write else None)
         try:
             with store.rows.reading("its tables"):

@@ -169,6 +169,13 @@ def test_adapters_of_others_are_shown_checked_and_converted(tmp_path: Path, caps
     assert json.loads(said(capsys, "weights", "show", str(tmp_path / "bare"), "--json"))["adapters"] == {}
 
 
+def test_a_folder_with_adapters_goes_into_no_single_file(tmp_path: Path, capsys: Said):
+    save(filled(replace(TINY, adapters=PUBLISHED["worldplay"])), tmp_path / "it")
+    says = refused(capsys, "weights", "convert", str(tmp_path / "it"), str(tmp_path / "one.safetensors"))
+    assert "its adapters lie beside it in adapters.safetensors" in says and "name a folder to write to" in says
+    assert left(tmp_path) == {"it"}
+
+
 def test_weights_are_looked_at(tmp_path: Path, capsys: Said):
     save(filled(TINY), tmp_path / "it")
     with open_tensors(tmp_path / "it") as held:

@@ -248,6 +248,18 @@ def test_what_has_left_the_window_is_not_read_anew() -> None:
     assert roll.past(1)[0].present is None and roll.cache.keys.isfinite().all()
 
 
+@torch.no_grad()
+@pytest.mark.parametrize(("sink", "recent", "chunk"), [(1, 3, 4), (1, 4, 3), (4, 3, 3), (1, 1, 3)])
+def test_a_chunk_that_is_held_in_part_keeps_its_numbers_when_read_anew(sink: int, recent: int, chunk: int) -> None:
+    model = learnt(replace(TINY, layers=1, history="chunk-causal", recent=recent, sink=sink))
+    roll, latents, text = Roll(model, SIZE, cap=12), torch.randn(1, 4, 12, *SIZE), torch.randn(1, 5, 20)
+    for piece in latents.split(chunk, 2):
+        roll.add(piece)
+        held, coming = roll.held, roll.cache.next
+        roll.reread([latents[0, :, n] for n in held], text, chunk=chunk)
+        assert (roll.held, roll.cache.next) == (held, coming)
+
+
 def test_five_thousand_latents_roll_by_and_all_stand_in_range() -> None:
     roll = Roll(Transformer(replace(TINY, layers=1, history="chunk-causal", sink=2, recent=6)), SIZE, cap=12)
     entry = torch.zeros(1, 4, 2, 24)

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from perdure.models import weights
 from perdure.models.config import Adapters, TransformerConfig
+from perdure.models.conversion import convert, examine
 from perdure.models.dit import Transformer
 from perdure.models.names import sizes, title, wans_names
 from perdure.models.tensors import INDEX
@@ -182,16 +183,38 @@ def test_adapters_lie_beside_and_what_is_not_there_starts_at_zero(tmp_path: Path
     assert alike(open_transformer(tmp_path / "it"), filled(ADDED)) and read_config(tmp_path / "it") == ADDED
     beside = tmp_path / "it" / weights.ADAPTERS
     held = load_file(beside)
-    save_file({name: it for name, it in held.items() if ".view." not in name}, beside)
-    found = open_transformer(tmp_path / "it").state_dict()
-    assert not any(it.any() for name, it in found.items() if ".view." in name), "a new adapter changes nothing"
-    assert all(found[name].equal(it) for name, it in held.items() if ".view." not in name)
+    more = replace(ADDED, adapters=replace(ADDED.adapters, setting=3))
+    found = open_transformer(tmp_path / "it", more).state_dict()
+    assert not found["adapters.setting.linear_2.weight"].any(), "a new adapter changes nothing"
+    assert all(found[name].equal(it) for name, it in held.items())
     save_file({name: it for name, it in held.items() if name != "adapters.blocks.1.camera.weight"}, beside)
     with pytest.raises(ValueError, match=r"got 1 missing: blocks\.1\.camera\.weight"):
         open_transformer(tmp_path / "it")
-    beside.unlink()
-    fresh = open_transformer(tmp_path / "it")
+    save(filled(TINY), tmp_path / "bare")
+    fresh = open_transformer(tmp_path / "bare", ADDED)
     assert not any(it.is_meta for it in fresh.state_dict().values())
+
+
+def test_a_folder_that_has_lost_adapters_is_not_whole_and_does_not_open(tmp_path: Path):
+    save(filled(ADDED), tmp_path / "it")
+    beside = tmp_path / "it" / weights.ADAPTERS
+    held, camera = load_file(beside), "adapters.blocks.1.camera.weight"
+    keys = {name for name in held if ".keys." in name}
+    for changed, told in (
+        ({name: it for name, it in held.items() if name not in keys}, f"got {len(keys)} missing: .*keys"),
+        ({name: it for name, it in held.items() if name != camera}, r"got 1 missing: .*blocks\.1\.camera\.weight"),
+        (held | {camera: held[camera][:3].contiguous()}, r"got 1 of another shape: .*blocks\.1\.camera\.weight"),
+        (None, r"expected adapters\.safetensors beside perdure\.json, which says that camera, .* are on"),
+    ):
+        beside.unlink()
+        if changed is not None:
+            save_file(changed, beside)
+        for use in (open_transformer, examine):
+            with pytest.raises(ValueError, match=told):
+                use(tmp_path / "it")
+    with pytest.raises(ValueError, match=r"expected adapters\.safetensors beside"):
+        convert(tmp_path / "it", tmp_path / "other")
+    assert not (tmp_path / "other").exists()
 
 
 PUBLISHED = {  # whose: which adapters are on

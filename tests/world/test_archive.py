@@ -4,10 +4,12 @@ import errno
 import json
 import os
 import shutil
+import sqlite3
 import stat
 import tarfile
 import zipfile
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +17,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from perdure.memory.replay import replay
 from perdure.world import archive
 from perdure.world.archive import export, import_
+from perdure.world.folder import refuse_network
 from perdure.world.store import Store
 from tests.world import lived, yard
 
@@ -55,6 +59,21 @@ def test_a_world_comes_out_as_it_went_in(kept: Path, tmp_path: Path):
     assert lived.everything(found.folder) == lived.everything(kept)
     with Store.open(found.folder) as store:
         yard.step(yard.reopened(store), lived.PATH[0], store)
+
+
+def test_a_world_is_exported_to_a_share_though_none_is_kept_there(
+    kept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    mounts = tmp_path / "mountinfo"
+    mounts.write_text(f"99 1 0:99 / {tmp_path}/share rw - nfs4 server:/x rw\n")
+    monkeypatch.setattr(refuse_network, "__defaults__", (mounts,))
+    (tmp_path / "share").mkdir()
+    with Store.open(kept, write=False) as store:
+        export(store, tmp_path / "share" / "yard.zip")
+        export(store, tmp_path / "share" / "left.zip", ["left"])
+    with pytest.raises(ValueError, match="expected a disk of this machine for share, got nfs4"):
+        import_(tmp_path / "share" / "yard.zip", tmp_path / "share")
+    assert import_(tmp_path / "share" / "left.zip", tmp_path / "home").branches["main"] == 11
 
 
 def test_the_same_world_gives_the_same_file(kept: Path, file: Path, tmp_path: Path):
@@ -99,6 +118,22 @@ def test_some_branches_travel_without_the_others(kept: Path, tmp_path: Path, mon
             yard.step(yard.reopened(store), lived.PATH[0], store)
 
 
+def test_a_branch_that_travelled_alone_is_replayed_as_it_was_made(kept: Path, tmp_path: Path):
+    """Chance is of a branch's name, and it is main now; the second time it is `deep` of that one."""
+    with Store.open(kept, write=False) as store:
+        export(store, tmp_path / "left.zip", ["left"])
+    found = import_(tmp_path / "left.zip", tmp_path / "a")
+    with Store.open(found.folder) as store:
+        store.fork("main", 11, "deep")
+        yard.step(yard.reopened(store, "deep"), lived.PATH[0], store)
+        export(store, tmp_path / "deep.zip", ["deep"])
+    again = import_(tmp_path / "deep.zip", tmp_path / "b")
+    for it in (found, again):
+        with Store.open(it.folder, write=False) as store:
+            for branch in store.branches():
+                assert all(made.state and made.head for made in replay(store, branch)), (it.folder, branch)
+
+
 def test_what_is_played_meanwhile_is_left_out_or_in_but_never_half(tmp_path: Path):
     folder = lived.live(tmp_path / "home")
     with Store.open(folder) as store:
@@ -115,6 +150,24 @@ def test_what_is_played_meanwhile_is_left_out_or_in_but_never_half(tmp_path: Pat
     end = manifest.branches["main"]
     assert (end.step, end.state, end.head) in ends and end.step < ends[-1][0]
     assert dict(import_(tmp_path / "yard.zip", tmp_path / "other").branches)["main"] == end.step
+
+
+def test_tables_that_are_large_are_copied_once_though_they_are_written_to_meanwhile(kept: Path, tmp_path: Path):
+    folder = tmp_path / "yard"
+    shutil.copytree(kept, folder)
+    with closing(sqlite3.connect(folder / "world.db", isolation_level=None)) as db:
+        db.execute("CREATE TABLE large AS SELECT zeroblob(20000000) AS x")
+        copied: list[float] = []
+
+        def write(share: float, what: str) -> None:
+            if what == "copying the tables":
+                db.execute("INSERT INTO large VALUES (1)")
+                copied.append(share)
+                assert len(copied) < 20, "the copy begins anew with every commit"
+
+        with Store.open(folder, write=False) as store:
+            export(store, tmp_path / "yard.zip", progress=write)
+    assert len(copied) > 3 and copied == sorted(copied)
 
 
 def test_a_world_of_the_first_format_travels_as_it_is(tmp_path: Path):

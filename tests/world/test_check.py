@@ -4,6 +4,7 @@ import contextlib
 import shutil
 import sqlite3
 import tarfile
+import zlib
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perdure.world.check import check
+from perdure.world.rows import MOST, unpacked
 from perdure.world.store import Store, list_worlds
 from tests.world import lived, yard
 
@@ -104,6 +106,8 @@ def test_no_world_is_told(tmp_path: Path):
             "its latent is not there",
         ),
         ("UPDATE branches SET parent = 77 WHERE name = 'left'", "branch left", ""),
+        ("UPDATE branches SET parent = id, at = 3 WHERE name = 'left'", "branch left", "it goes on from commit 3"),
+        ("UPDATE branches SET parent = 3 - id, at = 3 WHERE id > 0", "its tables", "'main' comes from itself"),
         ("UPDATE fingerprints SET value = 'x'", "the fingerprint of 0 from 0", ""),
         ("UPDATE records SET offset = offset + 64 WHERE segment = 0", "", "another record at byte"),
     ],
@@ -115,6 +119,23 @@ def test_a_damaged_row_is_found(world: Path, statement: str, where: str, what: s
     db.close()
     faults = check(world).faults
     assert any(where in fault.where and what in fault.what for fault in faults), faults
+
+
+@pytest.mark.parametrize("column", ["events", "motion", "moving"])
+def test_what_unpacks_to_more_than_memory_is_damage(world: Path, column: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("perdure.world.rows.LARGEST", 1 << 20)
+    db = sqlite3.connect(world / "world.db")
+    large = zlib.compress(bytes(1 << 24))
+    db.execute(f"UPDATE commits SET {column} = ? WHERE branch = 0 AND number = 3", (large,))
+    db.commit()
+    db.close()
+    assert any("unpacks to more than 1,048,576 bytes" in fault.what for fault in check(world).faults)
+    with pytest.raises(ValueError, match=r"yard is damaged in .*: it unpacks to more than 1,048,576 bytes"):
+        Store.open(world, "main@10", write=False).world_at(3, "main@10")
+
+
+def test_line_ends_alone_are_not_made_events():
+    assert len(unpacked(zlib.compress(b"\n" * (2 * MOST)))) == MOST + 1
 
 
 def test_what_goes_on_from_damage_is_not_whole_either(world: Path):

@@ -207,7 +207,7 @@ def test_edits_made_where_another_branch_still_stands_stay_with_it(tmp_path: Pat
                 now = now.edit(lived.named("Una"))
                 store.commit(now)
         set_policy(store, Policy(keep_steps=1))
-        horizons = prune(store).horizons
+        horizons = dict(prune(store).horizons)
         assert horizons.pop(goes) > 30 and list(horizons.values()) == [0]
         assert plan(store).freed == 0
     assert check(tmp_path / "yard").faults == ()
@@ -294,6 +294,16 @@ def test_on_a_full_disk_all_stays_as_it_was(world: Path, monkeypatch: pytest.Mon
         assert store.world_at(3).state == before["main", 3][0]
         yard.step(yard.reopened(store), WALK[0], store)
     assert check(world).whole
+
+
+def test_a_world_that_is_pruned_while_it_is_checked_is_whole(world: Path):
+    freed: list[int] = []
+
+    def prune_beside(_: float, __: str) -> None:
+        if not freed:
+            freed.append(pruned(world, keep_steps=10).freed)
+
+    assert check(world, prune_beside).whole and freed[0]
 
 
 PRUNER = """

@@ -154,12 +154,13 @@ class Added(nn.Module):
         return x_BNE if self.view is None or given.view is None else x_BNE + self.view(given.view).to(x_BNE.dtype)
 
     def to_time(self, time_BGE: Tensor, given: Given) -> Tensor:
-        """(B, G, E); where each latent has keys of its own there are at least as many groups as latents."""
-        for module, told in ((self.keys, given.keys), (self.setting, given.setting)):
+        """(B, G, E); where latents differ in what they are told there are at least as many groups as latents."""
+        for module, told, whom in ((self.keys, given.keys, None), (self.setting, given.setting, given.hearing)):
             if module is None or told is None:
                 continue
             said = module(told).to(time_BGE.dtype)
             said = said.unsqueeze(1) if said.ndim == 2 else said
+            said = said if whom is None else said * whom.unsqueeze(1)
             if 1 < said.shape[1] < time_BGE.shape[1]:
                 said = said.repeat_interleave(time_BGE.shape[1] // said.shape[1], 1)
             time_BGE = time_BGE + said

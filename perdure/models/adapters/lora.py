@@ -192,10 +192,14 @@ def _read(path: Path) -> tuple[dict[tuple[str, str], Tensor], dict[str, float]]:
         said, raw = file.metadata, {key: file.read(key) for key in file}
     tensors: dict[tuple[str, str], Tensor] = {}
     alphas: dict[str, float] = {}
-    told = {key.removeprefix(PREFIX): value for key, value in json.loads(said.get(METADATA, "{}")).items()}
-    if "lora_alpha" in told:
-        alphas[""] = float(told["lora_alpha"])
-    alphas |= {name.removeprefix("^"): float(value) for name, value in (told.get("alpha_pattern") or {}).items()}
+    try:
+        told = {key.removeprefix(PREFIX): value for key, value in json.loads(said.get(METADATA, "{}")).items()}
+        if "lora_alpha" in told:
+            alphas[""] = float(told["lora_alpha"])
+        alphas |= {name.removeprefix("^"): float(value) for name, value in (told.get("alpha_pattern") or {}).items()}
+    except (AttributeError, TypeError, ValueError) as error:
+        wanted = f"expected {METADATA} as peft writes it, a JSON object with lora_alpha in numbers"
+        raise ValueError(f"{path}: {wanted}: {error}: save it again, or remove that from its metadata") from None
     parts = {"lora_A.weight": "A", "lora_down.weight": "A", "lora_B.weight": "B", "lora_up.weight": "B", "alpha": ""}
     for key, tensor in raw.items():
         name = key.removeprefix(next((p for p in PREFIXES if key.startswith(p)), ""))
@@ -207,4 +211,7 @@ def _read(path: Path) -> tuple[dict[tuple[str, str], Tensor], dict[str, float]]:
             alphas[layer] = float(tensor)
         else:
             tensors[layer, parts[end]] = tensor
+    if told.get("use_rslora"):  # of strength alpha / sqrt(rank), so the same as plain LoRA of a larger alpha
+        ranks = {layer: len(tensor) for (layer, part), tensor in tensors.items() if part == "A"}
+        alphas |= {name: alphas.get(name, alphas.get("", rank)) * rank**0.5 for name, rank in ranks.items()}
     return tensors, alphas

@@ -241,6 +241,28 @@ def test_stream_equals_full(kind: str, every: int) -> None:
     assert (drawn - true).abs().max() <= 1e-5 * true.abs().max()
 
 
+@torch.no_grad()
+@pytest.mark.parametrize("apart", [True, False], ids=["a level each", "one level"])
+def test_the_setting_is_told_to_what_is_drawn_and_is_not_remembered(apart: bool) -> None:
+    """A stream whose memories were made in another light is the whole clip all the same."""
+    model = Transformer(replace(FULL, history="block-diagonal")).eval()
+    learnt(model)
+    (latents, text), clean = clip(), torch.zeros(2, 1)
+    chunk, times = torch.arange(LATENTS), torch.arange(LATENTS).float()[None]
+    roles, levels = Roles(chunk, chunk == 3), torch.zeros(2, 4 if apart else 1)
+    lights = [Given(setting=light) for light in torch.randn(2, 2, 5)]
+    kept = [
+        [model.remember(latents[:, :, i : i + 1], clean, given=given) for i in range(3)] for given in (None, *lights)
+    ]
+    assert all(torch.equal(keys, kept[0][i][0]) for each in kept for i, (keys, _) in enumerate(each))
+    keys, values = (torch.cat(side, 2) for side in zip(*kept[1]))
+    past = Past(keys, values, times[:, :3])
+    for light in lights:
+        whole = model(latents, levels, text, given=light, times=times, roles=roles)[:, :, 3:]
+        drawn = model.denoise(latents[:, :, 3:], clean, past, text, given=light, times=times[:, 3:])
+        assert (drawn - whole).abs().max() <= 1e-5 * whole.abs().max()
+
+
 @pytest.mark.parametrize(("camera", "rays"), [("prope", "rays"), ("fx_fy", "directions-keys"), ("heads", "rays-keys")])
 def test_a_metre_and_a_kind_are_the_configs(camera: str, rays: str) -> None:
     """A world twice as large with metres half as long looks the same; what kind it is need not be said again."""

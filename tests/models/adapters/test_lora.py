@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 from diffusers.models.transformers.transformer_wan import WanTransformer3DModel
+from peft import LoraConfig
 from safetensors.torch import load_file, save_file
 from torch import nn
 
@@ -109,6 +110,40 @@ def test_other_spellings(wan: WanTransformer3DModel, whose: str, tmp_path: Path)
     assert load_lora(wan, tmp_path / "x.safetensors") == ["blocks.0.attn1.to_q"]
     merge_lora(wan)
     torch.testing.assert_close(wan.state_dict()["blocks.0.attn1.to_q.weight"], weight + 0.5 * b @ a)
+
+
+def test_one_whose_rank_is_under_a_root_is_as_strong_as_in_peft(wan: WanTransformer3DModel, tmp_path: Path) -> None:
+    theirs = WanTransformer3DModel(**dict(wan.config)).eval()  # type: ignore[arg-type]
+    theirs.load_state_dict(wan.state_dict())
+    pattern = {"blocks.0.attn1.to_q": 9}
+    config = LoraConfig(r=4, lora_alpha=6, use_rslora=True, target_modules=["to_q", "to_v"], rank_pattern=pattern)
+    theirs.add_adapter(config)
+    torch.manual_seed(2)
+    for name, weight in theirs.named_parameters():
+        if "lora_B" in name:
+            nn.init.normal_(weight, std=0.1)
+    theirs.save_lora_adapter(tmp_path)
+    (file,) = tmp_path.iterdir()
+    load_lora(wan, file)
+    torch.testing.assert_close(drawn(wan), drawn(theirs), atol=1e-5, rtol=1e-5)
+    save_lora(wan, tmp_path / "plain.safetensors")
+    before = drawn(wan)
+    drop_lora(wan)
+    load_lora(wan, tmp_path / "plain.safetensors")
+    assert torch.equal(drawn(wan), before)
+
+
+@pytest.mark.parametrize("told", ["[1]", "{", '{"transformer.lora_alpha": null}', '{"alpha_pattern": {"to_q": []}}'])
+def test_metadata_that_cannot_be_read_is_told_with_its_file(
+    wan: WanTransformer3DModel, told: str, tmp_path: Path
+) -> None:
+    add_lora(wan, ["attn1.to_q"], rank=4)
+    save_lora(wan, tmp_path / "x.safetensors")
+    drop_lora(wan)
+    save_file(load_file(tmp_path / "x.safetensors"), tmp_path / "x.safetensors", {"lora_adapter_metadata": told})
+    with pytest.raises(ValueError, match=r"x\.safetensors: expected lora_adapter_metadata as peft writes it"):
+        load_lora(wan, tmp_path / "x.safetensors")
+    assert not loras(wan)
 
 
 def test_what_does_not_fit_is_named(wan: WanTransformer3DModel, tmp_path: Path) -> None:
