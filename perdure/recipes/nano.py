@@ -4,6 +4,7 @@
     python -m perdure.recipes.nano flow --runs ~/perdure-runs --train lora --rank 8   # on top of what is there
     python -m perdure.recipes.nano all --runs ~/more --begin ~/perdure-runs           # going on, with new lessons
     python -m perdure.recipes.nano told --runs ~/perdure-runs   # the setting, on top of a decoder that is there
+    python -m perdure.recipes.nano flow --runs ~/perdure-runs --train setting   # and of a transformer
 
 Stages may run apart (`lessons`, `codec`, `latents`, `decoder`, `flow`, `export`), so that one can go on in the
 background while another is looked at. Clips come from the playground's schedule, which deals scenes, hours, weathers,
@@ -64,10 +65,10 @@ class Recipe:
     flow: TrainConfig = TrainConfig(minutes=60, learning_rate=8e-4, average=0.995)
     flow_batch: int = 2
     flow_run: int = 5
-    train: str = "all"  # of the transformer; or "adapters" or "lora", on top of one that was trained before
+    train: str = "all"  # of the transformer; or "adapters", "lora", "setting", on top of one that was trained before
     rank: int = 16  # of LoRA
     begin: Path | None = None  # runs whose weights are gone on from; their encoder stays, and so do latents
-    blend: float = 1.0  # the share of a transformer that went on in the one that is exported; the rest is its beginning
+    blend: float = 1.0  # the share of a transformer that went on in the one that is used; the rest is its beginning
     device: str = "cpu"
 
 
@@ -93,10 +94,10 @@ def make_lessons(recipe: Recipe, runs: Path, share: int = 0, shares: int = 1) ->
         print(f"lesson {name} of {len(jobs)}: {said}", flush=True)
 
 
-def lessons(recipe: Recipe, runs: Path, stage: int, trainer: Trainer) -> Lessons:
+def lessons(recipe: Recipe, runs: Path, stage: int, trainer: Trainer, changed: bool = False) -> Lessons:
     """To draw batches from; a run that goes on after a kill does not see the same again."""
     torch.manual_seed(trainer.steps)
-    return Lessons(runs / "lessons", recipe.preset, seed=(stage, trainer.steps), device=recipe.device)
+    return Lessons(runs / "lessons", recipe.preset, (stage, trainer.steps), recipe.device, changed)
 
 
 def fresh_codec(recipe: Recipe) -> Codec:
@@ -135,7 +136,7 @@ def train_told(recipe: Recipe, runs: Path) -> None:
     codec.requires_grad_(False)
     codec.decoder.told.requires_grad_(True)
     trainer = Trainer(recipe.told, codec, runs / "told")
-    trainer.fit(lessons(recipe, runs, 2, trainer).codec_batches(recipe.codec_batch), codec_loss)
+    trainer.fit(lessons(recipe, runs, 2, trainer, changed=True).codec_batches(recipe.codec_batch), codec_loss)
 
 
 def encode_latents(recipe: Recipe, runs: Path) -> None:
@@ -145,12 +146,15 @@ def encode_latents(recipe: Recipe, runs: Path) -> None:
 
 
 def train_flow(recipe: Recipe, runs: Path) -> None:
-    dit, folder = Transformer(recipe.preset.dit).to(recipe.device), tuned(recipe, runs)
-    if before := recipe.begin if recipe.train == "all" else runs:
-        load_flow(dit, before / "flow")
-    prepare(dit, recipe.train, recipe.rank)
+    dit, folder = Transformer(recipe.preset.dit), tuned(recipe, runs)
+    if recipe.train != "all":
+        dit = trained(recipe, runs)
+    elif recipe.begin:
+        load_flow(dit, recipe.begin / "flow")
+    prepare(dit.to(recipe.device), recipe.train, recipe.rank)
     trainer, sigmas = Trainer(recipe.flow, dit, folder), recipe.preset.sigmas
-    batches = lessons(recipe, runs, 0, trainer).flow_batches(recipe.flow_batch, recipe.flow_run)
+    some = lessons(recipe, runs, 0, trainer, changed=recipe.train == "setting")
+    batches = some.flow_batches(recipe.flow_batch, recipe.flow_run)
     trainer.fit(batches, lambda module, batch: flow_loss(module, batch, sigmas))
     if recipe.train == "lora":
         load_average(dit, folder)
@@ -162,18 +166,24 @@ def tuned(recipe: Recipe, runs: Path) -> Path:
     return runs / ("flow" if recipe.train == "all" else f"flow-{recipe.train}")
 
 
-def drawn(recipe: Recipe, runs: Path) -> Transformer:
-    """The transformer as it was trained, and what was trained on top of it made part of it."""
+def trained(recipe: Recipe, runs: Path) -> Transformer:
+    """The transformer before anything was trained on top of it."""
     dit = Transformer(recipe.preset.dit)
     load_flow(dit, runs / "flow")
-    if recipe.train == "adapters":
+    return dit if recipe.blend == 1.0 else blended(recipe, dit)
+
+
+def drawn(recipe: Recipe, runs: Path) -> Transformer:
+    """And what was trained on top of it made part of it."""
+    dit = trained(recipe, runs)
+    if recipe.train in ("adapters", "setting"):
         prepare(dit, recipe.train)
         load_average(dit, tuned(recipe, runs))
     if recipe.train == "lora":
         load_lora(dit, tuned(recipe, runs) / LORA)
         merge_lora(dit)
         drop_lora(dit)
-    return dit if recipe.blend == 1.0 else blended(recipe, dit)
+    return dit
 
 
 def blended(recipe: Recipe, dit: Transformer) -> Transformer:
@@ -267,8 +277,8 @@ def main(
     decoder_steps: int = 0,
     flow_steps: int = 0,
     begin: Annotated[Path | None, typer.Option(help="the folder of runs to go on from; their encoder stays")] = None,
-    blend: Annotated[float, typer.Option(min=0, max=1, help="export: the share of what went on from --begin")] = 1.0,
-    train: Annotated[str, typer.Option(help="what of the transformer: all, or adapters or lora on top of it")] = "all",
+    blend: Annotated[float, typer.Option(min=0, max=1, help="the share of what went on from --begin")] = 1.0,
+    train: Annotated[str, typer.Option(help="what of it: all, or on top of it adapters, lora or setting")] = "all",
     rank: Annotated[int, typer.Option(min=1, help="of LoRA")] = 16,
     threads: int = 2,
     share: Annotated[int, typer.Option(help="which share of the lessons this process makes")] = 0,

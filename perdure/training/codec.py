@@ -72,7 +72,8 @@ def unlit(codec: Codec, given: CodecBatch, latent: Tensor) -> Tensor:
     share = (
         torch.rand(latent.shape[0], 1, 1, 1, device=latent.device) * (given.setting != 0).any(1)[:, None, None, None]
     )
-    known = F.adaptive_avg_pool2d((given.confidence > 0).float().mean(1, keepdim=True), latent.shape[-2:])
+    h, w = latent.shape[-2:]
+    known = F.adaptive_avg_pool2d((given.confidence > 0).float().mean(1, keepdim=True), (h, w))
     return torch.lerp(latent, codec.encoder(given.view).to(latent.dtype), share * known)
 
 

@@ -57,17 +57,18 @@ LEARN_TO_REMEMBER = 0.34
 DROP_VIEW, DROP_PROXY, DROP_MEMORY = 0.15, 0.15, 0.1
 
 
-TRAINS = ("all", "adapters", "lora")
+TRAINS = ("all", "adapters", "lora", "setting")
 CORRECTED = ("attn1.to_*", "ffn.net.*")  # layers that LoRA goes on
 
 
 def prepare(model: Transformer, train: str, rank: int = 16) -> list[str]:
-    """Let all of a transformer train, its adapters alone, or LoRA of a rank, which is put on. Names of what trains."""
+    """Let all of a transformer train, its adapters, LoRA of a rank, which is put on, or what it does with the setting.
+    Names of what trains."""
     if train not in TRAINS:
         raise ValueError(f"expected to train {', '.join(TRAINS)}, got {train!r}")
     if train == "lora":
         add_lora(model, CORRECTED, rank)
-    return trainable(model, train)
+    return trainable(model, "adapters.setting.*" if train == "setting" else train)
 
 
 def hindsight(model: Transformer, batch: FlowBatch) -> Past:

@@ -121,11 +121,21 @@ def make(clip: Clip, preset: Preset, seed: int, folder: Path) -> None:
 
 
 class Lessons:
-    """All lessons in a folder, as random batches on a device."""
+    """All lessons in a folder, as random batches on a device; with `changed`, those alone in which the light is ever
+    another than clear noon's."""
 
-    def __init__(self, folder: Path, preset: Preset, seed: int | tuple[int, ...] = 0, device: str = "cpu") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        preset: Preset,
+        seed: int | tuple[int, ...] = 0,
+        device: str = "cpu",
+        changed: bool = False,
+    ) -> None:
         self.preset, self.random, self.device = preset, np.random.default_rng(seed), torch.device(device)
         self.folders = sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.endswith(".new"))
+        if changed:
+            self.folders = [p for p in self.folders if np.load(p / "setting.npy").any()]
         if not self.folders:
             raise ValueError(f"expected lessons in {folder}, found none: make them first")
         self.clips = [{f.stem: np.load(f, mmap_mode="r") for f in p.glob("*.npy")} for p in self.folders]

@@ -1,5 +1,6 @@
 """Lessons: what a model is shown of a clip is what serving would have shown it, the state having learnt as it does."""
 
+import shutil
 from pathlib import Path
 from typing import IO
 
@@ -88,6 +89,16 @@ def test_batches_hold_what_was_written(lessons: Path):
     # A slot names a latent of the past that its chunk came after, or none.
     width = flow.past.shape[1]
     assert int(flow.slots.min()) >= -1 and int(flow.slots.max()) < width
+
+
+def test_those_in_which_the_light_changes_can_be_asked_for(lessons: Path, tmp_path: Path):
+    for i in (0, 1):
+        shutil.copytree(lessons / f"{i:05d}", tmp_path / f"{i:05d}")
+    setting = np.load(tmp_path / "00001" / "setting.npy")
+    setting[-1, 0] = 1.0
+    np.save(tmp_path / "00001" / "setting.npy", setting)
+    assert [path.name for path in Lessons(tmp_path, PRESET, changed=True).folders] == ["00001"]
+    assert len(Lessons(tmp_path, PRESET).clips) == 2
 
 
 def test_latents_that_were_cut_short_are_none(lessons: Path, monkeypatch: pytest.MonkeyPatch):

@@ -58,10 +58,13 @@ def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @torch.no_grad()
-def velocity(model: Transformer) -> torch.Tensor:
+def velocity(model: Transformer, light: float | None = None) -> torch.Tensor:
+    """In this light, of a model that is told it."""
     scene = flow_batch().scene
+    if light is not None:
+        scene = scene._replace(setting=torch.full_like(scene.setting, light))
     x = torch.randn(4, 16, 1, 4, 6, generator=torch.Generator().manual_seed(1))
-    return model.eval()(x, torch.full((4,), 9.0), given=scene.given())
+    return model.eval()(x, torch.full((4,), 9.0), given=scene.given(light is not None))
 
 
 @pytest.mark.parametrize("train", ["adapters", "lora"])
@@ -121,13 +124,26 @@ def test_a_run_goes_on_from_another_with_adapters_that_it_had_not(runs: Path, mo
 
 
 def test_what_does_not_fit_is_told(runs: Path) -> None:
-    with pytest.raises(ValueError, match="expected to train all, adapters, lora, got 'head'"):
+    with pytest.raises(ValueError, match="expected to train all, adapters, lora, setting, got 'head'"):
         prepare(Transformer(DIT), "head")
     train_flow(Recipe(PRESET, train="lora", rank=2), runs)
     with pytest.raises(ValueError, match=r"expected a run that trained .* and all else"):
         Trainer(TrainConfig(minutes=1), Transformer(DIT), runs / "flow-lora")
     with pytest.raises(ValueError, match="expected a checkpoint of such a module, got one that lacks"):
         recipes.load_average(Transformer(DIT), runs / "flow-lora")
+
+
+def test_what_is_learnt_of_the_setting_leaves_clear_noon_as_it_was(runs: Path) -> None:
+    told = replace(PRESET, dit=replace(DIT, adapters=replace(DIT.adapters, setting=15)))
+    recipe, base = Recipe(told, train="setting", flow=TrainConfig(minutes=1)), velocity(drawn(Recipe(PRESET), runs))
+    train_flow(recipe, runs)
+    with safe_open(runs / "flow-setting" / "checkpoint.safetensors", "pt") as file:
+        assert {n for n in file.keys() if n.startswith("average.")} == {  # noqa: SIM118
+            f"average.adapters.setting.{name}" for name in ("linear_1.weight", "linear_1.bias", "linear_2.weight")
+        }
+    learnt = drawn(recipe, runs)
+    assert velocity(learnt, 0.0).equal(base)
+    assert not velocity(learnt, 1.0).equal(base)
 
 
 @torch.no_grad()

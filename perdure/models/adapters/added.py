@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from perdure.models.adapters.camera import Lenses, cameras, lenses, look_through
 from perdure.models.adapters.identity import Identity, Recognise
-from perdure.models.adapters.keys import Keys, zeroed
+from perdure.models.adapters.keys import Keys, Setting, zeroed
 from perdure.models.adapters.rays import Rays, RayShift, channels, folded, ray_map
 from perdure.models.adapters.view import View
 from perdure.models.adapters.words import Hearing, Listen
@@ -84,7 +84,7 @@ class InBlock(nn.Module):
 
 class Added(nn.Module):
     keys: Keys | None
-    setting: Keys | None
+    setting: Setting | None
     rays: Rays | None
     view: View | None
     identity: Identity | None
@@ -97,7 +97,7 @@ class Added(nn.Module):
             raise ValueError(f"expected a camera of 'prope', 'fx_fy', 'heads' or '', got {on.camera!r}")
         self.on = on
         self.keys = Keys(on.keys, dim, on.key_features, config.frequency_dim) if on.keys else None
-        self.setting = Keys("multi-hot", dim, on.setting, 0) if on.setting else None
+        self.setting = Setting(dim, on.setting) if on.setting else None
         self.rays = Rays(channels(on.rays, on.key_features) * on.ray_fold**2, patch, dim) if on.rays else None
         self.view = View(on.view, patch, dim) if on.view else None
         self.identity = Identity(on.identity) if on.identity else None
@@ -140,7 +140,7 @@ class Added(nn.Module):
         if self.keys is not None and given.keys is not None:
             self.keys.check("keys", given.keys, size[0], latents)
         if self.setting is not None and given.setting is not None:
-            self.setting.check("setting", given.setting, size[0], latents)
+            self.setting.check(given.setting, size[0], latents)
         for tensor in given.cameras or ():
             fitting("cameras", tensor, batch, latents, 4, 4)
         fitting("rays", given.rays, batch, self.rays and self.rays.channels, *size[2:])

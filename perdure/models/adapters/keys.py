@@ -28,7 +28,8 @@ def waves(at: Tensor, count: int) -> Tensor:
 def zeroed(layer: nn.Linear) -> nn.Linear:
     """A layer that says nothing yet."""
     nn.init.zeros_(layer.weight)
-    nn.init.zeros_(layer.bias)
+    if layer.bias is not None:  # pyright: ignore[reportUnnecessaryComparison]
+        nn.init.zeros_(layer.bias)
     return layer
 
 
@@ -62,3 +63,25 @@ class Keys(nn.Module):
     def forward(self, keys: Tensor) -> Tensor:
         x = waves(keys, self.frequencies) if self.frequencies else keys
         return self.linear_2(F.silu(self.linear_1(x.to(self.linear_1.weight.dtype))))
+
+
+class Setting(nn.Module):
+    """(B, F) or (B, T, F) features of hour, weather, season and style, as floats, to (B, E) or (B, T, E). Zeros, which
+    are clear noon, say nothing at all: what a model draws there is what it drew without."""
+
+    def __init__(self, dim: int, features: int) -> None:
+        super().__init__()
+        self.linear_1 = nn.Linear(features, dim)
+        self.linear_2 = zeroed(nn.Linear(dim, dim, bias=False))
+
+    def check(self, setting: Tensor, batch: int, latents: int) -> None:
+        """Raise `ValueError` unless it is as `forward` takes it, for so many latents."""
+        features = self.linear_1.in_features
+        fitting("setting", setting, (batch, 1), *((latents, features) if setting.ndim == 3 else (features,)))
+        if readable(setting) and not setting.isfinite().all():
+            raise ValueError("expected finite numbers as setting, got NaN or infinity in them")
+
+    def forward(self, setting: Tensor) -> Tensor:
+        x = self.linear_1(setting.to(self.linear_1.weight.dtype))
+        noon = self.linear_1(torch.zeros_like(setting).to(self.linear_1.weight.dtype))
+        return self.linear_2(F.silu(x) - F.silu(noon))
