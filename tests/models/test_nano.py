@@ -10,9 +10,7 @@ from torch import Tensor
 from perdure.models.conditions import Cameras, Given, Past
 from perdure.models.config import NANO
 from perdure.models.dit import Transformer
-from perdure.presets.nano import nano
 from perdure.recipes.nano import renamed
-from perdure.world.setting import FEATURES
 
 TINY = replace(NANO, heads=2, head_dim=32, rotary=(4, 6, 6), layers=4, ffn=128, frequency_dim=64, recent=2, recalled=1)
 EYE = torch.eye(4).expand(1, 1, 4, 4)
@@ -213,7 +211,3 @@ def test_weights_of_its_first_version_give_what_they_gave() -> None:
     seen = Given(action[None], Cameras(to_clip[None, None], from_clip[None, None]), view=scene[None, :, None])
     made = dit.denoise(noisy[None, :, None], torch.tensor([15.0]), there, given=seen)[0, :, 0]
     assert (made - true).abs().max() <= 1e-5 * true.abs().max()
-
-
-def test_it_is_told_all_that_a_setting_says() -> None:
-    assert NANO.adapters.setting == FEATURES == nano().told
