@@ -1,7 +1,6 @@
 """Data sets in other forms: LeRobot's, shards of what is chosen, or plain films with their words beside them."""
 
 import json
-import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -78,20 +77,21 @@ def export(data: Dataset, folder: Path, form: str) -> list[Path]:
         raise ValueError(f"expected {folder} to be new or empty: a data set is exported whole")
     for why in data.broken.values():
         raise ValueError(why)
-    beside = folder.with_name(f"{folder.name}.{os.getpid()}.new")
-    beside.mkdir(parents=True)
+    made = not folder.exists()
+    folder.mkdir(parents=True, exist_ok=True)
     try:
-        written = FORMATS[form](data, beside)
-        _tell(data, beside, form, written, folder.name)
-        if folder.exists():
+        written = FORMATS[form](data, folder)
+        _tell(data, folder, form, written)
+    except BaseException:  # half of it would be in the way of the same command
+        for path in folder.iterdir():
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        if made:
             folder.rmdir()
-        beside.replace(folder)
-    finally:  # what went wrong leaves nothing in its way
-        shutil.rmtree(beside, ignore_errors=True)
-    return [folder / path.relative_to(beside) for path in written]
+        raise
+    return written
 
 
-def _tell(data: Dataset, folder: Path, form: str, written: Sequence[Path], name: str) -> None:
+def _tell(data: Dataset, folder: Path, form: str, written: Sequence[Path]) -> None:
     """The card; beside shards also plans, report and profiles, so that one can choose among them again."""
     clips = [
         Kept(it.name, it.source, it.licence, it.seed, it.frames, it.fps,
@@ -100,7 +100,7 @@ def _tell(data: Dataset, folder: Path, form: str, written: Sequence[Path], name:
     ]  # fmt: skip
     origins = [*dict.fromkeys(shard.parent for shard in data.shards)]
     jobs = [job for origin in origins for job in planned(origin)]
-    told = card(name, jobs, clips, (), ABOUT[form]).partition("\n## Skipped\n")[0]
+    told = card(folder.name, jobs, clips, (), ABOUT[form]).partition("\n## Skipped\n")[0]
     chosen = data.chosen.report() if data.chosen else None
     if chosen:
         told = filtered(told, chosen)

@@ -24,6 +24,7 @@ from perdure.data.work import (
     PARTS,
     Record,
     Shard,
+    halves,
     joined,
     note,
     noted,
@@ -77,9 +78,8 @@ def make(
     handle = lock(folder)
     try:
         _agree(folder, jobs)
-        for stale in (path for place in (folder, folder / PARTS) for path in place.glob("*.*.new") if path.is_file()):
-            if stale.suffixes[-2][1:].isdigit():  # as `replacing` names them
-                stale.unlink()
+        for stale in (*halves(folder), *halves(folder / PARTS)):
+            stale.unlink()
         return _make(folder, jobs, run, min(count or cores(), len(jobs)), told)
     except Broken as broken:
         raise ValueError(

@@ -7,6 +7,7 @@ of the job and bytes by the job alone, so that it does not matter who did the wo
 import errno
 import hashlib
 import os
+import re
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -182,6 +183,14 @@ def replacing(path: Path) -> Iterator[Path]:
         raise
     finally:
         beside.unlink(missing_ok=True)
+
+
+def halves(folder: Path) -> list[Path]:
+    """What `replacing` has left half written in a folder, where its process was killed."""
+    return [path for path in folder.glob("*.new") if _HALF.fullmatch(path.name) and path.is_file()]
+
+
+_HALF = re.compile(r".+\.\d+\.new")
 
 
 def joined(folder: Path, records: Sequence[Record], path: Path) -> Shard:

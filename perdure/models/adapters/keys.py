@@ -33,6 +33,13 @@ def zeroed(layer: nn.Linear) -> nn.Linear:
     return layer
 
 
+def featured(name: str, x: Tensor, batch: int, latents: int, features: int) -> None:
+    """Raise `ValueError` unless a tensor is finite features: one row for all latents, or one for each."""
+    fitting(name, x, (batch, 1), *((latents, features) if x.ndim == 3 else (features,)))
+    if readable(x) and not x.isfinite().all():
+        raise ValueError(f"expected finite numbers as {name}, got NaN or infinity in them")
+
+
 class Keys(nn.Module):
     """(B, A) or (B, T, A) features, or (B) or (B, T) numbers of motions, to (B, E) or (B, T, E)."""
 
@@ -46,14 +53,9 @@ class Keys(nn.Module):
 
     def check(self, name: str, keys: Tensor, batch: int, latents: int) -> None:
         """Raise `ValueError` unless they are as `forward` takes them, for so many latents."""
-        either = batch, 1
         if not self.frequencies:
-            features = self.linear_1.in_features
-            fitting(name, keys, either, *((latents, features) if keys.ndim == 3 else (features,)))
-            if readable(keys) and not keys.isfinite().all():
-                raise ValueError(f"expected finite numbers as {name}, got NaN or infinity in them")
-            return
-        fitting(name, keys, either, *((latents,) if keys.ndim == 2 else ()))
+            return featured(name, keys, batch, latents, self.linear_1.in_features)
+        fitting(name, keys, (batch, 1), *((latents,) if keys.ndim == 2 else ()))
         if keys.is_floating_point():
             raise ValueError(f"expected whole numbers of motions, 0 to {MOTIONS - 1}, as {name}, got {keys.dtype}")
         if readable(keys) and keys.numel() and not (keys.min() >= 0 and keys.max() < MOTIONS):
@@ -76,10 +78,7 @@ class Setting(nn.Module):
 
     def check(self, setting: Tensor, batch: int, latents: int) -> None:
         """Raise `ValueError` unless it is as `forward` takes it, for so many latents."""
-        features = self.linear_1.in_features
-        fitting("setting", setting, (batch, 1), *((latents, features) if setting.ndim == 3 else (features,)))
-        if readable(setting) and not setting.isfinite().all():
-            raise ValueError("expected finite numbers as setting, got NaN or infinity in them")
+        featured("setting", setting, batch, latents, self.linear_1.in_features)
 
     def forward(self, setting: Tensor) -> Tensor:
         x = self.linear_1(setting.to(self.linear_1.weight.dtype))
