@@ -21,6 +21,7 @@ NAME = "perdure"
 FLOORS = {
     "": 0,  # perdure/__init__.py: every import of anything passes through it
     "camera": 1,
+    "kernels": 1,
     "distributed": 1,
     "models": 1,
     "presets": 2,

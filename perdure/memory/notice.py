@@ -1,8 +1,9 @@
 """Notice: what of a decoded chunk is worth keeping, as a finding for the state.
 
 Only surface that no keyframe covers is kept, only where its depth is trusted, and never what
-moves: so nothing that was itself warped is fused again. What can move is left out even while it stands,
-for physics knows where it is: the ground that it hides is kept when it has gone, and nothing of it or its shadow.
+moves: so nothing that was itself warped is fused again. It is kept as it is at clear noon. What can
+move is left out even while it stands, for physics knows where it is: the ground that it hides is kept
+when it has gone, and nothing of it or its shadow.
 Depth that was only estimated is first fitted to the depth that is known, cell by cell.
 
 Shapes: H W frame size.
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from perdure.camera import FAR
 from perdure.memory.contact import shaded
+from perdure.memory.light import light, unlit
 from perdure.models.context import Context
 from perdure.world.geometry import MILLIMETRES
 from perdure.world.state import Finding, World
@@ -40,6 +42,10 @@ def notice(world: World, context: Context, rgb: NDArray[np.uint8], depth: F32, u
     depth = np.where(depth > SKY, np.float32(FAR), fitted(depth, context.depth[-1], known))
     keep = (confidence < NEW) & (unsure < UNSURE) & ~near(moving > 0.4, 2) & ~edge(depth) & (depth > 0.2)
     keep &= ~(movable(world, depth) | near(shaded(depth, world), 2))
+    shines = light(world)
+    if shines is not None:
+        rgb, plain = unlit(rgb, depth, shines, world.motion.cameras[-1], world.motion.intrinsics)
+        keep &= plain
     if keep.sum() < LEAST:
         keep = np.zeros_like(keep)
     return Finding(

@@ -21,7 +21,7 @@ from torch import Tensor
 from perdure.data.clip import Clip
 from perdure.memory.commit import commit
 from perdure.memory.notice import UNSURE, enlarged, notice
-from perdure.memory.recall import choose_memories, recall
+from perdure.memory.recall import choose_memories, look, recall
 from perdure.models.decoder import Encoder
 from perdure.presets.nano import Preset
 from perdure.training.codec import CodecBatch
@@ -66,6 +66,7 @@ def make(clip: Clip, preset: Preset, seed: int, folder: Path) -> None:
     shapes: dict[str, tuple[tuple[int, ...], type]] = {
         "frames": ((count, t, h, w, 3), np.uint8),
         "view": ((count, t, h, w, 3), np.uint8),
+        "plain": ((count, t, h, w, 3), np.uint8),  # the view at clear noon, where the light is another
         "confidence": ((count, t, h, w), np.uint8),
         "view_depth": ((count, t, h, w), np.float16),
         "depth": ((count, h, w), np.float16),
@@ -108,6 +109,8 @@ def make(clip: Clip, preset: Preset, seed: int, folder: Path) -> None:
         }
         for key, value in row.items():
             out[key][i] = value
+        if context.setting.any():
+            out["plain"][i] = look(world, preset, context.proxy).rgb
         # The truth stands in for what the model would have drawn and found.
         world = commit(world, action, np.zeros(preset.latent_shape, np.float32))
         depth = spoilt(true_depth[last[1]], error, random) if error else true_depth[last[1]]
@@ -190,11 +193,11 @@ class Lessons:
         }
         # A model remembers what it has drawn. Were that always in the light that is told, it would learn the light from
         # memories alone, and one that has drawn clear noon would go on so, whatever it is told. So where the light is
-        # another, some memories are as the state's view has them: it is of clear noon.
+        # another, some memories are of clear noon, as the state's view would be then.
         share = min(1.0, 2 * self.random.random()) if f["setting"].any() else 0.0
         before = self.random.random((len(union), 1, 1, 1)) < share
         return {
-            "past": np.where(before, clip["view_latent"][union], clip["latent"][union]).astype(np.float32),
+            "past": np.where(before, clip["plain_latent"][union], clip["latent"][union]).astype(np.float32),
             "past_action": clip["action"][union].astype(np.float32),
             "slots": index,
             "ages": clip["ages"][rows].copy(),
@@ -207,7 +210,8 @@ class Lessons:
     def encode_all(self, encoder: Encoder) -> None:
         """Write each lesson's latents, of the frames and of the views."""
         for folder, clip in zip(self.folders, self.clips, strict=True):
-            for source, name in (("frames", "latent"), ("view", "view_latent")):
+            noon = ~clip["setting"].any(1)[:, None, None, None]
+            for source, name in (("frames", "latent"), ("view", "view_latent"), ("plain", "plain_latent")):
                 chunks = clip[source]
                 with torch.no_grad(), torch.autocast(self.device.type, torch.bfloat16):
                     latents = [
@@ -215,6 +219,8 @@ class Lessons:
                         for i in range(0, len(chunks), 4)
                     ]
                 array = torch.cat(latents).numpy().astype(np.float16)
+                if source == "plain":  # nothing is kept of it there
+                    array = np.where(noon, clip["view_latent"], array)
                 path, beside = folder / f"{name}.npy", folder / f"{name}.new"
                 with open(beside, "wb") as file:  # what is cut short is no lesson's field
                     np.save(file, array)

@@ -14,15 +14,18 @@ import pytest
 from perdure.camera import Intrinsics, look
 from perdure.data.founding import found
 from perdure.data.furnishing import furnish
+from perdure.data.painting.baking import bake_roof
 from perdure.data.painting.painter import Painter, Picture
 from perdure.data.painting.scenery import DEFAULT, OVERCAST, Scenery, sky_at
-from perdure.data.scenes import build
+from perdure.data.scenes import KINDS, build
 from perdure.data.scenes.blocks import Blocks
 from perdure.data.scenes.scene import Scene, Sky, plain
 from perdure.data.truth import painter_of, shown
+from perdure.memory.light import indoors, light, lit
+from perdure.memory.view import View
 from perdure.presets.nano import nano
 from perdure.world.physics import Physics
-from perdure.world.setting import SEASONS, STYLES, WEATHERS, Environment, Onset
+from perdure.world.setting import SEASONS, STYLES, WEATHERS, Environment, Onset, Setting
 from perdure.world.state import World
 from tests.data.stages import stage
 
@@ -242,3 +245,39 @@ def test_mistakes_are_named() -> None:
     changed = world.physics.mechanism.with_body(strange.entity, strange)
     with pytest.raises(ValueError, match="material out of the scene's surfaces, got 'mud:"):
         painter.onto(changed)
+
+
+WORN: list[dict[str, Any]] = [
+    {"weather": "fog"}, {"weather": "rain"}, {"weather": "storm"}, {"weather": "snow"}, {"hour": 18.5}, {"hour": 23.0},
+    {"style": "sketch"}, {"style": "sepia"}, {"style": "pixel"},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["court", "garden"])
+def test_what_a_state_shows_of_an_hour_or_a_weather_is_near_what_is_painted(kind: str) -> None:
+    """`memory.light` knows neither lamps nor shadows, but how dark it is and how far one sees."""
+    scene, _, data, painter = stage(kind)
+    world = plainly_founded(scene)
+    pose = eye(scene, 0.6)
+    noon = painter.paint(data, pose, SMALL)
+    for fields in WORN:
+        setting = Setting(Environment(**fields))
+        shines = light(replace(world, setting=setting))
+        assert shines is not None
+        view = View(noon.rgb[None].copy(), np.full((1, 36, 64), 255, np.uint8), noon.depth[None],
+                    np.zeros((1, 36, 64), np.bool_))  # fmt: skip
+        lit(view, shines, pose[None], SMALL)
+        truth = painter.paint(data, pose, SMALL, Scenery(setting.environment, tick=400)).rgb
+        off = [float(np.sqrt(np.mean((shown - truth.astype(float)) ** 2))) for shown in (noon.rgb, view.rgb[0])]
+        assert off[1] < min(0.75 * off[0], 45.0), (fields, off)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_state_knows_indoors_where_the_painter_does(kind: str) -> None:
+    scene = build(kind, 1)
+    still = stage(kind)[3]._still  # pyright: ignore[reportPrivateUsage]
+    assert indoors(plainly_founded(scene).physics.mechanism) == bake_roof(still, scene.extent)[2]
+
+
+def plainly_founded(scene: Scene) -> World:
+    return World.create("there", scene.kind, scene.seed, scene.xml, scene.movers, scene.spawn, intrinsics=SMALL)

@@ -13,6 +13,7 @@ from perdure.memory.notice import NEW, edge, enlarged, fitted, movable, near, no
 from perdure.models.context import Context
 from perdure.world import edit
 from perdure.world.body import Body, crate, door, plank
+from perdure.world.setting import Setting
 from perdure.world.state import World
 from tests.world import yard
 
@@ -23,8 +24,10 @@ def given(confidence: np.ndarray, depth: np.ndarray) -> tuple[Any, Any]:
     """A world and a context, as far as notice looks at them."""
     motion = SimpleNamespace(cameras=np.eye(4)[None], bodies={}, intrinsics=Intrinsics.from_fov(W, H, 75))
     context = SimpleNamespace(confidence=confidence[None], depth=depth[None].astype(np.float32))
-    nobody = SimpleNamespace(silhouette=lambda motion, width, height: np.zeros((height, width), np.float32), things=())
-    return SimpleNamespace(step=5, motion=motion, physics=nobody, entities=()), context
+    nobody = SimpleNamespace(
+        silhouette=lambda motion, width, height: np.zeros((height, width), np.float32), things=(), tick=20
+    )
+    return SimpleNamespace(step=5, motion=motion, physics=nobody, entities=(), setting=Setting()), context
 
 
 def look(

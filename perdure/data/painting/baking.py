@@ -11,7 +11,6 @@ from typing import NamedTuple
 import numpy as np
 
 from perdure.camera import Intrinsics, rays
-from perdure.data.painting.kernels import kernel, kernel_that_allocates
 from perdure.data.painting.lighting import sunlit
 from perdure.data.painting.skies import sky
 from perdure.data.painting.tables import (
@@ -46,6 +45,7 @@ from perdure.data.painting.tracer import (
     sort_into_tiles,
     trace,
 )
+from perdure.kernels import kernel, kernel_that_allocates
 
 SHADOW_SIDE = 768
 SUN_DISTANCE = 150.0

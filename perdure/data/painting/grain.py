@@ -1,17 +1,8 @@
-"""What textures are made of: hashes of cells, noise, lines and edges, each filtered by the size of a pixel."""
+"""What textures are made of: noise, lines and edges, each filtered by the size of a pixel."""
 
 import numpy as np
 
-from perdure.data.painting.kernels import kernel
-
-
-@kernel
-def hashed(i, j, seed):
-    """A number in [0, 1) for a cell."""
-    h = (int(i) * 374761393 + int(j) * 668265263 + int(seed) * 974634777) & 0xFFFFFFFF
-    h = ((h ^ (h >> 13)) * 1274126177) & 0xFFFFFFFF
-    h = ((h ^ (h >> 15)) * 1103515245) & 0xFFFFFFFF
-    return (h ^ (h >> 16)) / 4294967296.0
+from perdure.kernels import hashed, kernel
 
 
 @kernel

@@ -5,7 +5,6 @@ Shapes: B spheres, K creatures, X Y Z cells of the volume, L lamps.
 
 import numpy as np
 
-from perdure.data.painting.kernels import inlined
 from perdure.data.painting.tables import (
     CELL,
     CORNER,
@@ -17,6 +16,7 @@ from perdure.data.painting.tables import (
     SUN_FOCAL,
     SUN_POSE,
 )
+from perdure.kernels import inlined
 
 
 @inlined

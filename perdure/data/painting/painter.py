@@ -41,8 +41,9 @@ from perdure.data.painting.tracer import (
     sort_into_tiles,
     trace,
 )
-from perdure.data.painting.weather import fall, style, wetness, whiteness, with_flash
+from perdure.data.painting.weather import fall, wetness, whiteness, with_flash
 from perdure.data.scenes.scene import MOVING, PLAYER, TEXTURES, Scene, Surface, rgb
+from perdure.memory.styles import styled
 from perdure.world.mechanism import Mechanism
 
 STATIC, SPECTACLE, SKY = 0, 254, 255
@@ -265,7 +266,7 @@ class Painter:
             glow(shows.sparks, pose, fx, fy, intrinsics.cx, intrinsics.cy, depth, colour)
         if scenery is not None:
             fall(scenery, self._roofs(), pose, intrinsics, depth, colour)
-            style(scenery, colour, depth, entity)
+            styled(scenery.held("style"), colour, depth, entity)
         return into
 
     def _scenery(self, scenery: Scenery | None) -> tuple[Light, NDArray, NDArray | None, NDArray | None]:

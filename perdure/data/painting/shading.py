@@ -10,7 +10,6 @@ Light is linear until `tone`. Shapes: H height, W width, L lamps, B spheres, K c
 import numpy as np
 
 from perdure.data.painting.grain import noise
-from perdure.data.painting.kernels import inlined, kernel
 from perdure.data.painting.lighting import between, cast_on, cell_of, clear_of, corners, darkened_by, sunlit, tone
 from perdure.data.painting.skies import among_stars, exposed, heaven, mirrored, ripple, starred, starry
 from perdure.data.painting.tables import (
@@ -72,6 +71,7 @@ from perdure.data.painting.tracer import (
     out_of,
     within,
 )
+from perdure.kernels import inlined, kernel
 
 # Columns of what a pixel's rays meet: the geom, its depth and flat side, the rays' mean direction, their number.
 MET, DEEP, SIDE, WAY, RAYS, FEW_COLUMNS = 0, 1, 2, 3, 6, 7

@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from perdure.data.painting.grain import hashed, noise
-from perdure.data.painting.kernels import inlined, kernel
+from perdure.data.painting.grain import noise
 from perdure.data.painting.tables import (
     CLOUDLIGHT,
     CLOUDS,
@@ -16,6 +15,7 @@ from perdure.data.painting.tables import (
     SUNLIGHT,
     ZENITH,
 )
+from perdure.kernels import hashed, inlined, kernel
 
 
 @inlined

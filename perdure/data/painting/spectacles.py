@@ -10,9 +10,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from perdure.data.painting.kernels import kernel
 from perdure.data.painting.tracer import BOUND, CAPSULE, ELLIPSOID, ENTITY, GEOM_COLUMNS, KIND, POS, ROT, SIZE, SURFACE
 from perdure.data.scenes.scene import Surface, plain, rgb
+from perdure.kernels import kernel
 from perdure.world.action import FRAMES_PER_SECOND
 from perdure.world.setting import Spectacle
 

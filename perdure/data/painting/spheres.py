@@ -6,8 +6,8 @@ Shapes: G geoms, B spheres, K creatures.
 import numpy as np
 from numpy.typing import NDArray
 
-from perdure.data.painting.kernels import kernel
 from perdure.data.painting.tracer import BOUND, CAPSULE, CYLINDER, ENTITY, KIND, POS, ROT, SIZE, SPHERE
+from perdure.kernels import kernel
 from perdure.world.kinematics import BURIED
 
 CASTING = 6

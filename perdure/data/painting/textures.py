@@ -9,8 +9,8 @@ Fitted textures take u, v in [-1, 1] over the face instead.
 
 import numpy as np
 
-from perdure.data.painting.grain import hashed, keep, lines, mottle, noise, speck, step
-from perdure.data.painting.kernels import kernel
+from perdure.data.painting.grain import keep, lines, mottle, noise, speck, step
+from perdure.kernels import hashed, kernel
 
 (
     PLAIN, PLASTER, BRICK, TILE, CHECKER, PLANK, MARBLE, GRASS, STONE, STRIPE, LEAF, METAL,

@@ -10,7 +10,7 @@ Shapes: H height, W width, G geoms, T tiles.
 
 import numpy as np
 
-from perdure.data.painting.kernels import inlined, kernel, kernel_that_allocates
+from perdure.kernels import inlined, kernel, kernel_that_allocates
 
 PLANE, SPHERE, CAPSULE, ELLIPSOID, CYLINDER, BOX = 0, 2, 3, 4, 5, 6
 """MuJoCo's numbers for geom types."""

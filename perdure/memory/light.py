@@ -1,0 +1,262 @@
+"""Light: what the hour and the weather do to what a state keeps.
+
+A state keeps looks as they are at clear noon, and its view shows them in the light that is: so a wall that was first
+seen at night is not dark by day, and fog hides what is far at once, before any model has drawn a frame of it. What is
+drawn in another light is put back to noon's before it is kept (`unlit`), but for what cannot be: behind fog, under
+snow, in a style that takes the colours away.
+
+The light is told by a few numbers for each hour and weather, fitted to what the playground's painter does to places
+out of doors and indoors: how much of each colour is left, how dense the air is and how bright. It knows neither lamps
+nor shadows. Those are for a model to draw.
+
+Shapes: T frames, H height, W width. Colours are linear light, red, green and blue.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
+
+import mujoco
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from perdure.camera import FAR, Array, Intrinsics, rays
+from perdure.memory.styles import styled
+from perdure.memory.view import View
+from perdure.world.mechanism import WORLD, Mechanism
+from perdure.world.setting import Setting
+from perdure.world.slots import State
+
+F32 = NDArray[np.float32]
+Rgb = tuple[float, float, float]
+
+ABOVE = 0.7 * FAR  # what is farther is the sky
+SETTLED = 6.0  # seconds until snow lies
+LYING = 0.98, 0.94, 0.88  # how bright snow is that lies, where the air is 1
+PLAIN = 0.1  # share of the colours that has to be left for what they were to be known
+VEILED = 0.5  # share of a sky behind clouds from which what it was is not known
+HOUSED = 0.5  # share of a place with a roof over it from which it is indoors
+ACROSS = 12  # rays each way that look for roofs
+
+
+@dataclass(frozen=True)
+class Hour:
+    """Against noon: what is left of colours in the open and under a roof, and the sky's."""
+
+    open: Rgb
+    housed: Rgb
+    air: Rgb
+    sky: Rgb
+    glow: Rgb  # what the sky has besides
+
+
+@dataclass(frozen=True)
+class Weather:
+    """Against a clear sky, in the same way."""
+
+    open: Rgb
+    housed: Rgb
+    air: float
+    veil: float  # share of the sky that is as the air
+    fog: float  # a metre
+
+
+NOON = Hour((1.0, 1.0, 1.0), (1.0, 1.0, 1.0), (0.785, 0.804, 0.833), (1.0, 1.0, 1.0), (0.0, 0.0, 0.0))
+DAWN = Hour((0.571, 0.398, 0.422), (0.964, 0.902, 0.810), (0.740, 0.744, 0.769),
+            (0.789, 0.952, 0.675), (0.239, 0.0, 0.157))  # fmt: skip
+DUSK = Hour((0.528, 0.215, 0.155), (0.930, 0.805, 0.632), (0.533, 0.528, 0.550),
+            (0.891, 0.659, 0.562), (0.184, 0.0, 0.0))  # fmt: skip
+NIGHT = Hour((0.144, 0.102, 0.150), (0.885, 0.787, 0.603), (0.015, 0.015, 0.004),
+             (0.014, 0.028, 0.129), (0.0, 0.0, 0.007))  # fmt: skip
+DAY = ((0.0, NIGHT), (5.0, NIGHT), (6.5, DAWN), (9.0, NOON), (16.0, NOON), (18.5, DUSK), (20.25, NIGHT), (24.0, NIGHT))
+"""From hour to hour; between two it is between their lights."""
+
+CLEAR = Weather((1.0, 1.0, 1.0), (1.0, 1.0, 1.0), 1.0, 0.0, 0.0)
+WEATHERS = {
+    "rain": Weather((0.320, 0.259, 0.282), (0.934, 0.910, 0.854), 0.527, 0.814, 0.016),
+    "storm": Weather((0.191, 0.139, 0.148), (0.911, 0.869, 0.774), 0.275, 0.913, 0.024),
+    "snow": Weather((0.42, 0.36, 0.42), (0.952, 0.945, 0.941), 0.744, 0.763, 0.018),
+    "fog": Weather((0.458, 0.413, 0.540), (0.960, 0.967, 0.988), 0.714, 0.880, 0.085),
+}
+STILL = 0.12  # of the fog out of doors that there is indoors
+
+_BYTES = np.arange(256) / 255.0
+_LINEAR = np.where(_BYTES <= 0.04045, _BYTES / 12.92, ((_BYTES + 0.055) / 1.055) ** 2.4).astype(np.float32)
+_STEPS = np.linspace(0.0, 1.0, 4096)
+_ENCODED = np.rint(255 * np.where(_STEPS <= 0.0031308, 12.92 * _STEPS, 1.055 * _STEPS ** (1 / 2.4) - 0.055))
+_ENCODED = _ENCODED.astype(np.uint8)
+
+
+@dataclass(frozen=True, eq=False)
+class Light:
+    gain: F32  # (3,) what is left of colours
+    air: F32  # (3,)
+    sky: F32  # (3,) what is left of the sky's
+    glow: F32  # (3,)
+    veil: float
+    fog: float  # a metre
+    snow: float  # how much of it lies
+    styles: tuple[tuple[str, float], ...]
+
+
+def light(world: State) -> Light | None:
+    """The light at a world's last frame; None where it is that of clear noon."""
+    setting, tick = world.setting, world.physics.tick
+    if not setting.features(tick).any():
+        return None
+    housed = indoors(world.physics.mechanism)
+    gain, air, sky, glow = np.zeros((4, 3))
+    veil = fog = 0.0
+    for hour, weather, much in _lights(setting, tick):
+        colours = np.multiply(hour.housed, weather.housed) if housed else np.multiply(hour.open, weather.open)
+        gain, air = gain + much * colours, air + much * weather.air * np.array(hour.air)
+        sky, glow = sky + much * np.array(hour.sky), glow + much * np.array(hour.glow)
+        veil, fog = veil + much * weather.veil, fog + much * weather.fog * (STILL if housed else 1.0)
+    lies = sum(much for weather, much in setting.held("weather", tick, SETTLED) if weather == "snow")
+    winter = sum(much for season, much in setting.held("season", tick, SETTLED) if season == "winter")
+    snow = 0.0 if housed else max(lies, 0.55 * winter)
+    styles = tuple((str(name), much) for name, much in setting.held("style", tick) if name)
+    gain, air, sky, glow = (x.astype(np.float32) for x in (gain, air, sky, glow))
+    return Light(gain, air, sky, glow, veil, fog, snow, styles)
+
+
+def _lights(setting: Setting, tick: float) -> Iterator[tuple[Hour, Weather, float]]:
+    """What the light is made of, and how much of each."""
+    for hour, much in setting.held("hour", tick):
+        for (start, before), (end, after) in pairwise(DAY):
+            share = (float(hour) - start) / (end - start)
+            if 0.0 <= share < 1.0:
+                for weather, many in setting.held("weather", tick):
+                    told = WEATHERS.get(str(weather), CLEAR)
+                    yield before, told, much * many * (1.0 - share)
+                    yield after, told, much * many * share
+
+
+@lru_cache(maxsize=64)
+def indoors(mechanism: Mechanism) -> bool:
+    """Whether most of a place lies under roofs: then there is no weather in it."""
+    compiled = mechanism.compiled
+    model, data = compiled.sight, mujoco.MjData(compiled.sight)
+    mujoco.mj_kinematics(model, data)
+    solid = (model.geom_group == WORLD) & (model.geom_type != mujoco.mjtGeom.mjGEOM_PLANE)
+    if not solid.any():
+        return False
+    low, high = np.percentile(data.geom_xpos[solid, :2], (10, 90), axis=0)
+    groups = np.zeros(mujoco.mjNGROUP, np.uint8)
+    groups[WORLD] = 1
+    eye = float(data.xpos[compiled.player, 2]) + compiled.eye
+    up, shares = np.array([0.0, 0.0, 1.0]), (np.arange(ACROSS) + 0.5) / ACROSS
+    hit = [
+        mujoco.mj_ray(model, data, np.array([*(low + (high - low) * (i, j)), eye]), up, groups, True, -1, None) >= 0
+        for i in shares
+        for j in shares
+    ]
+    return sum(hit) > HOUSED * len(hit)
+
+
+def lit(view: View, light: Light, cameras: Array, intrinsics: Intrinsics) -> None:
+    """Show a view, which is of clear noon, in this light; in place."""
+    rays_HW3 = rays(intrinsics)
+    for t, camera in enumerate(cameras):
+        _shine(view.rgb[t], view.depth[t], rays_HW3, camera[2, :3].copy(), light.gain, light.air, light.sky,
+               light.glow, light.veil, light.fog, light.snow, _LINEAR, _ENCODED)  # fmt: skip
+        depth = np.where(view.depth[t] > 0, view.depth[t], np.float32(FAR))
+        styled(light.styles, view.rgb[t], depth, view.mover[t].astype(np.uint8))
+
+
+def unlit(
+    rgb_HW3: NDArray[np.uint8], depth_HW: F32, light: Light, camera: Array, intrinsics: Intrinsics
+) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """A frame as it would be at clear noon, and where that can be said."""
+    if light.styles:
+        return rgb_HW3, np.zeros(depth_HW.shape, np.bool_)
+    rgb, known = rgb_HW3.copy(), np.zeros(depth_HW.shape, np.bool_)
+    _plain(rgb, known, depth_HW.astype(np.float32), rays(intrinsics), camera[2, :3].copy(), light.gain, light.air,
+           light.sky, light.glow, light.veil, light.fog, light.snow, _LINEAR, _ENCODED)  # fmt: skip
+    return rgb, known
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _lain(depth_HW, rays_HW3, up_3, i, j):
+    """How far a surface faces the sky, as snow lies on it: from 0 to 1."""
+    height, width = depth_HW.shape
+    here = depth_HW[i, j]
+    a, b = 0, 0  # the nearer neighbour each way: across an edge there is no surface
+    best = 0.03 * here
+    for k in (-1, 1):
+        if 0 <= j + k < width and depth_HW[i, j + k] > 0.0 and abs(depth_HW[i, j + k] - here) < best:
+            a, best = k, abs(depth_HW[i, j + k] - here)
+    best = 0.25 * here  # ground rises quickly to the horizon
+    for k in (-1, 1):
+        if 0 <= i + k < height and depth_HW[i + k, j] > 0.0 and abs(depth_HW[i + k, j] - here) < best:
+            b, best = k, abs(depth_HW[i + k, j] - here)
+    if a == 0 or b == 0:
+        return 0.0
+    far, low = depth_HW[i, j + a], depth_HW[i + b, j]
+    sx = (rays_HW3[i, j + a, 0] * far - rays_HW3[i, j, 0] * here) * a
+    sy = (rays_HW3[i, j + a, 1] * far - rays_HW3[i, j, 1] * here) * a
+    sz = (far - here) * a
+    tx = (rays_HW3[i + b, j, 0] * low - rays_HW3[i, j, 0] * here) * b
+    ty = (rays_HW3[i + b, j, 1] * low - rays_HW3[i, j, 1] * here) * b
+    tz = (low - here) * b
+    nx, ny, nz = sy * tz - sz * ty, sz * tx - sx * tz, sx * ty - sy * tx
+    length = np.sqrt(nx * nx + ny * ny + nz * nz)
+    if length <= 0.0:
+        return 0.0
+    flat = abs(nx * up_3[0] + ny * up_3[1] + nz * up_3[2]) / length
+    # What is seen from below is no ground: the ray goes up to it.
+    if rays_HW3[i, j, 0] * up_3[0] + rays_HW3[i, j, 1] * up_3[1] + up_3[2] > 0.0:
+        return 0.0
+    share = min(max((flat - 0.5) / 0.3, 0.0), 1.0)
+    return share * share * (3.0 - 2.0 * share)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _shine(rgb_HW3, depth_HW, rays_HW3, up_3, gain, air, sky, glow, veil, fog, snow, linear, encoded):
+    height, width = depth_HW.shape
+    top = encoded.shape[0] - 1
+    for i in range(height):
+        for j in range(width):
+            z = depth_HW[i, j]
+            if z <= 0.0:
+                continue
+            x, y = rays_HW3[i, j, 0], rays_HW3[i, j, 1]
+            left = np.exp(-fog * z * np.sqrt(1.0 + x * x + y * y))
+            white = snow * _lain(depth_HW, rays_HW3, up_3, i, j) if snow > 0.0 and z < ABOVE else 0.0
+            for c in range(3):
+                value = linear[rgb_HW3[i, j, c]]
+                if z >= ABOVE:
+                    value = (value * sky[c] + glow[c]) * (1.0 - veil) + air[c] * veil
+                else:
+                    value = value * gain[c] + white * (LYING[c] * air[c] - value * gain[c])
+                    value = value * left + air[c] * (1.0 - left)
+                rgb_HW3[i, j, c] = encoded[int(min(value, 1.0) * top + 0.5)]
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _plain(rgb_HW3, known_HW, depth_HW, rays_HW3, up_3, gain, air, sky, glow, veil, fog, snow, linear, encoded):
+    height, width = depth_HW.shape
+    top = encoded.shape[0] - 1
+    for i in range(height):
+        for j in range(width):
+            z = depth_HW[i, j]
+            if z <= 0.0:
+                continue
+            x, y = rays_HW3[i, j, 0], rays_HW3[i, j, 1]
+            left = np.exp(-fog * z * np.sqrt(1.0 + x * x + y * y))
+            least = min(gain[0], gain[1], gain[2]) * left
+            if z >= ABOVE:
+                least = min(sky[0], sky[1], sky[2]) if veil < VEILED else 0.0
+            white = snow * _lain(depth_HW, rays_HW3, up_3, i, j) if snow > 0.0 and z < ABOVE else 0.0
+            if least < PLAIN or white > 0.05:
+                continue
+            known_HW[i, j] = True
+            for c in range(3):
+                value = linear[rgb_HW3[i, j, c]]
+                if z >= ABOVE:
+                    value = ((value - air[c] * veil) / (1.0 - veil) - glow[c]) / sky[c]
+                else:
+                    value = (value - air[c] * (1.0 - left)) / (gain[c] * left)
+                rgb_HW3[i, j, c] = encoded[int(min(max(value, 0.0), 1.0) * top + 0.5)]
