@@ -36,7 +36,6 @@ class CodecConfig:
     decoder_widths: tuple[int, int, int] = (160, 96, 48)  # at 1/8, 1/4 and 1/2
     blocks: int = 2
     heads: Heads = Heads()  # of its observer
-    setting: int = 0  # features of hour, weather, season and style that the decoder is told
 
 
 @dataclass(frozen=True)

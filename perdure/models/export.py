@@ -102,7 +102,6 @@ class Decode(nn.Module):
         confidence: Tensor,  # (T, H, W) uint8
         view_depth: Tensor,  # (T, H, W) metres
         proxy: Tensor,  # (P, h, w)
-        *setting: Tensor,  # (F,), of a decoder that is told it
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Frames (T, H, W, 3) uint8; depth, its relative uncertainty and the moving share, (H, W)."""
         out = self.decoder(
@@ -111,7 +110,6 @@ class Decode(nn.Module):
             confidence.unsqueeze(0).float() / 255,
             view_depth.unsqueeze(0),
             proxy.unsqueeze(0),
-            *(features.unsqueeze(0) for features in setting),
         )
         frames = (out.frames[0].clamp(0, 1) * 255).round().permute(0, 2, 3, 1).to(torch.uint8)
         seen = out.observation
@@ -151,7 +149,6 @@ def examples(codec: CodecConfig, dit: TransformerConfig, height: int, width: int
             "confidence": frames[..., 0].contiguous(),
             "view_depth": torch.rand(t, height, width) * 9 + 0.5,
             "proxy": proxy,
-            **({"setting": torch.zeros(codec.setting)} if codec.setting else {}),
         },
     }
 

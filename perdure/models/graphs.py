@@ -61,11 +61,8 @@ def names_of(port: ov.ConstOutput) -> str:
     return next((name for name in port.get_names() if not name.isdigit()), "")
 
 
-def inputs(
-    dit: TransformerConfig, latent: tuple[int, int, int], frames: tuple[int, int, int], setting: int = 0
-) -> Shapes:
-    """The shapes of what goes into each graph, for latents (C, h, w) and frames (T, H, W), and a decoder that is told
-    so many features of the setting."""
+def inputs(dit: TransformerConfig, latent: tuple[int, int, int], frames: tuple[int, int, int]) -> Shapes:
+    """The shapes of what goes into each graph, for latents (C, h, w) and frames (T, H, W)."""
     c, h, w = latent
     m, (_, rows, columns) = dit.memories, dit.patch
     kept = m, len(dit.memory_layers), (h // rows) * (w // columns), dit.heads, dit.head_dim
@@ -95,7 +92,6 @@ def inputs(
             "confidence": frames,
             "view_depth": frames,
             "proxy": proxy,
-            **({"setting": (setting,)} if setting else {}),
         },
     }
 

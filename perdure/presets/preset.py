@@ -51,10 +51,5 @@ class Preset(Generic[Codec]):
         return self.latents * self.stride[0]
 
     @property
-    def told(self) -> int:
-        """Features of the setting that its decoder is told."""
-        return self.codec.setting if isinstance(self.codec, CodecConfig) else 0
-
-    @property
     def latent_shape(self) -> tuple[int, int, int]:
         return self.channels, self.height // self.stride[1], self.width // self.stride[2]

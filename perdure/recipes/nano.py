@@ -3,8 +3,7 @@
     python -m perdure.recipes.nano all --runs ~/perdure-runs
     python -m perdure.recipes.nano flow --runs ~/perdure-runs --train lora --rank 8   # on top of what is there
     python -m perdure.recipes.nano all --runs ~/more --begin ~/perdure-runs           # going on, with new lessons
-    python -m perdure.recipes.nano told --runs ~/perdure-runs   # the setting, on top of a decoder that is there
-    python -m perdure.recipes.nano flow --runs ~/perdure-runs --train setting   # and of a transformer
+    python -m perdure.recipes.nano flow --runs ~/perdure-runs --train setting   # clear noon stays, to the bit
 
 Stages may run apart (`lessons`, `codec`, `latents`, `decoder`, `flow`, `export`), so that one can go on in the
 background while another is looked at. Clips come from the playground's schedule, which deals scenes, hours, weathers,
@@ -42,7 +41,6 @@ from perdure.training.trainer import TrainConfig, Trainer, load_average
 SEED = 1
 """Of the clips: another set than the one that `perdure data make` gives unless told otherwise."""
 LORA = "lora.safetensors"
-ADDED = ("decoder.told.",)  # what the codec of an earlier run may not have had: it starts at zero
 PLAIN = {"hour": 12.0, "weather": "clear", "season": "", "style": ""}
 LIGHTS: tuple[dict[str, str | float], ...] = (
     {"weather": "fog"}, {"hour": 22.5}, {"style": "sketch"}, {"weather": "rain"}, {"hour": 18.5}, {"weather": "snow"},
@@ -61,7 +59,6 @@ class Recipe:
     codec: TrainConfig = TrainConfig(minutes=60, learning_rate=8e-4)
     codec_batch: int = 4
     decoder: TrainConfig = TrainConfig(minutes=60, learning_rate=5e-4, cooldown=0.5)
-    told: TrainConfig = TrainConfig(minutes=60, learning_rate=3e-3, cooldown=0.5)  # few parameters, that begin at zero
     flow: TrainConfig = TrainConfig(minutes=60, learning_rate=8e-4, average=0.995)
     flow_batch: int = 2
     flow_run: int = 5
@@ -118,30 +115,17 @@ def train_codec(recipe: Recipe, runs: Path) -> None:
 def train_decoder(recipe: Recipe, runs: Path) -> None:
     """The decoder goes on by itself, its encoder frozen, while the transformer learns the encoder's latents."""
     codec = fresh_codec(recipe)
-    load_average(codec, runs / "codec", ADDED)
+    load_average(codec, runs / "codec")
     if recipe.begin:
-        load_average(codec, recipe.begin / "decoder", ADDED)
+        load_average(codec, recipe.begin / "decoder")
     codec.encoder.requires_grad_(False)
     trainer = Trainer(recipe.decoder, codec, runs / "decoder")
     trainer.fit(lessons(recipe, runs, 1, trainer).codec_batches(recipe.codec_batch), codec_loss)
 
 
-def train_told(recipe: Recipe, runs: Path) -> None:
-    """What a decoder does with the setting, and nothing else of it: at clear noon it stays what it was, to the bit."""
-    codec = fresh_codec(recipe)
-    load_average(codec, runs / "codec", ADDED)
-    load_average(codec, runs / "decoder", ADDED)
-    if codec.decoder.told is None:
-        raise ValueError("expected a codec that is told the setting (CodecConfig.setting), got one that is not")
-    codec.requires_grad_(False)
-    codec.decoder.told.requires_grad_(True)
-    trainer = Trainer(recipe.told, codec, runs / "told")
-    trainer.fit(lessons(recipe, runs, 2, trainer, changed=True).codec_batches(recipe.codec_batch), codec_loss)
-
-
 def encode_latents(recipe: Recipe, runs: Path) -> None:
     codec = fresh_codec(recipe)
-    load_average(codec, runs / "codec", ADDED)
+    load_average(codec, runs / "codec")
     Lessons(runs / "lessons", recipe.preset, device=recipe.device).encode_all(codec.encoder.eval())
 
 
@@ -202,10 +186,8 @@ def blended(recipe: Recipe, dit: Transformer) -> Transformer:
 def export_graphs(recipe: Recipe, runs: Path, folder: Path = WEIGHTS) -> None:
     preset = recipe.preset
     codec = Codec(preset.codec)
-    load_average(codec, runs / "codec", ADDED)
-    load_average(codec, runs / "decoder", ADDED)
-    if (runs / "told").exists():
-        load_average(codec, runs / "told")
+    load_average(codec, runs / "codec")
+    load_average(codec, runs / "decoder")
     write(codec.encoder, codec.decoder, drawn(recipe, runs), preset, folder)
 
 
@@ -260,7 +242,6 @@ STAGES = {
     "codec": train_codec,
     "latents": encode_latents,
     "decoder": train_decoder,
-    "told": train_told,
     "flow": train_flow,
     "export": export_graphs,
 }
@@ -295,7 +276,6 @@ def main(
         clips=clips,
         codec=replace(base.codec, minutes=codec_minutes, steps=codec_steps),
         decoder=replace(base.decoder, minutes=decoder_minutes, steps=decoder_steps),
-        told=replace(base.told, minutes=decoder_minutes, steps=decoder_steps),
         flow=replace(base.flow, minutes=flow_minutes, steps=flow_steps),
         begin=begin,
         blend=blend,
@@ -307,7 +287,7 @@ def main(
         return
     if stage != "all" and stage not in STAGES:
         sys.exit(f"expected a stage out of all, {', '.join(STAGES)}, got {stage!r}")
-    for name in [name for name in STAGES if name != "told"] if stage == "all" else [stage]:
+    for name in STAGES if stage == "all" else [stage]:
         STAGES[name](recipe, runs)
 
 

@@ -38,9 +38,7 @@ Frames = NDArray[np.uint8]  # (T, H, W, 3)
 
 class Engine:
     def __init__(self, preset: Preset, backend: Backend) -> None:
-        wanted = graphs.inputs(
-            preset.dit, preset.latent_shape, (preset.frames, preset.height, preset.width), preset.told
-        )
+        wanted = graphs.inputs(preset.dit, preset.latent_shape, (preset.frames, preset.height, preset.width))
         graphs.check(backend.shapes(), wanted, f"{preset.name} at {preset.width}x{preset.height}")
         self.preset, self.backend = preset, backend
         self.timings: dict[str, float] = {}  # ms of each stage of the last step
@@ -150,8 +148,6 @@ class Engine:
             "view_depth": context.depth,
             "proxy": context.proxy,
         }
-        if self.preset.told:
-            given["setting"] = context.setting
         return self.backend("decode", given)
 
     @contextmanager

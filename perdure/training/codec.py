@@ -33,7 +33,6 @@ class CodecBatch:
     proxy: Tensor  # (B, P, h, w)
     depth: Tensor  # (B, H, W) metres, of the last frame
     moving: Tensor  # (B, H, W) 0 or 1, of the last frame
-    setting: Tensor  # (B, F) of hour, weather, season and style
 
     def to(self, device: torch.device) -> "CodecBatch":
         return CodecBatch(*(getattr(self, f.name).to(device, non_blocking=True) for f in fields(self)))
@@ -60,21 +59,8 @@ def holed(batch: CodecBatch) -> CodecBatch:
     proxy = batch.proxy * (torch.rand(b, 1, 1, 1, device=device) > 0.15)
     view = batch.view * keep.unsqueeze(2) + GREY * (1 - keep.unsqueeze(2))
     return CodecBatch(
-        batch.frames, view, batch.confidence * keep, batch.view_depth * keep, proxy, batch.depth, batch.moving,
-        batch.setting,
+        batch.frames, view, batch.confidence * keep, batch.view_depth * keep, proxy, batch.depth, batch.moving
     )  # fmt: skip
-
-
-def unlit(codec: Codec, given: CodecBatch, latent: Tensor) -> Tensor:
-    """Latents as a transformer may draw them where the light is another than clear noon's: between what is there and
-    what the view shows. So the decoder learns the light from what it is told, and not from good latents alone.
-    """
-    share = (
-        torch.rand(latent.shape[0], 1, 1, 1, device=latent.device) * (given.setting != 0).any(1)[:, None, None, None]
-    )
-    h, w = latent.shape[-2:]
-    known = F.adaptive_avg_pool2d((given.confidence > 0).float().mean(1, keepdim=True), (h, w))
-    return torch.lerp(latent, codec.encoder(given.view).to(latent.dtype), share * known)
 
 
 def edges(x: Tensor) -> tuple[Tensor, Tensor]:
@@ -101,12 +87,10 @@ def codec_loss(codec: nn.Module, batch: CodecBatch) -> tuple[Tensor, dict[str, f
         joint = next(codec.encoder.parameters()).requires_grad
         with torch.set_grad_enabled(joint):
             latent = codec.encoder(given.frames)
-        drawn = latent if joint or codec.decoder.told is None else unlit(codec, given, latent)
-        noisy = drawn + (LATENT_NOISE if joint else DRAWN_NOISE) * torch.randn_like(latent) * torch.rand(
+        noisy = latent + (LATENT_NOISE if joint else DRAWN_NOISE) * torch.randn_like(latent) * torch.rand(
             latent.shape[0], 1, 1, 1, device=device
         )
-        out: Decoded = codec.decoder(noisy, given.view, given.confidence, given.view_depth, given.proxy,
-                                     given.setting if codec.decoder.told else None)  # fmt: skip
+        out: Decoded = codec.decoder(noisy, given.view, given.confidence, given.view_depth, given.proxy)
     # Latents of about unit variance, for the transformer's noise to be measured against.
     spread = (latent.var((0, 2, 3)) - 1).square().mean() + latent.mean((0, 2, 3)).square().mean()
     drawing = picture_loss(out.drawing, given.frames)

@@ -243,5 +243,4 @@ def codec_row(clip: dict[str, NDArray], i: int) -> tuple[Tensor, ...]:
         torch.from_numpy(clip["proxy"][i].astype(np.float32)),
         torch.from_numpy(clip["depth"][i].astype(np.float32)),
         torch.from_numpy(clip["moving"][i].astype(np.float32)),
-        torch.from_numpy(np.array(clip["setting"][i])),
     )

@@ -141,9 +141,8 @@ class Trainer:
                     self.optimizer.state[p] = moments
 
 
-def load_average(module: nn.Module, folder: Path, added: tuple[str, ...] = ()) -> None:
-    """Give `module` the averaged weights of a run; what was frozen in it stays as it is, and so do those of its
-    parameters that it may have and the run had not, whose names begin with one of `added`."""
+def load_average(module: nn.Module, folder: Path) -> None:
+    """Give `module` the averaged weights of a run; what was frozen in it stays as it is."""
     path = folder / "checkpoint.safetensors"
     if not path.exists():
         raise ValueError(f"expected a checkpoint at {path}, found none: train that stage first")
@@ -151,7 +150,6 @@ def load_average(module: nn.Module, folder: Path, added: tuple[str, ...] = ()) -
         held = set(file.keys())
         named = {f"average.{name}": p for name, p in module.named_parameters()}
         lacking, strange = named.keys() - held, {name for name in held if name.startswith("average.")} - named.keys()
-        lacking -= {name for name in lacking if name.removeprefix("average.").startswith(added or "\0")}
         if strange or len(lacking) != int(file.metadata().get("frozen", "0")):
             raise ValueError(
                 f"{path}: expected a checkpoint of such a module, got one that lacks {len(lacking)} of its "
