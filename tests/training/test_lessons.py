@@ -1,6 +1,7 @@
 """Lessons: what a model is shown of a clip is what serving would have shown it, the state having learnt as it does."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
@@ -16,6 +17,7 @@ from perdure.memory.recall import recall
 from perdure.models.decoder import Encoder
 from perdure.presets.nano import nano
 from perdure.training.lessons import ERRORS, Lessons, NoEncoder, make
+from perdure.world.setting import Environment, Setting
 
 PRESET = nano()
 LENS = Intrinsics.from_fov(PRESET.width, PRESET.height, 75.0)
@@ -118,23 +120,28 @@ def test_latents_that_were_cut_short_are_none(lessons: Path, monkeypatch: pytest
     assert [it.read_bytes() for it in left] == ([before] if before else [])
 
 
-def test_where_the_light_is_another_some_memories_are_of_clear_noon(lessons: Path):
-    kept = Lessons(lessons, PRESET)
+def test_where_the_light_is_another_some_memories_are_of_clear_noon(lessons: Path, tmp_path: Path):
+    clip = walked()
+    foggy = replace(clip.as_world(), setting=Setting(Environment(weather="fog")))
+    make(replace(clip, start=foggy, actions=clip.way()), PRESET, seed_of(0.0), tmp_path / "fog")
+    fog, noon = ({p.stem: np.load(p) for p in at.glob("*.npy")} for at in (tmp_path / "fog", lessons / "00000"))
+    # Its first chunk: what is found later in fog is less, and is put back to noon.
+    assert np.array_equal(fog["plain"][0], noon["view"][0]) and not noon["plain"].any()
+    assert fog["view"][0][fog["confidence"][0] > 0].std() < 0.95 * noon["view"][0][noon["confidence"][0] > 0].std()
+
+    shutil.copytree(lessons / "00000", tmp_path / "noon")
+    kept = Lessons(tmp_path, PRESET)
     kept.encode_all(Encoder(PRESET.codec).eval())
-    clip = kept.clips[0]
-
-    def remembered(setting: NDArray[np.float32]) -> set[str]:
-        """What memories are of, in twenty rows."""
-        found = set[str]()
+    found = []
+    for clip in kept.clips:
+        names = set[str]()
         for _ in range(20):
-            past = kept.flow_row(clip | {"setting": setting}, THERE, 5)["past"]
-            slots = clip["slots"][THERE : THERE + 5]
+            past, slots = kept.flow_row(clip, THERE, 5)["past"], clip["slots"][THERE : THERE + 5]
             for memory, at in zip(past, np.unique(slots[slots >= 0]), strict=True):
-                found |= {name for name in ("latent", "view_latent") if np.array_equal(memory, clip[name][at])}
-        return found
-
-    assert remembered(np.zeros_like(clip["setting"])) == {"latent"}
-    assert remembered(np.ones_like(clip["setting"])) == {"latent", "view_latent"}
+                names |= {name for name in ("latent", "plain_latent") if np.array_equal(memory, clip[name][at])}
+        found.append(names)
+    assert found == [{"latent", "plain_latent"}, {"latent"}]
+    assert np.array_equal(kept.clips[1]["plain_latent"], kept.clips[1]["view_latent"])
 
 
 def test_a_clip_without_depth_makes_no_lesson(tmp_path: Path):
