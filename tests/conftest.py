@@ -40,7 +40,7 @@ BUDGETS = {  # processor seconds, with cold caches; "." is tests/ itself
     "bench": 185,  # the model against diffusers, right and made wrong; a step of the small one, in its own processes
     "data": 250,  # nine kinds of scene, ten of creature, five sources: engines, films and games are really run
     "evaluation": 20,
-    "memory": 20,
+    "memory": 30,  # light, weather and styles are compiled
     "models": 125,  # a decoder is taught the setting, and exported with it
     "runtime": 63,
     "server": 40,
@@ -58,6 +58,7 @@ LONGEST = (  # of the files; the first compiles the painter's kernels while the 
 )  # fmt: skip
 SHARING = {  # files that share what one of them has built go to one worker, under the name of the first
     "data/test_scenery.py": "data/test_painter.py",
+    "memory/test_air.py": "data/test_painter.py",
     "data/test_video_filters.py": "data/test_video_source.py",
     "data/test_video_rerender.py": "data/test_video_source.py",
     "data/test_video_shots.py": "data/test_video_source.py",

@@ -89,6 +89,11 @@ _ENCODED = np.rint(255 * np.where(_STEPS <= 0.0031308, 12.92 * _STEPS, 1.055 * _
 _ENCODED = _ENCODED.astype(np.uint8)
 
 
+def encoded(light: NDArray[np.floating]) -> NDArray[np.uint8]:
+    """Bytes of linear light."""
+    return _ENCODED[(np.clip(light, 0.0, 1.0) * (len(_ENCODED) - 1) + 0.5).astype(np.int64)]
+
+
 @dataclass(frozen=True, eq=False)
 class Light:
     gain: F32  # (3,) what is left of colours
@@ -162,6 +167,11 @@ def lit(view: View, light: Light, cameras: Array, intrinsics: Intrinsics) -> Non
     for t, camera in enumerate(cameras):
         _shine(view.rgb[t], view.depth[t], rays_HW3, camera[2, :3].copy(), light.gain, light.air, light.sky,
                light.glow, light.veil, light.fog, light.snow, _LINEAR, _ENCODED)  # fmt: skip
+
+
+def drawn(view: View, light: Light) -> None:
+    """Show a view in the style of this light; in place."""
+    for t in range(len(view.rgb) if light.styles else 0):
         depth = np.where(view.depth[t] > 0, view.depth[t], np.float32(FAR))
         styled(light.styles, view.rgb[t], depth, view.mover[t].astype(np.uint8))
 

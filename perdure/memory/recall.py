@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perdure.camera import FAR, Intrinsics, invert
-from perdure.memory import contact
+from perdure.memory import air, contact
 from perdure.memory.gaussians import lay_over
-from perdure.memory.light import Light, light, lit
+from perdure.memory.light import Light, drawn, light, lit
 from perdure.memory.telling import Ear, told
 from perdure.memory.view import Placed, View, render
 from perdure.models.context import Context, Remembered, lift
@@ -85,6 +85,9 @@ def look(world: World, preset: Preset, proxy: NDArray[np.float32], shines: Light
         view = lay_over(view, world.geometry.splats, motion.cameras, motion.intrinsics, motion.bodies)
     if shines is not None:
         lit(view, shines, motion.cameras, motion.intrinsics)
+    air.fill(view, world, shines, motion.cameras, motion.intrinsics)
+    if shines is not None:
+        drawn(view, shines)
     rgb = np.where(view.confidence[..., None] > 0, view.rgb, GREY)
     return replace(view, rgb=rgb)
 

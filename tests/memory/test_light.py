@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perdure.camera import FAR, Intrinsics, look, rays
-from perdure.memory.light import ABOVE, LYING, Light, indoors, light, lit, unlit
+from perdure.memory.light import ABOVE, LYING, Light, drawn, indoors, light, lit, unlit
 from perdure.memory.view import View
 from perdure.world.action import Action
 from perdure.world.setting import STYLES, WEATHERS, Environment, Onset, Setting
@@ -149,7 +149,7 @@ def test_snow_lies_on_the_ground_and_on_no_wall() -> None:
 @pytest.mark.parametrize("style", STYLES[1:])
 def test_a_style_is_shown_and_nothing_that_is_drawn_in_it_is_known(style: str) -> None:
     view = place()
-    lit(view, shines(style=style), CAMERA[None], LENS)
+    drawn(view, shines(style=style))
     assert not np.array_equal(view.rgb, place().rgb)
     assert not unlit(view.rgb[0], view.depth[0], shines(style=style), CAMERA, LENS)[1].any()
 
