@@ -34,7 +34,8 @@ Rgb = tuple[float, float, float]
 
 ABOVE = 0.7 * FAR  # what is farther is the sky
 SETTLED = 6.0  # seconds until snow lies
-LYING = 0.98, 0.94, 0.88  # how bright snow is that lies, where the air is 1
+LYING = 1.08, 1.03, 0.96  # how bright snow is that lies, where the air is 1
+THICK = 0.9  # of what lies under it, snow hides
 PLAIN = 0.1  # share of the colours that has to be left for what they were to be known
 VEILED = 0.5  # share of a sky behind clouds from which what it was is not known
 HOUSED = 0.5  # share of a place with a roof over it from which it is indoors
@@ -215,12 +216,10 @@ def _lain(depth_HW, rays_HW3, up_3, i, j):
     length = np.sqrt(nx * nx + ny * ny + nz * nz)
     if length <= 0.0:
         return 0.0
-    flat = abs(nx * up_3[0] + ny * up_3[1] + nz * up_3[2]) / length
-    # What is seen from below is no ground: the ray goes up to it.
-    if rays_HW3[i, j, 0] * up_3[0] + rays_HW3[i, j, 1] * up_3[1] + up_3[2] > 0.0:
-        return 0.0
-    share = min(max((flat - 0.5) / 0.3, 0.0), 1.0)
-    return share * share * (3.0 - 2.0 * share)
+    toward = nx * rays_HW3[i, j, 0] + ny * rays_HW3[i, j, 1] + nz  # a surface that is seen faces the eye
+    flat = (nx * up_3[0] + ny * up_3[1] + nz * up_3[2]) / (length if toward < 0.0 else -length)
+    share = min(max((flat - 0.4) / 0.4, 0.0), 1.0)
+    return THICK * share * share * (3.0 - 2.0 * share)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")

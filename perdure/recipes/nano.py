@@ -60,6 +60,7 @@ class Recipe:
     codec_batch: int = 4
     decoder: TrainConfig = TrainConfig(minutes=60, learning_rate=5e-4, cooldown=0.5)
     flow: TrainConfig = TrainConfig(minutes=60, learning_rate=8e-4, average=0.995)
+    setting: TrainConfig = TrainConfig(minutes=60, learning_rate=2e-3, average=0.995)  # few, that begin at zero
     flow_batch: int = 2
     flow_run: int = 5
     train: str = "all"  # of the transformer; or "adapters", "lora", "setting", on top of one that was trained before
@@ -136,8 +137,9 @@ def train_flow(recipe: Recipe, runs: Path) -> None:
     elif recipe.begin:
         load_flow(dit, recipe.begin / "flow")
     prepare(dit.to(recipe.device), recipe.train, recipe.rank)
-    trainer, sigmas = Trainer(recipe.flow, dit, folder), recipe.preset.sigmas
-    some = lessons(recipe, runs, 0, trainer, changed=recipe.train == "setting")
+    alone = recipe.train == "setting"
+    trainer, sigmas = Trainer(recipe.setting if alone else recipe.flow, dit, folder), recipe.preset.sigmas
+    some = lessons(recipe, runs, 0, trainer, changed=alone)
     batches = some.flow_batches(recipe.flow_batch, recipe.flow_run)
     trainer.fit(batches, lambda module, batch: flow_loss(module, batch, sigmas))
     if recipe.train == "lora":
@@ -277,6 +279,7 @@ def main(
         codec=replace(base.codec, minutes=codec_minutes, steps=codec_steps),
         decoder=replace(base.decoder, minutes=decoder_minutes, steps=decoder_steps),
         flow=replace(base.flow, minutes=flow_minutes, steps=flow_steps),
+        setting=replace(base.setting, minutes=flow_minutes, steps=flow_steps),
         begin=begin,
         blend=blend,
         train=train,

@@ -137,7 +137,8 @@ def test_snow_lies_on_the_ground_and_on_no_wall() -> None:
     lit(view, found, CAMERA[None], LENS)
     ground = (view.depth[0] > 0) & (view.depth[0] < 6)
     want = encoded(np.array(LYING) * found.air)
-    assert np.abs(view.rgb[0][ground] - want).max() < 25  # some air is between
+    assert np.abs(view.rgb[0][ground] - want).mean() < 20  # a little shows through, and some air is between
+    assert view.rgb[0][ground].std() < 0.2 * place().rgb[0][ground].std()
     depth = np.full((1, *view.depth.shape[1:]), 5.0, np.float32)
     wall = replace(place(), depth=depth)
     plain = plainly(wall, found)

@@ -9,25 +9,30 @@ import pytest
 from perdure.camera import FAR, Intrinsics
 from perdure.data import props
 from perdure.memory.contact import shaded
+from perdure.memory.light import light, lit
 from perdure.memory.notice import NEW, edge, enlarged, fitted, movable, near, notice
+from perdure.memory.view import View
 from perdure.models.context import Context
 from perdure.world import edit
 from perdure.world.body import Body, crate, door, plank
-from perdure.world.setting import Setting
+from perdure.world.setting import Environment, Setting
 from perdure.world.state import World
 from tests.world import yard
 
 H, W = 96, 128
 
 
-def given(confidence: np.ndarray, depth: np.ndarray) -> tuple[Any, Any]:
+def given(confidence: np.ndarray, depth: np.ndarray, environment: Environment | None = None) -> tuple[Any, Any]:
     """A world and a context, as far as notice looks at them."""
     motion = SimpleNamespace(cameras=np.eye(4)[None], bodies={}, intrinsics=Intrinsics.from_fov(W, H, 75))
     context = SimpleNamespace(confidence=confidence[None], depth=depth[None].astype(np.float32))
     nobody = SimpleNamespace(
         silhouette=lambda motion, width, height: np.zeros((height, width), np.float32), things=(), tick=20
     )
-    return SimpleNamespace(step=5, motion=motion, physics=nobody, entities=(), setting=Setting()), context
+    nobody.mechanism = yard.world().physics.mechanism
+    return SimpleNamespace(
+        step=5, motion=motion, physics=nobody, entities=(), setting=Setting(environment or Environment())
+    ), context
 
 
 def look(
@@ -145,3 +150,25 @@ def test_enlarging_keeps_a_ramp_and_growing_grows() -> None:
     dot = np.zeros((9, 9), np.bool_)
     dot[4, 4] = True
     assert near(dot, 2).sum() == 13
+
+
+@pytest.mark.parametrize(("environment", "kept"), [({"hour": 22.0}, 1.0), ({"weather": "rain"}, 1.0),
+                                                   ({"weather": "fog"}, 0.5), ({"style": "sepia"}, 0.0)])  # fmt: skip
+def test_what_is_drawn_in_another_light_is_kept_as_it_is_at_noon_or_not_at_all(
+    environment: dict[str, Any], kept: float
+) -> None:
+    """A wall, of which the right half is too far away to be known of in fog."""
+    depth = np.full((H, W), 4.0, np.float32)
+    depth[:, W // 2 :] = 40.0
+    noon = np.random.default_rng(1).integers(40, 220, (H, W, 3), dtype=np.uint8)
+    world, context = given(np.zeros((H, W), np.uint8), np.zeros((H, W)), Environment(**environment))
+    shines = light(world)
+    assert shines is not None
+    view = View(noon[None].copy(), np.full((1, H, W), 255, np.uint8), depth[None], np.zeros((1, H, W), np.bool_))
+    lit(view, shines, world.motion.cameras, world.motion.intrinsics)
+    zeros = np.zeros((H, W), np.float32)
+    found = notice(world, context, view.rgb[0], depth, zeros, zeros)
+    assert found.mask.mean() == pytest.approx(kept, abs=0.04)  # not about the edge between near and far
+    if kept:
+        assert np.abs(view.rgb[0].astype(int) - noon)[found.mask].mean() > 20
+        assert np.abs(found.rgb.astype(int) - noon)[found.mask].mean() < 3

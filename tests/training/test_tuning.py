@@ -135,7 +135,7 @@ def test_what_does_not_fit_is_told(runs: Path) -> None:
 
 def test_what_is_learnt_of_the_setting_leaves_clear_noon_as_it_was(runs: Path) -> None:
     told = replace(PRESET, dit=replace(DIT, adapters=replace(DIT.adapters, setting=15)))
-    recipe, base = Recipe(told, train="setting", flow=TrainConfig(minutes=1)), velocity(drawn(Recipe(PRESET), runs))
+    recipe, base = Recipe(told, train="setting"), velocity(drawn(Recipe(PRESET), runs))
     train_flow(recipe, runs)
     with safe_open(runs / "flow-setting" / "checkpoint.safetensors", "pt") as file:
         assert {n for n in file.keys() if n.startswith("average.")} == {  # noqa: SIM118
