@@ -166,8 +166,8 @@ def lit(view: View, light: Light, cameras: Array, intrinsics: Intrinsics) -> Non
     """Show a view, which is of clear noon, in this light; in place."""
     rays_HW3 = rays(intrinsics)
     for t, camera in enumerate(cameras):
-        _shine(view.rgb[t], view.depth[t], rays_HW3, camera[2, :3].copy(), light.gain, light.air, light.sky,
-               light.glow, light.veil, light.fog, light.snow, _LINEAR, _ENCODED)  # fmt: skip
+        _shine(view.rgb[t], view.depth[t], view.mover[t], rays_HW3, camera[2, :3].copy(), light.gain, light.air,
+               light.sky, light.glow, light.veil, light.fog, light.snow, _LINEAR, _ENCODED)  # fmt: skip
 
 
 def drawn(view: View, light: Light) -> None:
@@ -223,7 +223,7 @@ def _lain(depth_HW, rays_HW3, up_3, i, j):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _shine(rgb_HW3, depth_HW, rays_HW3, up_3, gain, air, sky, glow, veil, fog, snow, linear, encoded):
+def _shine(rgb_HW3, depth_HW, mover_HW, rays_HW3, up_3, gain, air, sky, glow, veil, fog, snow, linear, encoded):
     height, width = depth_HW.shape
     top = encoded.shape[0] - 1
     for i in range(height):
@@ -233,7 +233,9 @@ def _shine(rgb_HW3, depth_HW, rays_HW3, up_3, gain, air, sky, glow, veil, fog, s
                 continue
             x, y = rays_HW3[i, j, 0], rays_HW3[i, j, 1]
             left = np.exp(-fog * z * np.sqrt(1.0 + x * x + y * y))
-            white = snow * _lain(depth_HW, rays_HW3, up_3, i, j) if snow > 0.0 and z < ABOVE else 0.0
+            white = 0.0
+            if snow > 0.0 and z < ABOVE and not mover_HW[i, j]:  # nobody stands still for so long
+                white = snow * _lain(depth_HW, rays_HW3, up_3, i, j)
             for c in range(3):
                 value = linear[rgb_HW3[i, j, c]]
                 if z >= ABOVE:
