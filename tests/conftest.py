@@ -41,10 +41,10 @@ BUDGETS = {  # processor seconds, with cold caches; "." is tests/ itself
     "data": 250,  # nine kinds of scene, ten of creature, five sources: engines, films and games are really run
     "evaluation": 20,
     "memory": 30,  # light, weather and styles are compiled
-    "models": 125,  # a decoder is taught the setting, and exported with it
+    "models": 125,
     "runtime": 63,
     "server": 40,
-    "training": 32,  # lessons are walked for real, and a decoder is taught the setting
+    "training": 32,  # lessons are walked for real
     "world": 115,  # cuts of the power in the middle of a prune; flipped bits in whole worlds
 }
 

@@ -100,7 +100,7 @@ def _tell(data: Dataset, folder: Path, form: str, written: Sequence[Path]) -> No
     ]  # fmt: skip
     origins = [*dict.fromkeys(shard.parent for shard in data.shards)]
     jobs = [job for origin in origins for job in planned(origin)]
-    told = card(folder.name, jobs, clips, (), ABOUT[form]).partition("\n## Skipped\n")[0]
+    told = card(folder.resolve().name, jobs, clips, (), ABOUT[form]).partition("\n## Skipped\n")[0]
     chosen = data.chosen.report() if data.chosen else None
     if chosen:
         told = filtered(told, chosen)

@@ -1,5 +1,5 @@
 """Air: what a state knows of that has no body. Birds, leaping fish, fires and fireworks, rain and snow on their way
-down follow from the setting and the tick alone, so its view shows them, and nothing of them is ever kept.
+down follow from the setting and the tick alone, so its view shows them, and nothing that it shows of them is kept.
 
 Shapes: T frames, H height, W width.
 """
@@ -13,12 +13,13 @@ from perdure.data.painting.spectacles import LOOKS, glow, seen
 from perdure.data.painting.tracer import SURFACE, sort_into_tiles, trace
 from perdure.data.painting.weather import fall
 from perdure.data.scenes.scene import rgb
-from perdure.memory.light import Light, encoded, indoors
+from perdure.memory.light import Light, encoded
 from perdure.memory.view import View
 from perdure.world.slots import State
 
 OPEN_SKY = np.full((1, 1), -1e3, np.float32), np.array([1e6, 1e6]), False  # as `fall` takes roofs: none anywhere
 SHADE = 0.8  # of the light that a surface in the sun has, what a small round thing has on the whole
+SURE = 200  # confidence of what is drawn here: too much to be news to `notice`, too little for it to measure depth by
 BRIGHT = 24  # bytes by which a spark has to change what is not known for it to be known there
 _COLOURS = np.stack([rgb(look.colours[0]) for look in LOOKS.values()])
 _GLOWS = np.array([look.glow for look in LOOKS.values()])[:, None]
@@ -27,11 +28,11 @@ _GLOWS = np.array([look.glow for look in LOOKS.values()])[:, None]
 def fill(view: View, world: State, light: Light | None, cameras: Array, intrinsics: Intrinsics) -> None:
     """Draw what is in the air over a view of a world's last frames, in place."""
     last, there = world.physics.tick, scenery(world)
-    falling = there.amount("weather", "rain", "storm", "snow") > 0 and not indoors(world.physics.mechanism)
+    falling = there.amount("weather", "rain", "storm", "snow") > 0 and not world.physics.mechanism.compiled.housed
     shown = tuple(s for s in world.setting.spectacles if s.start <= last and not s.over(last - len(cameras)))
     if not (falling or shown):
         return
-    for t, camera in enumerate(cameras):
+    for t, camera in enumerate(np.array(cameras)):
         tick = last - len(cameras) + 1 + t
         colour, depth = view.rgb[t], np.where(view.depth[t] > 0, view.depth[t], np.float32(FAR))
         shows = seen([s for s in shown if not s.over(tick)], tick)
@@ -41,12 +42,13 @@ def fill(view: View, world: State, light: Light | None, cameras: Array, intrinsi
             surface = shows.geoms[geom[before], SURFACE].astype(np.int64)
             colour[before] = _coloured(surface, far[before], light)
             depth[before] = view.depth[t][before] = far[before]
-            view.confidence[t][before], view.mover[t][before] = 255, True
+            view.confidence[t][before], view.mover[t][before] = SURE, True
         if len(shows.sparks):
             was = colour.astype(np.int16)
             glow(shows.sparks, camera, intrinsics.fx, intrinsics.fy, intrinsics.cx, intrinsics.cy, depth, colour)
-            bright = (np.abs(colour - was).max(-1) > BRIGHT) & (view.depth[t] == 0)
-            view.confidence[t][bright], view.depth[t][bright] = 255, FAR
+            change = np.abs(colour - was).max(-1)
+            bright = (change > BRIGHT) & (view.depth[t] == 0)
+            view.confidence[t][bright], view.depth[t][bright] = np.minimum(2 * change[bright], SURE), FAR
         if falling:
             fall(there.at(tick), OPEN_SKY, camera, intrinsics, depth, colour)
 

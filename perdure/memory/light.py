@@ -14,10 +14,8 @@ Shapes: T frames, H height, W width. Colours are linear light, red, green and bl
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import pairwise
 
-import mujoco
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
@@ -25,8 +23,7 @@ from numpy.typing import NDArray
 from perdure.camera import FAR, Array, Intrinsics, rays
 from perdure.memory.styles import styled
 from perdure.memory.view import View
-from perdure.world.mechanism import WORLD, Mechanism
-from perdure.world.setting import Setting
+from perdure.world.setting import STYLES, Setting
 from perdure.world.slots import State
 
 F32 = NDArray[np.float32]
@@ -36,10 +33,9 @@ ABOVE = 0.7 * FAR  # what is farther is the sky
 SETTLED = 6.0  # seconds until snow lies
 LYING = 1.08, 1.03, 0.96  # how bright snow is that lies, where the air is 1
 THICK = 0.9  # of what lies under it, snow hides
-PLAIN = 0.1  # share of the colours that has to be left for what they were to be known
+FINE = 4.0  # bytes of noon that one byte of what is drawn may stand for, if noon is to be known of it
+DARK = 80  # bytes; what is darker than this counts as if it were not
 VEILED = 0.5  # share of a sky behind clouds from which what it was is not known
-HOUSED = 0.5  # share of a place with a roof over it from which it is indoors
-ACROSS = 12  # rays each way that look for roofs
 
 
 @dataclass(frozen=True)
@@ -112,7 +108,7 @@ def light(world: State) -> Light | None:
     setting, tick = world.setting, world.physics.tick
     if not setting.features(tick).any():
         return None
-    housed = indoors(world.physics.mechanism)
+    housed = world.physics.mechanism.compiled.housed
     gain, air, sky, glow = np.zeros((4, 3))
     veil = fog = 0.0
     for hour, weather, much in _lights(setting, tick):
@@ -123,7 +119,7 @@ def light(world: State) -> Light | None:
     lies = sum(much for weather, much in setting.held("weather", tick, SETTLED) if weather == "snow")
     winter = sum(much for season, much in setting.held("season", tick, SETTLED) if season == "winter")
     snow = 0.0 if housed else max(lies, 0.55 * winter)
-    styles = tuple((str(name), much) for name, much in setting.held("style", tick) if name)
+    styles = tuple((str(name), much) for name, much in setting.held("style", tick) if name in STYLES[1:])
     gain, air, sky, glow = (x.astype(np.float32) for x in (gain, air, sky, glow))
     return Light(gain, air, sky, glow, veil, fog, snow, styles)
 
@@ -132,34 +128,12 @@ def _lights(setting: Setting, tick: float) -> Iterator[tuple[Hour, Weather, floa
     """What the light is made of, and how much of each."""
     for hour, much in setting.held("hour", tick):
         for (start, before), (end, after) in pairwise(DAY):
-            share = (float(hour) - start) / (end - start)
+            share = (float(hour) % 24 - start) / (end - start)
             if 0.0 <= share < 1.0:
                 for weather, many in setting.held("weather", tick):
                     told = WEATHERS.get(str(weather), CLEAR)
                     yield before, told, much * many * (1.0 - share)
                     yield after, told, much * many * share
-
-
-@lru_cache(maxsize=64)
-def indoors(mechanism: Mechanism) -> bool:
-    """Whether most of a place lies under roofs: then there is no weather in it."""
-    compiled = mechanism.compiled
-    model, data = compiled.sight, mujoco.MjData(compiled.sight)
-    mujoco.mj_kinematics(model, data)
-    solid = (model.geom_group == WORLD) & (model.geom_type != mujoco.mjtGeom.mjGEOM_PLANE)
-    if not solid.any():
-        return False
-    low, high = np.percentile(data.geom_xpos[solid, :2], (10, 90), axis=0)
-    groups = np.zeros(mujoco.mjNGROUP, np.uint8)
-    groups[WORLD] = 1
-    eye = float(data.xpos[compiled.player, 2]) + compiled.eye
-    up, shares = np.array([0.0, 0.0, 1.0]), (np.arange(ACROSS) + 0.5) / ACROSS
-    hit = [
-        mujoco.mj_ray(model, data, np.array([*(low + (high - low) * (i, j)), eye]), up, groups, True, -1, None) >= 0
-        for i in shares
-        for j in shares
-    ]
-    return sum(hit) > HOUSED * len(hit)
 
 
 def lit(view: View, light: Light, cameras: Array, intrinsics: Intrinsics) -> None:
@@ -250,24 +224,35 @@ def _shine(rgb_HW3, depth_HW, mover_HW, rays_HW3, up_3, gain, air, sky, glow, ve
 def _plain(rgb_HW3, known_HW, depth_HW, rays_HW3, up_3, gain, air, sky, glow, veil, fog, snow, linear, encoded):
     height, width = depth_HW.shape
     top = encoded.shape[0] - 1
+    plain = np.zeros(3, np.uint8)
     for i in range(height):
         for j in range(width):
             z = depth_HW[i, j]
-            if z <= 0.0:
+            if z <= 0.0 or (z >= ABOVE and veil >= VEILED):
+                continue
+            if snow > 0.0 and z < ABOVE and snow * _lain(depth_HW, rays_HW3, up_3, i, j) > 0.05:
                 continue
             x, y = rays_HW3[i, j, 0], rays_HW3[i, j, 1]
             left = np.exp(-fog * z * np.sqrt(1.0 + x * x + y * y))
-            least = min(gain[0], gain[1], gain[2]) * left
-            if z >= ABOVE:
-                least = min(sky[0], sky[1], sky[2]) if veil < VEILED else 0.0
-            white = snow * _lain(depth_HW, rays_HW3, up_3, i, j) if snow > 0.0 and z < ABOVE else 0.0
-            if least < PLAIN or white > 0.05:
-                continue
-            known_HW[i, j] = True
+            sure = True
             for c in range(3):
-                value = linear[rgb_HW3[i, j, c]]
+                drawn = rgb_HW3[i, j, c]
                 if z >= ABOVE:
-                    value = ((value - air[c] * veil) / (1.0 - veil) - glow[c]) / sky[c]
+                    share = sky[c] * (1.0 - veil)
+                    rest = glow[c] * (1.0 - veil) + air[c] * veil
                 else:
-                    value = (value - air[c] * (1.0 - left)) / (gain[c] * left)
-                rgb_HW3[i, j, c] = encoded[int(min(max(value, 0.0), 1.0) * top + 0.5)]
+                    share, rest = gain[c] * left, air[c] * (1.0 - left)
+                value = (linear[drawn] - rest) / max(share, 1e-6)
+                step = linear[min(drawn + 1, 255)] - linear[max(drawn - 1, 0)]
+                # What is brighter than it can be, a lamp or a spark, is not of this light at all.
+                if (value + step / max(share, 1e-6) < 0.0) or (value - step / max(share, 1e-6) > 1.0):
+                    sure = False
+                    break
+                plain[c] = encoded[int(min(max(value, 0.0), 1.0) * top + 0.5)]
+                at = min(max(plain[c], DARK), 254)
+                if step > FINE * share * (linear[at + 1] - linear[at - 1]):
+                    sure = False
+                    break
+            if sure:
+                known_HW[i, j] = True
+                rgb_HW3[i, j] = plain

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from perdure.camera import FAR, Intrinsics, invert
 from perdure.memory import air, contact
 from perdure.memory.gaussians import lay_over
-from perdure.memory.light import Light, drawn, light, lit
+from perdure.memory.light import drawn, light, lit
 from perdure.memory.telling import Ear, told
 from perdure.memory.view import Placed, View, render
 from perdure.models.context import Context, Remembered, lift
@@ -51,7 +51,7 @@ def recall(world: World, action: Action, encoders: Encoders, preset: Preset, ear
     """
     _, h, w = preset.latent_shape
     proxy = world.physics.proxy(world.motion, w, h)
-    view = look(world, preset, proxy, light(world))
+    view = look(world, preset, proxy)
     cameras, ages, memories = remember(world, preset)
     clip = lift(world.motion.intrinsics.normalised())
     return Context(
@@ -73,8 +73,8 @@ def recall(world: World, action: Action, encoders: Encoders, preset: Preset, ear
     )
 
 
-def look(world: World, preset: Preset, proxy: NDArray[np.float32], shines: Light | None = None) -> View:
-    """The state's own view of the coming frames; None is the light of clear noon."""
+def look(world: World, preset: Preset, proxy: NDArray[np.float32]) -> View:
+    """The state's own view of the coming frames."""
     motion = world.motion
     keyframes = choose_keyframes(world.geometry, motion.cameras, motion.intrinsics, preset, proxy[0])
     there = motion.bodies if world.physics.mechanism.mount else {e: p for e, p in motion.bodies.items() if e}
@@ -83,13 +83,15 @@ def look(world: World, preset: Preset, proxy: NDArray[np.float32], shines: Light
     contact.ground(view, contact.things(world), motion.cameras, motion.intrinsics)
     if world.geometry.splats.pages:
         view = lay_over(view, world.geometry.splats, motion.cameras, motion.intrinsics, motion.bodies)
+    shines = light(world)
     if shines is not None:
         lit(view, shines, motion.cameras, motion.intrinsics)
+    view = replace(view, rgb=np.where(view.confidence[..., None] > 0, view.rgb, GREY))
     air.fill(view, world, shines, motion.cameras, motion.intrinsics)
     if shines is not None:
         drawn(view, shines)
-    rgb = np.where(view.confidence[..., None] > 0, view.rgb, GREY)
-    return replace(view, rgb=rgb)
+        view.rgb[view.confidence == 0] = GREY
+    return view
 
 
 def coverage(confidence_THW: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -10,6 +10,7 @@ channels, P proxy channels, A action features.
 
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,7 @@ from perdure.models.decoder import Encoder
 from perdure.presets.nano import Preset
 from perdure.training.codec import CodecBatch
 from perdure.training.flow import FlowBatch, Scene
-from perdure.world.setting import FEATURES
+from perdure.world.setting import FEATURES, Environment
 
 F32 = NDArray[np.float32]
 
@@ -110,7 +111,8 @@ def make(clip: Clip, preset: Preset, seed: int, folder: Path) -> None:
         for key, value in row.items():
             out[key][i] = value
         if context.setting.any():
-            out["plain"][i] = look(world, preset, context.proxy).rgb
+            noon = replace(world.setting, environment=Environment(), onsets=())
+            out["plain"][i] = look(replace(world, setting=noon), preset, context.proxy).rgb
         # The truth stands in for what the model would have drawn and found.
         world = commit(world, action, np.zeros(preset.latent_shape, np.float32))
         depth = spoilt(true_depth[last[1]], error, random) if error else true_depth[last[1]]
@@ -142,6 +144,11 @@ class Lessons:
         if not self.folders:
             raise ValueError(f"expected lessons in {folder}, found none: make them first")
         self.clips = [{f.stem: np.load(f, mmap_mode="r") for f in p.glob("*.npy")} for p in self.folders]
+        if old := [p.name for p, clip in zip(self.folders, self.clips, strict=True) if "plain" not in clip]:
+            raise ValueError(
+                f"expected lessons with views of clear noon in {folder}, got {len(old)} of before those were kept, "
+                f"such as {old[0]}: remove them and make them again"
+            )
         chunks = np.array([len(clip["frames"]) for clip in self.clips])
         self.shares = chunks / chunks.sum()
 
@@ -210,7 +217,7 @@ class Lessons:
     def encode_all(self, encoder: Encoder) -> None:
         """Write each lesson's latents, of the frames and of the views."""
         for folder, clip in zip(self.folders, self.clips, strict=True):
-            noon = ~clip["setting"].any(1)[:, None, None, None]
+            changed = clip["setting"].any(1)
             for source, name in (("frames", "latent"), ("view", "view_latent"), ("plain", "plain_latent")):
                 chunks = clip[source]
                 with torch.no_grad(), torch.autocast(self.device.type, torch.bfloat16):
@@ -219,8 +226,8 @@ class Lessons:
                         for i in range(0, len(chunks), 4)
                     ]
                 array = torch.cat(latents).numpy().astype(np.float16)
-                if source == "plain":  # nothing is kept of it there
-                    array = np.where(noon, clip["view_latent"], array)
+                if source == "plain":  # nothing is kept of it where the view itself is of clear noon
+                    array = np.where(changed[:, None, None, None], array, clip["view_latent"])
                 path, beside = folder / f"{name}.npy", folder / f"{name}.new"
                 with open(beside, "wb") as file:  # what is cut short is no lesson's field
                     np.save(file, array)

@@ -29,6 +29,7 @@ from perdure.world.body import Body, Kind
 from perdure.world.follow import Mount
 from perdure.world.limbs import Rig, posed, rig
 from perdure.world.mover import Gait, Mover, part_pose, root_pose
+from perdure.world.roof import housed
 from perdure.world.terrain import Terrain
 
 Array = NDArray[np.float64]
@@ -89,6 +90,11 @@ class Compiled:
     @cached_property
     def terrain(self) -> Terrain:
         return Terrain(self.model)
+
+    @cached_property
+    def housed(self) -> bool:
+        """Whether it lies indoors."""
+        return housed(self.sight, self.player, self.eye, WORLD)
 
     def scratch(self) -> mujoco.MjData:
         data = getattr(self.local, "data", None)

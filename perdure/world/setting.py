@@ -89,6 +89,8 @@ class Spectacle:
             raise ValueError(f"expected a spectacle out of {', '.join(SPECTACLES)}, got {self.kind!r}")
         if not self.name or "/" in self.name:
             raise ValueError(f"expected a name without slashes for the {self.kind}, got {self.name!r}")
+        if self.seed < 0:
+            raise ValueError(f"expected a seed from 0 for the {self.kind}, got {self.seed}")
         if not (all(map(math.isfinite, self.place)) and self.seconds > 0):
             raise ValueError(f"expected the {self.kind} somewhere and to last, got {self.place}, {self.seconds} s")
 

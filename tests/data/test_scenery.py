@@ -1,6 +1,7 @@
 """Hours, weathers, seasons and styles: nothing changes where nothing is said, all else sets in softly, and indoors
 stays indoors."""
 
+import itertools
 from dataclasses import replace
 from functools import lru_cache
 from itertools import pairwise
@@ -21,7 +22,7 @@ from perdure.data.scenes import KINDS, build
 from perdure.data.scenes.blocks import Blocks
 from perdure.data.scenes.scene import Scene, Sky, plain
 from perdure.data.truth import painter_of, shown
-from perdure.memory.light import indoors, light, lit
+from perdure.memory.light import drawn, light, lit, unlit
 from perdure.memory.view import View
 from perdure.presets.nano import nano
 from perdure.world.physics import Physics
@@ -267,16 +268,36 @@ def test_what_a_state_shows_of_an_hour_or_a_weather_is_near_what_is_painted(kind
         view = View(noon.rgb[None].copy(), np.full((1, 36, 64), 255, np.uint8), noon.depth[None],
                     np.zeros((1, 36, 64), np.bool_))  # fmt: skip
         lit(view, shines, pose[None], SMALL)
+        drawn(view, shines)
         truth = painter.paint(data, pose, SMALL, Scenery(setting.environment, tick=400)).rgb
         off = [float(np.sqrt(np.mean((shown - truth.astype(float)) ** 2))) for shown in (noon.rgb, view.rgb[0])]
         assert off[1] < min(0.75 * off[0], 45.0), (fields, off)
+
+
+@pytest.mark.parametrize("fields", [{"weather": "fog"}, {"weather": "rain"}, {"hour": 18.5}, {"hour": 23.0}])
+def test_what_is_painted_in_another_light_is_nearer_to_noon_when_it_is_put_back(fields: dict[str, Any]) -> None:
+    """As far as it is said to be known. Sun and shadow of another hour stay in it, and lamps are left out."""
+    before, after = [], []
+    for kind, turn in itertools.product(("court", "garden"), (0.6, 2.2, 3.8, 5.4)):
+        scene, _, data, painter = stage(kind)
+        setting, pose = Setting(Environment(**fields)), eye(scene, turn)
+        shines = light(replace(plainly_founded(scene), setting=setting))
+        assert shines is not None
+        noon = painter.paint(data, pose, SMALL)
+        drawn_ = painter.paint(data, pose, SMALL, Scenery(setting.environment, tick=400))
+        back, known = unlit(drawn_.rgb, drawn_.depth, shines, pose, SMALL)
+        assert np.array_equal(back[~known], drawn_.rgb[~known])
+        before.append(np.abs(drawn_.rgb.astype(int) - noon.rgb)[known])
+        after.append(np.abs(back.astype(int) - noon.rgb)[known])
+    off = [float(np.concatenate(each).mean()) for each in (before, after)]
+    assert off[1] < 0.92 * off[0], off
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_state_knows_indoors_where_the_painter_does(kind: str) -> None:
     scene = build(kind, 1)
     still = stage(kind)[3]._still  # pyright: ignore[reportPrivateUsage]
-    assert indoors(plainly_founded(scene).physics.mechanism) == bake_roof(still, scene.extent)[2]
+    assert plainly_founded(scene).physics.mechanism.compiled.housed == bake_roof(still, scene.extent)[2]
 
 
 def plainly_founded(scene: Scene) -> World:

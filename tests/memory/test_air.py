@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from perdure.camera import FAR, Intrinsics, look
-from perdure.memory.air import fill
-from perdure.memory.light import indoors, light
-from perdure.memory.notice import NEW
+from perdure.memory.air import SURE, fill
+from perdure.memory.light import light
+from perdure.memory.notice import KNOWN, NEW
 from perdure.memory.view import View
 from perdure.world.setting import SPECTACLES, Environment, Setting, Spectacle
 from perdure.world.state import World
@@ -67,7 +67,7 @@ def test_a_spectacle_is_seen_where_it_is_moves_and_is_nothing_to_keep(kind: str)
     before, after = shown(there(None, spectacle(kind, place=place)))
     different = changed(before, after)
     assert different.any() and not np.array_equal(after.rgb[0], after.rgb[-1])
-    assert (after.confidence[different] >= NEW).all()
+    assert (after.confidence[different] >= NEW).all() and NEW < SURE <= KNOWN
     behind_me = shown(there(None, spectacle(kind, place=place)), ways=np.pi)
     behind_a_wall = shown(there(None, spectacle(kind, place=place)), far=0.5)
     for elsewhere in (behind_me, behind_a_wall):
@@ -78,7 +78,7 @@ def test_what_is_solid_of_it_is_known_even_where_nothing_else_is() -> None:
     before, after = shown(there(None, spectacle("fire")), far=0.0)
     solid = after.mover
     assert solid.any() and np.abs(after.depth[solid] - AHEAD[0]).max() < 1.0
-    assert (after.confidence[solid] == 255).all()
+    assert (after.confidence[solid] == SURE).all()
     dim = changed(before, after) & (after.confidence == 0)
     assert (after.depth[dim] == 0).all() and set(np.unique(after.depth[~solid])) <= {0.0, FAR}
 
@@ -100,5 +100,5 @@ def test_it_falls_out_of_doors_the_same_each_time_and_not_under_a_roof(
     assert 0.001 < changed(before, after).mean() < 0.2
     assert np.array_equal(after.rgb, shown(world)[1].rgb) and not np.array_equal(after.rgb[0], after.rgb[1])
     assert np.array_equal(after.confidence, before.confidence) and np.array_equal(after.depth, before.depth)
-    monkeypatch.setattr("perdure.memory.air.indoors", lambda mechanism: not indoors(mechanism))
+    monkeypatch.setitem(vars(world.physics.mechanism.compiled), "housed", True)
     assert not changed(*shown(world)).any()

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perdure.camera import FAR, Intrinsics, look, rays
-from perdure.memory.light import ABOVE, LYING, Light, drawn, indoors, light, lit, unlit
+from perdure.memory.light import ABOVE, LYING, Light, drawn, light, lit, unlit
 from perdure.memory.view import View
 from perdure.world.action import Action
 from perdure.world.setting import STYLES, WEATHERS, Environment, Onset, Setting
@@ -156,12 +156,38 @@ def test_a_style_is_shown_and_nothing_that_is_drawn_in_it_is_known(style: str) -
 
 
 def test_what_fog_hides_and_snow_covers_is_not_known() -> None:
-    depth = place().depth[0]
-    known = unlit(place().rgb[0], depth, shines(weather="fog"), CAMERA, LENS)[1]
-    assert known[(depth > 0) & (depth < 8)].all() and not known[depth > 30].any()
-    known = unlit(place().rgb[0], depth, shines(weather="snow"), CAMERA, LENS)[1]
-    assert not known[(depth > 0) & (depth < 6)].any()
+    for weather, near, least in (("fog", 3.0, 0.5), ("snow", 6.0, 0.0)):
+        view, found = place(), shines(weather=weather)
+        lit(view, found, CAMERA[None], LENS)
+        depth = view.depth[0]
+        known = unlit(view.rgb[0], depth, found, CAMERA, LENS)[1]
+        assert known[(depth > 0) & (depth < near)].mean() >= least
+        assert not known[depth > 30 if weather == "fog" else (depth > 0) & (depth < near)].any()
 
 
-def test_a_yard_is_out_of_doors() -> None:
-    assert not indoors(yard.world().physics.mechanism)
+def test_what_is_brighter_than_the_light_allows_is_not_of_it() -> None:
+    """A lamp, a spark, a flake: taken for a wall in the dark it would be white by day."""
+    night, depth = shines(hour=23.0), np.full((LENS.height, LENS.width), 4.0, np.float32)
+    rgb = np.full((*depth.shape, 3), 50, np.uint8)
+    rgb[:, ::2] = 240
+    back, known = unlit(rgb, depth, night, CAMERA, LENS)
+    assert known[:, 1::2].all() and not known[:, ::2].any()
+    assert (back[known] > 60).all() and (back[~known] == 240).all()
+
+
+def test_words_that_nobody_knows_change_nothing() -> None:
+    world_ = world(Environment(hour=22.0, weather="ashes fall", season="monsoon", style="oils"))
+    found = light(world_)
+    assert found is not None and found.styles == () and found.fog == 0.0
+    assert np.array_equal(found.gain, shines(hour=22.0).gain)
+
+
+def test_a_day_has_no_gap() -> None:
+    before = shines(hour=0.0).gain
+    for hour in np.arange(0.0, 24.0, 0.05):
+        found = light(world(Environment(hour=float(hour))))
+        gain = np.ones(3) if found is None else found.gain
+        assert np.abs(gain - before).max() < 0.03, hour
+        before = gain
+    late = light(world(Environment(hour=1.0), hour=Onset(0, 24.0)))
+    assert late is not None and np.allclose(late.gain, shines(hour=1.0).gain)
