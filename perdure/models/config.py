@@ -169,5 +169,5 @@ NANO = TransformerConfig(
     look_back_every=2,
     recent=4,
     recalled=4,
-    adapters=Adapters(keys="multi-hot", camera="heads", view=22),  # a latent, its coverage, five channels of proxy
+    adapters=Adapters(keys="multi-hot", camera="heads", view=22, setting=15),  # view: latent, coverage, proxy of five
 )

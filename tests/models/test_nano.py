@@ -11,6 +11,7 @@ from perdure.models.conditions import Cameras, Given, Past
 from perdure.models.config import NANO
 from perdure.models.dit import Transformer
 from perdure.recipes.nano import renamed
+from perdure.world.setting import FEATURES
 
 TINY = replace(NANO, heads=2, head_dim=32, rotary=(4, 6, 6), layers=4, ffn=128, frequency_dim=64, recent=2, recalled=1)
 EYE = torch.eye(4).expand(1, 1, 4, 4)
@@ -185,6 +186,10 @@ class FirstVersion:
         shift, scale = (self.w["scale_shift_table"][0] + time).unbind(0)
         out = self.linear("proj_out", F.layer_norm(x, (TINY.dim,), eps=1e-6) * (1 + scale) + shift)
         return kept, out.view(2, 3, 2, 2, 16).permute(4, 0, 2, 1, 3).reshape(16, 4, 6)
+
+
+def test_it_is_told_all_that_a_setting_says() -> None:
+    assert NANO.adapters.setting == FEATURES
 
 
 @torch.no_grad()
