@@ -2,12 +2,12 @@
 
 A state keeps looks as they are at clear noon, and its view shows them in the light that is: so a wall that was first
 seen at night is not dark by day, and fog hides what is far at once, before any model has drawn a frame of it. What is
-drawn in another light is put back to noon's before it is kept (`unlit`), but for what cannot be: behind fog, under
-snow, in a style that takes the colours away.
+drawn in another light is put back to noon's before it is kept (`unlit`), but for what cannot be: far off in
+fog, under snow, in too little light, in a style that takes the colours away.
 
 The light is told by a few numbers for each hour and weather, fitted to what the playground's painter does to places
-out of doors and indoors: how much of each colour is left, how dense the air is and how bright. It knows neither lamps
-nor shadows. Those are for a model to draw.
+out of doors and indoors (`benchmarks/light.py`): how much of each colour is left, how dense the air is and how bright.
+It knows neither lamps nor shadows. Those are for a model to draw.
 
 Shapes: T frames, H height, W width. Colours are linear light, red, green and blue.
 """
@@ -60,22 +60,22 @@ class Weather:
     fog: float  # a metre
 
 
-NOON = Hour((1.0, 1.0, 1.0), (1.0, 1.0, 1.0), (0.785, 0.804, 0.833), (1.0, 1.0, 1.0), (0.0, 0.0, 0.0))
-DAWN = Hour((0.571, 0.398, 0.422), (0.964, 0.902, 0.810), (0.740, 0.744, 0.769),
-            (0.789, 0.952, 0.675), (0.239, 0.0, 0.157))  # fmt: skip
-DUSK = Hour((0.528, 0.215, 0.155), (0.930, 0.805, 0.632), (0.533, 0.528, 0.550),
-            (0.891, 0.659, 0.562), (0.184, 0.0, 0.0))  # fmt: skip
-NIGHT = Hour((0.144, 0.102, 0.150), (0.885, 0.787, 0.603), (0.015, 0.015, 0.004),
-             (0.014, 0.028, 0.129), (0.0, 0.0, 0.007))  # fmt: skip
+NOON = Hour((1.0, 1.0, 1.0), (1.0, 1.0, 1.0), (0.785, 0.806, 0.836), (1.0, 1.0, 1.0), (0.0, 0.0, 0.0))
+DAWN = Hour((0.562, 0.38, 0.395), (0.963, 0.902, 0.811), (0.741, 0.745, 0.77),
+             (0.781, 0.952, 0.679), (0.244, 0.0, 0.154))  # fmt: skip
+DUSK = Hour((0.533, 0.202, 0.135), (0.929, 0.804, 0.63), (0.532, 0.528, 0.548),
+             (0.886, 0.658, 0.563), (0.187, 0.0, 0.0))  # fmt: skip
+NIGHT = Hour((0.139, 0.095, 0.148), (0.883, 0.785, 0.601), (0.015, 0.015, 0.004),
+             (0.014, 0.028, 0.12), (0.0, 0.0, 0.013))  # fmt: skip
 DAY = ((0.0, NIGHT), (5.0, NIGHT), (6.5, DAWN), (9.0, NOON), (16.0, NOON), (18.5, DUSK), (20.25, NIGHT), (24.0, NIGHT))
 """From hour to hour; between two it is between their lights."""
 
 CLEAR = Weather((1.0, 1.0, 1.0), (1.0, 1.0, 1.0), 1.0, 0.0, 0.0)
 WEATHERS = {
-    "rain": Weather((0.320, 0.259, 0.282), (0.934, 0.910, 0.854), 0.527, 0.814, 0.016),
-    "storm": Weather((0.191, 0.139, 0.148), (0.911, 0.869, 0.774), 0.275, 0.913, 0.024),
-    "snow": Weather((0.42, 0.36, 0.42), (0.952, 0.945, 0.941), 0.744, 0.763, 0.018),
-    "fog": Weather((0.458, 0.413, 0.540), (0.960, 0.967, 0.988), 0.714, 0.880, 0.085),
+    "rain": Weather((0.317, 0.263, 0.291), (0.937, 0.915, 0.862), 0.526, 0.813, 0.016),
+    "storm": Weather((0.19, 0.136, 0.143), (0.914, 0.877, 0.779), 0.276, 0.913, 0.024),
+    "snow": Weather((0.567, 0.417, 0.401), (0.963, 0.966, 0.964), 0.741, 0.759, 0.018),
+    "fog": Weather((0.467, 0.421, 0.537), (0.957, 0.962, 0.981), 0.713, 0.879, 0.085),
 }
 STILL = 0.12  # of the fog out of doors that there is indoors
 
