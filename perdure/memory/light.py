@@ -140,8 +140,9 @@ def lit(view: View, light: Light, cameras: Array, intrinsics: Intrinsics) -> Non
     """Show a view, which is of clear noon, in this light; in place."""
     rays_HW3 = rays(intrinsics)
     for t, camera in enumerate(cameras):
-        _shine(view.rgb[t], view.depth[t], view.mover[t], rays_HW3, camera[2, :3].copy(), light.gain, light.air,
-               light.sky, light.glow, light.veil, light.fog, light.snow, _LINEAR, _ENCODED)  # fmt: skip
+        white = _white(view.depth[t], rays_HW3, camera, light) * ~view.mover[t]  # nobody stands still for so long
+        _shine(view.rgb[t], view.depth[t], white, rays_HW3, light.gain, light.air, light.sky, light.glow, light.veil,
+               light.fog, _LINEAR, _ENCODED)  # fmt: skip
 
 
 def drawn(view: View, light: Light) -> None:
@@ -157,10 +158,23 @@ def unlit(
     """A frame as it would be at clear noon, and where that can be said."""
     if light.styles:
         return rgb_HW3, np.zeros(depth_HW.shape, np.bool_)
-    rgb, known = rgb_HW3.copy(), np.zeros(depth_HW.shape, np.bool_)
-    _plain(rgb, known, depth_HW.astype(np.float32), rays(intrinsics), camera[2, :3].copy(), light.gain, light.air,
-           light.sky, light.glow, light.veil, light.fog, light.snow, _LINEAR, _ENCODED)  # fmt: skip
+    rgb, known, rays_HW3 = rgb_HW3.copy(), np.zeros(depth_HW.shape, np.bool_), rays(intrinsics)
+    depth = depth_HW.astype(np.float32)
+    bare = _white(depth, rays_HW3, camera, light) < 0.05
+    _plain(rgb, known, depth, bare, rays_HW3, light.gain, light.air, light.sky, light.glow, light.veil, light.fog,
+           _LINEAR, _ENCODED)  # fmt: skip
     return rgb, known
+
+
+def _white(depth_HW: F32, rays_HW3: Array, camera: Array, light: Light) -> F32:
+    """(H, W) how much of what is seen snow hides, evened out over a pixel's neighbours: depth has seams."""
+    if not light.snow:
+        return np.zeros(depth_HW.shape, np.float32)
+    white = np.zeros(depth_HW.shape, np.float32)
+    _lie(depth_HW, rays_HW3, camera[2, :3].copy(), white)
+    padded = np.pad(white, 1, mode="edge")
+    rows = padded[:-2] + padded[1:-1] + padded[2:]
+    return (light.snow * THICK / 9 * (rows[:, :-2] + rows[:, 1:-1] + rows[:, 2:])).astype(np.float32)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -193,11 +207,19 @@ def _lain(depth_HW, rays_HW3, up_3, i, j):
     toward = nx * rays_HW3[i, j, 0] + ny * rays_HW3[i, j, 1] + nz  # a surface that is seen faces the eye
     flat = (nx * up_3[0] + ny * up_3[1] + nz * up_3[2]) / (length if toward < 0.0 else -length)
     share = min(max((flat - 0.4) / 0.4, 0.0), 1.0)
-    return THICK * share * share * (3.0 - 2.0 * share)
+    return share * share * (3.0 - 2.0 * share)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _shine(rgb_HW3, depth_HW, mover_HW, rays_HW3, up_3, gain, air, sky, glow, veil, fog, snow, linear, encoded):
+def _lie(depth_HW, rays_HW3, up_3, white_HW):
+    for i in range(depth_HW.shape[0]):
+        for j in range(depth_HW.shape[1]):
+            if 0.0 < depth_HW[i, j] < ABOVE:
+                white_HW[i, j] = _lain(depth_HW, rays_HW3, up_3, i, j)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _shine(rgb_HW3, depth_HW, white_HW, rays_HW3, gain, air, sky, glow, veil, fog, linear, encoded):
     height, width = depth_HW.shape
     top = encoded.shape[0] - 1
     for i in range(height):
@@ -207,30 +229,25 @@ def _shine(rgb_HW3, depth_HW, mover_HW, rays_HW3, up_3, gain, air, sky, glow, ve
                 continue
             x, y = rays_HW3[i, j, 0], rays_HW3[i, j, 1]
             left = np.exp(-fog * z * np.sqrt(1.0 + x * x + y * y))
-            white = 0.0
-            if snow > 0.0 and z < ABOVE and not mover_HW[i, j]:  # nobody stands still for so long
-                white = snow * _lain(depth_HW, rays_HW3, up_3, i, j)
             for c in range(3):
                 value = linear[rgb_HW3[i, j, c]]
                 if z >= ABOVE:
                     value = (value * sky[c] + glow[c]) * (1.0 - veil) + air[c] * veil
                 else:
-                    value = value * gain[c] + white * (LYING[c] * air[c] - value * gain[c])
+                    value = value * gain[c] + white_HW[i, j] * (LYING[c] * air[c] - value * gain[c])
                     value = value * left + air[c] * (1.0 - left)
                 rgb_HW3[i, j, c] = encoded[int(min(value, 1.0) * top + 0.5)]
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _plain(rgb_HW3, known_HW, depth_HW, rays_HW3, up_3, gain, air, sky, glow, veil, fog, snow, linear, encoded):
+def _plain(rgb_HW3, known_HW, depth_HW, bare_HW, rays_HW3, gain, air, sky, glow, veil, fog, linear, encoded):
     height, width = depth_HW.shape
     top = encoded.shape[0] - 1
     plain = np.zeros(3, np.uint8)
     for i in range(height):
         for j in range(width):
             z = depth_HW[i, j]
-            if z <= 0.0 or (z >= ABOVE and veil >= VEILED):
-                continue
-            if snow > 0.0 and z < ABOVE and snow * _lain(depth_HW, rays_HW3, up_3, i, j) > 0.05:
+            if z <= 0.0 or not bare_HW[i, j] or (z >= ABOVE and veil >= VEILED):
                 continue
             x, y = rays_HW3[i, j, 0], rays_HW3[i, j, 1]
             left = np.exp(-fog * z * np.sqrt(1.0 + x * x + y * y))
