@@ -21,6 +21,8 @@ from numba import njit
 from numpy.typing import NDArray
 
 from perdure.camera import FAR, Array, Intrinsics, rays
+from perdure.data.painting.scenery import scenery
+from perdure.data.painting.weather import whiteness
 from perdure.memory.styles import styled
 from perdure.memory.view import View
 from perdure.world.setting import STYLES, Setting
@@ -30,7 +32,6 @@ F32 = NDArray[np.float32]
 Rgb = tuple[float, float, float]
 
 ABOVE = 0.7 * FAR  # what is farther is the sky
-SETTLED = 6.0  # seconds until snow lies
 LYING = 1.08, 1.03, 0.96  # how bright snow is that lies, where the air is 1
 THICK = 0.9  # of what lies under it, snow hides
 FINE = 4.0  # bytes of noon that one byte of what is drawn may stand for, if noon is to be known of it
@@ -116,9 +117,7 @@ def light(world: State) -> Light | None:
         gain, air = gain + much * colours, air + much * weather.air * np.array(hour.air)
         sky, glow = sky + much * np.array(hour.sky), glow + much * np.array(hour.glow)
         veil, fog = veil + much * weather.veil, fog + much * weather.fog * (STILL if housed else 1.0)
-    lies = sum(much for weather, much in setting.held("weather", tick, SETTLED) if weather == "snow")
-    winter = sum(much for season, much in setting.held("season", tick, SETTLED) if season == "winter")
-    snow = 0.0 if housed else max(lies, 0.55 * winter)
+    snow = 0.0 if housed else whiteness(scenery(world))
     styles = tuple((str(name), much) for name, much in setting.held("style", tick) if name in STYLES[1:])
     gain, air, sky, glow = (x.astype(np.float32) for x in (gain, air, sky, glow))
     return Light(gain, air, sky, glow, veil, fog, snow, styles)
